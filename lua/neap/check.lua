@@ -1,0 +1,100 @@
+-- check: how Neap's own Lua says that it was used wrongly. A message names the first line outside of lua/neap, never
+-- one of Neap's own; unknown options come with the nearest known name. Nothing here knows about tensors.
+
+local check = {}
+
+-- All files of the library share this prefix of their chunk name, on disk as well as embedded.
+local home = debug.getinfo(1, "S").source:match "^(.*)check%.lua$" or "=?"
+
+local function is_own(source)
+  return source:sub(1, #home) == home and #home > 1
+end
+
+--- "file:line: " of the first Lua function on the stack outside of Neap's own files; "" when there is none.
+function check.where()
+  for level = 2, 60 do
+    local info = debug.getinfo(level, "Sl")
+    if not info then break end
+    if info.what ~= "C" and info.currentline > 0 and not is_own(info.source) then
+      return ("%s:%d: "):format(info.short_src, info.currentline)
+    end
+  end
+  return ""
+end
+
+--- Raises an error that blames the caller of the library. The arguments are those of string.format.
+function check.fail(format, ...)
+  error(check.where() .. format:format(...), 0)
+end
+
+-- Edits that turn a into b: insertions, deletions, replacements, each counted 1 (Levenshtein, 1965).
+local function distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local left = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local kept = left + (a:byte(i) == b:byte(j) and 0 or 1)
+      left = row[j]
+      row[j] = math.min(kept, row[j] + 1, row[j - 1] + 1)
+    end
+  end
+  return row[#b]
+end
+
+--- The word of the list that is nearest to `word`, or nil when none is near.
+function check.nearest(word, words)
+  local best, least = nil, math.max(1, #word // 3) + 0.5
+  for _, candidate in ipairs(words) do
+    local d = distance(word:lower(), candidate:lower())
+    if d < least then best, least = candidate, d end
+  end
+  return best
+end
+
+--- " (did you mean 'x'?)", or "" when nothing is near.
+function check.hint(word, words)
+  local near = check.nearest(tostring(word), words)
+  return near and (" (did you mean '%s'?)"):format(near) or ""
+end
+
+--- Raises when `given` (a table or nil) has a string key that is not in the list `known`. Returns it, or an empty table.
+function check.options(what, given, known)
+  if given == nil then return {} end
+  if type(given) ~= "table" then
+    check.fail("%s: options are a table, not %s", what, check.describe(given))
+  end
+  for key in pairs(given) do
+    if type(key) == "string" then
+      local ok = false
+      for _, name in ipairs(known) do ok = ok or name == key end
+      if not ok then
+        check.fail("%s: unknown option '%s'%s; it has %s", what, key, check.hint(key, known),
+          table.concat(known, ", "))
+      end
+    end
+  end
+  return given
+end
+
+--- A value in words, for a message: "a number (3)", "a string ('x')", "nil".
+function check.describe(value)
+  local kind = type(value)
+  if kind == "nil" then return "nil" end
+  if kind == "number" or kind == "boolean" then return ("a %s (%s)"):format(kind, value) end
+  if kind == "string" then return ("a string ('%s')"):format(#value > 40 and value:sub(1, 37) .. "..." or value) end
+  local meta = debug.getmetatable(value)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return "a " .. (type(name) == "string" and name or kind)
+end
+
+--- Raises unless value has the Lua type `kind` (or one of the kinds, written "number|string").
+function check.kind(what, value, kind)
+  for one in kind:gmatch "%w+" do
+    if one == "integer" and math.type(value) == "integer" or type(value) == one then return value end
+  end
+  check.fail("%s is %s, not %s", what, (kind:gsub("|", " or ")), check.describe(value))
+end
+
+return check

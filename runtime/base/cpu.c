@@ -1,0 +1,27 @@
+/* What the processor can do, as the level of kernels that fits it. The levels' numbers are those of kernels.h. */
+#include <string.h>
+#include "base.h"
+
+enum { BASELINE, AVX2, AVX512 };
+static const char *const names[] = {[BASELINE] = "baseline", [AVX2] = "avx2", [AVX512] = "avx512"};
+
+int np_cpu_isa(void) {
+#if defined(__x86_64__) && defined(__GNUC__)
+  __builtin_cpu_init();
+  int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (!avx2) return BASELINE;
+  int avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+  return avx512 ? AVX512 : AVX2;
+#else
+  return BASELINE;
+#endif
+}
+
+int np_isa_named(const char *name) {
+  for (int i = 0; i < NP_ARRAY(names); i++)
+    if (strcmp(name, names[i]) == 0) return i;
+  return -1;
+}
+
+const char *np_isa_name(int isa) { return isa >= 0 && isa < NP_ARRAY(names) ? names[isa] : "unknown"; }

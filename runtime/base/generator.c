@@ -1,0 +1,41 @@
+/* Generators: a seed and the next unused counter of a counter-based stream. What numbers they stand for is the kernels'
+ * matter; here they are made, shared, saved and set. The context's own generator lives inside it: references to it that
+ * are given out keep the context, and none of them frees it. */
+#include "base.h"
+
+neap_generator *neap_generator_new(neap_context *c, uint64_t seed) {
+  if (np_failed(c)) return NULL;
+  neap_generator *g = np_alloc(c, sizeof *g);
+  if (!g) return NULL;
+  *g = (neap_generator){.ctx = c, .seed = seed, .refs = 1};
+  c->handles++;
+  return g;
+}
+
+neap_generator *neap_generator_default(neap_context *c) {
+  c->generator.refs++;
+  c->handles++;
+  return &c->generator;
+}
+
+void neap_generator_get(const neap_generator *g, uint64_t state[2]) {
+  state[0] = g->seed;
+  state[1] = g->offset;
+}
+
+void neap_generator_set(neap_generator *g, const uint64_t state[2]) {
+  g->seed = state[0];
+  g->offset = state[1];
+}
+
+void neap_generator_release(neap_generator *g) {
+  if (!g) return;
+  neap_context *c = g->ctx;
+  if (--g->refs == 0 && g != &c->generator) np_free(c, g, sizeof *g);
+  np_context_drop(c);
+}
+
+void neap_seed(neap_context *c, uint64_t seed) {
+  c->generator.seed = seed;
+  c->generator.offset = 0;
+}

@@ -1,0 +1,304 @@
+/* gemm.inl: products of matrices of one float type. Included by gemm_f32_isa.c and gemm_f64_isa.c with T and S defined.
+   As in Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008): op(B) is packed in panels
+   NR wide and op(A) in panels MR high, KC deep, and a register kernel makes an R x (V vectors) tile of C from a panel of
+   each. A small product reads B where it is; one row or column has loops of its own. The order in which an element's
+   k products are added depends on the sizes alone. The cutting of large products among threads belongs to the caller. */
+#include <string.h>
+
+#include "isa.h"
+#include "kernels.h"
+#include "turn.h"
+
+#define LANES ((int64_t)(NP_VEC_BYTES / sizeof(T)))
+#if NP_VEC_BYTES == 64
+#define MR 12
+#elif NP_VEC_BYTES == 32
+#define MR 6
+#else
+#define MR 4
+#endif
+#define NR (2 * LANES)
+#define KC ((int64_t)(1024 / sizeof(T)))
+#define MC ((int64_t)(20 * MR * 4 / sizeof(T)))
+#define NC ((int64_t)2048)
+enum { FEW_M = 6, NEAR_M = 48, NEAR_MNK = 16384 }; /* up to there, packing B for rows of dots, B, A does not pay */
+
+typedef T vec __attribute__((vector_size(NP_VEC_BYTES)));
+#define INLINE static inline __attribute__((always_inline))
+INLINE vec vec_load(const T *x) { vec v; memcpy(&v, x, sizeof v); return v; }
+INLINE void vec_store(T *x, vec v) { memcpy(x, &v, sizeof v); }
+INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+
+/* ---- the register kernel ---- */
+
+/* c (R, cols) = alpha a b + beta c: a[i*ai + p*ap] is (R, k), b has k rows ldb apart; cols <= V vectors, all readable. */
+INLINE void tile(const int R, const int V, int64_t k, const T *restrict a, int64_t ai, int64_t ap, const T *restrict b,
+                 int64_t ldb, T alpha, T beta, T *restrict c, int64_t ldc, int64_t cols) {
+  vec acc[MR][2];
+#pragma GCC unroll 16
+  for (int i = 0; i < R; i++)
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) acc[i][v] = (vec){0};
+  for (int64_t p = 0; p < k; p++, a += ap, b += ldb) {
+    vec x[2];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) x[v] = vec_load(b + v * LANES);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; i++)
+#pragma GCC unroll 2
+      for (int v = 0; v < V; v++) acc[i][v] += a[i * ai] * x[v];
+  }
+  if (cols == V * LANES) {
+#pragma GCC unroll 16
+    for (int i = 0; i < R; i++)
+#pragma GCC unroll 2
+      for (int v = 0; v < V; v++) {
+        T *y = c + i * ldc + v * LANES;
+        vec_store(y, beta == 0 ? alpha * acc[i][v] : alpha * acc[i][v] + beta * vec_load(y));
+      }
+  } else {
+    T full[MR * 2 * NP_VEC_BYTES / sizeof(T)];
+#pragma GCC unroll 16
+    for (int i = 0; i < R; i++)
+#pragma GCC unroll 2
+      for (int v = 0; v < V; v++) vec_store(full + (i * V + v) * LANES, alpha * acc[i][v]);
+    for (int i = 0; i < R; i++)
+      for (int64_t j = 0; j < cols; j++)
+        c[i * ldc + j] = beta == 0 ? full[i * V * LANES + j] : full[i * V * LANES + j] + beta * c[i * ldc + j];
+  }
+}
+
+/* tile_R_V reads a packed panel of A (ai = 1, ap = MR), near_R_V the matrix itself. */
+typedef void (*kernel)(int64_t k, const T *a, int64_t ai, int64_t ap, const T *b, int64_t ldb, T alpha, T beta, T *c,
+                       int64_t ldc, int64_t cols);
+#define KERNEL(name, R, V, AI, AP)                                                                               \
+  static void name##_##R##_##V(int64_t k, const T *a, int64_t ai, int64_t ap, const T *b, int64_t ldb, T alpha,  \
+                               T beta, T *c, int64_t ldc, int64_t cols) {                                        \
+    (void)ai, (void)ap;                                                                                          \
+    tile(R, V, k, a, AI, AP, b, ldb, alpha, beta, c, ldc, cols);                                                 \
+  }
+#define TILE(R) KERNEL(tile, R, 1, 1, MR) KERNEL(tile, R, 2, 1, MR)
+#define NEAR(R) KERNEL(near, R, 1, ai, ap) KERNEL(near, R, 2, ai, ap)
+#define PAIR(name, R) {name##_##R##_1, name##_##R##_2}
+NEAR(1) NEAR(2) NEAR(3) NEAR(4)
+static const kernel nears[4][2] = {PAIR(near, 1), PAIR(near, 2), PAIR(near, 3), PAIR(near, 4)};
+TILE(1) TILE(2) TILE(3) TILE(4)
+#if MR > 4
+TILE(5) TILE(6)
+#endif
+#if MR > 6
+TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
+#endif
+static const kernel tiles[MR][2] = {PAIR(tile, 1), PAIR(tile, 2), PAIR(tile, 3), PAIR(tile, 4),
+#if MR > 4
+                                    PAIR(tile, 5), PAIR(tile, 6),
+#endif
+#if MR > 6
+                                    PAIR(tile, 7), PAIR(tile, 8), PAIR(tile, 9), PAIR(tile, 10), PAIR(tile, 11),
+                                    PAIR(tile, 12)
+#endif
+};
+
+/* ---- packing ---- */
+
+/* dst[p*width + i] = src[i*si + p*sp] for i < count <= width, p < k; what stands beyond count is never used. One of si, sp
+   is 1. Writes up to 32 bytes past the panel: panels are packed in ascending order, and scratch has room at its end. */
+static void pack(int64_t width, int64_t count, int64_t k, const T *restrict src, int64_t si, int64_t sp, T *restrict dst) {
+  if (si == 1) {
+    if (count == NR) {
+      for (int64_t p = 0; p < k; p++) memcpy(dst + p * width, src + p * sp, (size_t)NR * sizeof(T));
+    } else if (count == MR) {
+      for (int64_t p = 0; p < k; p++) memcpy(dst + p * width, src + p * sp, MR * sizeof(T));
+    } else {
+      for (int64_t p = 0; p < k; p++) {
+        int64_t i = 0;
+        for (; i + 4 <= count; i += 4) memcpy(dst + p * width + i, src + p * sp + i, 4 * sizeof(T));
+        for (; i < count; i++) dst[p * width + i] = src[p * sp + i];
+      }
+    }
+    return;
+  }
+  /* Squares that stick out to the right spoil what comes after them in memory: so squares go from right to left. */
+  enum { SIDE = NP_TURN(T) };
+  int64_t p = 0;
+  for (; p + SIDE <= k; p += SIDE)
+    for (int64_t i = (count - 1) / SIDE * SIDE; i >= 0; i -= SIDE) {
+      const void *row[SIDE];
+      for (int q = 0; q < SIDE; q++) row[q] = src + smaller(i + q, count - 1) * si;
+      NP_CAT(np_turn_, S)(row, p, dst + p * width + i, width);
+    }
+  for (; p < k; p++)
+    for (int64_t i = 0; i < count; i++) dst[p * width + i] = src[i * si + p];
+}
+
+/* ---- one row or column ---- */
+
+/* c[i*ci + j*cj] = alpha (row i of a) . (row j of b) + beta c for M rows of a and N of b, of which m and n count. */
+INLINE void dots(const int M, const int N, int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64_t lda, const T *b,
+                 int64_t ldb, T beta, T *c, int64_t ci, int64_t cj) {
+  const T *x[M], *z[N];
+  T lanes[M * N][NP_VEC_BYTES / sizeof(T)];
+  vec s[M][N];
+#pragma GCC unroll 8
+  for (int i = 0; i < M; i++) x[i] = a + smaller(i, m - 1) * lda;
+#pragma GCC unroll 8
+  for (int j = 0; j < N; j++) z[j] = b + smaller(j, n - 1) * ldb;
+#pragma GCC unroll 8
+  for (int i = 0; i < M; i++)
+#pragma GCC unroll 8
+    for (int j = 0; j < N; j++) s[i][j] = (vec){0};
+  int64_t p = 0;
+  for (; p + LANES <= k; p += LANES) {
+    vec u[M];
+#pragma GCC unroll 8
+    for (int i = 0; i < M; i++) u[i] = vec_load(x[i] + p);
+#pragma GCC unroll 8
+    for (int j = 0; j < N; j++) {
+      const vec v = vec_load(z[j] + p);
+#pragma GCC unroll 8
+      for (int i = 0; i < M; i++) s[i][j] += u[i] * v;
+    }
+  }
+  for (int i = 0; i < M; i++)
+    for (int j = 0; j < N; j++) vec_store(lanes[i * N + j], s[i][j]);
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++) {
+      T *l = lanes[i * N + j], *y = c + i * ci + j * cj, v = 0;
+      for (int64_t h = LANES / 2; h > 0; h /= 2)
+        for (int64_t q = 0; q < h; q++) l[q] += l[q + h];
+      for (int64_t q = p; q < k; q++) v += x[i][q] * z[j][q];
+      v = alpha * (v + l[0]);
+      *y = beta == 0 ? v : v + beta * *y;
+    }
+}
+
+/* y[j*ys] = alpha x . (row j of a) + beta y; rows and x contiguous. */
+static void rows_times(int64_t rows, int64_t k, T alpha, const T *a, int64_t lda, const T *x, T beta, T *y, int64_t ys) {
+  for (int64_t j = 0; j < rows; j += 8)
+    dots(1, 8, 1, smaller(8, rows - j), k, alpha, x, 0, a + j * lda, lda, beta, y + j * ys, 0, ys);
+}
+
+/* C = alpha A B^T + beta C for few rows of A. */
+static void few_rows(int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64_t lda, const T *b, int64_t ldb, T beta,
+                     T *c, int64_t ldc) {
+  for (int64_t j = 0; j < n; j += 4)
+    for (int64_t i = 0; i < m; i += 2)
+      dots(2, 4, smaller(2, m - i), smaller(4, n - j), k, alpha, a + i * lda, lda, b + j * ldb, ldb, beta,
+           c + i * ldc + j, ldc, 1);
+}
+
+/* y[j*ys] = alpha sum_p x[p*xs] a[p*lda + j] + beta y, j < cols. */
+static void times_rows(int64_t cols, int64_t k, T alpha, const T *a, int64_t lda, const T *x, int64_t xs, T beta, T *y,
+                       int64_t ys) {
+  T out[4 * NP_VEC_BYTES / sizeof(T)];
+  for (int64_t j = 0; j < cols;) {
+    int64_t m = 4 * LANES;
+    const T *b = a + j;
+    if (cols - j >= m) {
+      vec s[4] = {{0}, {0}, {0}, {0}};
+      for (int64_t p = 0; p < k; p++)
+#pragma GCC unroll 4
+        for (int q = 0; q < 4; q++) s[q] += x[p * xs] * vec_load(b + p * lda + q * LANES);
+      for (int q = 0; q < 4; q++) vec_store(out + q * LANES, s[q]);
+    } else if (cols - j >= LANES) {
+      m = LANES;
+      vec s = {0}, t = {0};
+      int64_t p = 0;
+      for (; p + 2 <= k; p += 2)
+        s += x[p * xs] * vec_load(b + p * lda), t += x[(p + 1) * xs] * vec_load(b + (p + 1) * lda);
+      if (p < k) s += x[p * xs] * vec_load(b + p * lda);
+      vec_store(out, s + t);
+    } else {
+      m = cols - j;
+      for (int64_t q = 0; q < m; q++) out[q] = 0;
+      for (int64_t p = 0; p < k; p++)
+        for (int64_t q = 0; q < m; q++) out[q] += x[p * xs] * b[p * lda + q];
+    }
+    for (int64_t q = 0; q < m; q++) {
+      T *c = y + (j + q) * ys;
+      *c = beta == 0 ? alpha * out[q] : alpha * out[q] + beta * *c;
+    }
+    j += m;
+  }
+}
+
+/* y = alpha op(a) x + beta y: op(a) is (rows, k), `across` when a itself is (k, rows). */
+static void vector_product(int across, int64_t rows, int64_t k, T alpha, const T *a, int64_t lda, const T *x, int64_t xs,
+                           T beta, T *y, int64_t ys, T *scratch) {
+  if (across) {
+    times_rows(rows, k, alpha, a, lda, x, xs, beta, y, ys);
+    return;
+  }
+  if (xs != 1) {
+    for (int64_t p = 0; p < k; p++) scratch[p] = x[p * xs];
+    x = scratch;
+  }
+  rows_times(rows, k, alpha, a, lda, x, beta, y, ys);
+}
+
+/* ---- the product ---- */
+
+static void scale(int64_t m, int64_t n, T beta, T *c, int64_t ldc) {
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++) c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
+}
+
+size_t NP_NAME(NP_CAT(np_gemm_scratch_, S))(int64_t m, int64_t n, int64_t k) {
+  const int64_t depth = smaller(k, KC), a = round_up(smaller(m, MC), MR) * depth, b = round_up(smaller(n, NC), NR) * depth;
+  const int64_t total = a + b > k ? a + b : k;
+  return (size_t)round_up(total * (int64_t)sizeof(T), 64) + 64;
+}
+
+void NP_NAME(NP_CAT(np_gemm_, S))(int ta, int tb, int64_t m, int64_t n, int64_t k, double al, const void *va, int64_t lda,
+                                  const void *vb, int64_t ldb, double be, void *vc, int64_t ldc, void *scratch) {
+  const T alpha = (T)al, *a = va, *b = vb;
+  T *c = vc;
+  if (m == 0 || n == 0) return;
+  if (k == 0 || al == 0) {
+    scale(m, n, (T)be, c, ldc);
+    return;
+  }
+  if (n == 1) {
+    vector_product(ta, m, k, alpha, a, lda, b, tb ? 1 : ldb, (T)be, c, ldc, scratch);
+    return;
+  }
+  if (m == 1) {
+    vector_product(!tb, n, k, alpha, b, ldb, a, ta ? lda : 1, (T)be, c, 1, scratch);
+    return;
+  }
+  if (m <= FEW_M && tb && !ta) {
+    few_rows(m, n, k, alpha, a, lda, b, ldb, (T)be, c, ldc);
+    return;
+  }
+  const int64_t ai = ta ? 1 : lda, ap = ta ? lda : 1, bj = tb ? ldb : 1, bp = tb ? 1 : ldb;
+  const int near_b = !tb && m <= NEAR_M, near_a = m * n * k <= NEAR_MNK, height = near_a ? 4 : MR;
+  for (int64_t jc = 0; jc < n; jc += NC) {
+    const int64_t nc = smaller(NC, n - jc);
+    for (int64_t pc = 0; pc < k; pc += KC) {
+      const int64_t kc = smaller(KC, k - pc);
+      const T beta = pc == 0 ? (T)be : 1;
+      T *pb = scratch, *pa = pb + round_up(nc, NR) * kc;
+      for (int64_t j = 0; j < nc; j += NR)
+        if (!near_b || nc - j < NR)
+          pack(NR, smaller(NR, nc - j), kc, b + (jc + j) * bj + pc * bp, bj, bp, pb + j * kc);
+      for (int64_t ic = 0; ic < m; ic += MC) {
+        const int64_t mc = smaller(MC, m - ic);
+        const T *block = a + ic * ai + pc * ap;
+        if (!near_a)
+          for (int64_t i = 0; i < mc; i += MR) pack(MR, smaller(MR, mc - i), kc, block + i * ai, ai, ap, pa + i * kc);
+        for (int64_t j = 0; j < nc; j += NR) {
+          const int64_t cols = smaller(NR, nc - j);
+          const int near = near_b && cols == NR;
+          const T *panel = near ? b + jc + j + pc * ldb : pb + j * kc;
+          for (int64_t i = 0; i < mc; i += height) {
+            const int64_t rows = smaller(height, mc - i) - 1;
+            (near_a ? nears : tiles)[rows][cols > LANES](kc, near_a ? block + i * ai : pa + i * kc, ai, ap, panel,
+                                                         near ? ldb : NR, alpha, beta,
+                                                         c + (ic + i) * ldc + jc + j, ldc, cols);
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,88 @@
+/* index_isa.c: taking and putting rows and single elements by lists of int64 or int32 indices, counted from a base. The
+   caller has checked that every index is in range. Sums add in the order of the list, so they repeat. */
+#include <string.h>
+
+#include "isa.h"
+#include "kernels.h"
+#include "scalar.h"
+
+static inline int64_t at(const void *idx, int wide, int64_t base, int64_t i) {
+  return (wide ? ((const int64_t *)idx)[i] : ((const int32_t *)idx)[i]) - base;
+}
+
+static void take_rows(int64_t n, const void *idx, int wide, int64_t base, size_t bytes, const void *src, int64_t src_ld,
+                      void *dst, int64_t dst_ld) {
+  const char *x = src;
+  char *y = dst;
+  for (int64_t i = 0; i < n; i++) memcpy(y + i * dst_ld, x + at(idx, wide, base, i) * src_ld, bytes);
+}
+static void put_rows(int64_t n, const void *idx, int wide, int64_t base, size_t bytes, const void *src, int64_t src_ld,
+                     void *dst, int64_t dst_ld) {
+  const char *x = src;
+  char *y = dst;
+  for (int64_t i = 0; i < n; i++) memcpy(y + at(idx, wide, base, i) * dst_ld, x + i * src_ld, bytes);
+}
+
+#define ELEMENTS(D, SIZE)                                                                                           \
+  static void gather_##SIZE(int64_t n, const void *idx, int wide, int64_t base, const D *restrict x, int64_t xs,    \
+                            D *restrict y, int64_t ys) {                                                            \
+    for (int64_t i = 0; i < n; i++) y[i * ys] = x[at(idx, wide, base, i) * xs];                                     \
+  }                                                                                                                 \
+  static void scatter_##SIZE(int64_t n, const void *idx, int wide, int64_t base, const D *restrict x, int64_t xs,   \
+                             D *restrict y, int64_t ys) {                                                           \
+    for (int64_t i = 0; i < n; i++) y[at(idx, wide, base, i) * ys] = x[i * xs];                                     \
+  }
+ELEMENTS(uint8_t, 1)
+ELEMENTS(uint16_t, 2)
+ELEMENTS(uint32_t, 4)
+ELEMENTS(uint64_t, 8)
+
+static void gather(int size, int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t src_stride,
+                   void *dst, int64_t dst_stride) {
+  switch (size) {
+    case 1: gather_1(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
+    case 2: gather_2(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
+    case 4: gather_4(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
+    default: gather_8(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
+  }
+}
+static void scatter(int size, int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t src_stride,
+                    void *dst, int64_t dst_stride) {
+  switch (size) {
+    case 1: scatter_1(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
+    case 2: scatter_2(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
+    case 4: scatter_4(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
+    default: scatter_8(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
+  }
+}
+
+#define SUMS(T, S)                                                                                                  \
+  static void add_rows_##S(int64_t n, const void *idx, int wide, int64_t base, int64_t k, const void *src,          \
+                           int64_t src_ld, void *dst, int64_t dst_ld) {                                             \
+    for (int64_t i = 0; i < n; i++) {                                                                               \
+      const T *restrict x = (const T *)src + i * src_ld;                                                            \
+      T *restrict y = (T *)dst + at(idx, wide, base, i) * dst_ld;                                                   \
+      for (int64_t j = 0; j < k; j++) y[j] = np_add_##S(y[j], x[j]);                                                \
+    }                                                                                                               \
+  }                                                                                                                 \
+  static void scatter_add_##S(int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t xs,      \
+                              void *dst, int64_t ys) {                                                              \
+    const T *restrict x = src;                                                                                      \
+    T *restrict y = dst;                                                                                            \
+    for (int64_t i = 0; i < n; i++) {                                                                               \
+      T *p = y + at(idx, wide, base, i) * ys;                                                                       \
+      *p = np_add_##S(*p, x[i * xs]);                                                                               \
+    }                                                                                                               \
+  }
+SUMS(float, f32)
+SUMS(double, f64)
+SUMS(int64_t, i64)
+
+const np_index NP_NAME(np_index_table) = {
+    .take_rows = take_rows,
+    .put_rows = put_rows,
+    .add_rows = {add_rows_f32, add_rows_f64, add_rows_i64},
+    .gather = gather,
+    .scatter = scatter,
+    .scatter_add = {scatter_add_f32, scatter_add_f64, scatter_add_i64},
+};

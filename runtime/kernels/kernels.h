@@ -1,0 +1,214 @@
+/* kernels.h: every loop over numbers in Neap, as tables of function pointers, one table per instruction set.
+   A kernel is plain C over raw pointers. It knows no tensors, allocates nothing, keeps no state and cannot fail: what
+   it may be given is written here as a precondition and checked by its callers. Files *_isa.c are compiled once per
+   instruction set; np_kernels_pick hands out the table for a level. Counts n, m, k >= 0 may be 0 unless said otherwise;
+   strides and leading dimensions are in elements and may be 0 or negative where the word "stride" is used; nothing has
+   to be aligned beyond its own type. A kernel gives the same bits for the same arguments, whatever runs beside it. */
+#ifndef NP_KERNELS_H
+#define NP_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "neap.h"
+
+enum { NP_ISA_BASELINE, NP_ISA_AVX2, NP_ISA_AVX512, NP_ISA_LEVELS };
+
+/* Compute types: everything is computed in one of these. All integers and bool compute in int64 and wrap when they are
+   stored; bfloat16 and float16 compute in float32. A tile is a contiguous run of one compute type. Sums, products and
+   extremes come out in the accumulator type A: double for the two float types, int64_t for NP_CI64, so an array of
+   results is itself a tile of NP_CF64 or NP_CI64 and goes through store[] to any dtype. */
+enum { NP_CF32, NP_CF64, NP_CI64, NP_CTYPES };
+
+/* ---- tiles: between strided memory of any dtype and contiguous tiles ------------------------------------------ */
+
+/* load[dtype][ctype], store[ctype][dtype]. Floats become integers by truncation toward zero, saturating at int64's
+   ends, NaN is 0, and then wrap to the narrower type; to bool, (x != 0), so NaN is true. bfloat16 and float16 round to
+   nearest even. src and dst do not overlap. */
+typedef void (*np_load)(int64_t n, const void *src, int64_t stride, void *tile);
+typedef void (*np_store)(int64_t n, const void *tile, void *dst, int64_t stride);
+
+/* ---- elementwise maps (rows of elementwise.def) --------------------------------------------------------------- */
+
+#define UNARY(name, ...) NP_EW_##name,
+#define BINARY(name, ...) NP_EW_##name,
+#define TERNARY(name, ...) NP_EW_##name,
+enum {
+#include "elementwise.def"
+  NP_EW_COUNT
+};
+#undef UNARY
+#undef BINARY
+#undef TERNARY
+
+/* in[i] is a tile, or with step[i] == 0 one scalar; out is a tile of the compute type, or of uint8 0/1 for the kinds
+   C, L and Q. par: P(0) and P(1), always two doubles, or NULL for a row without settings. out may be the same pointer as an input, and the scalar of a
+   step-0 input may lie inside out; other overlap is not allowed. For gradients in = {g, x, z, w, y}: those that the
+   derivative does not mention may be NULL. */
+typedef void (*np_map)(int64_t n, const void *const *in, const uint8_t *step, void *out, const double *par);
+
+/* ---- reductions ------------------------------------------------------------------------------------------------ */
+
+/* The results of several blocks are folded again with the op named behind: sums with NP_SUM, extremes with NP_MAX or
+   NP_MIN, the last three with themselves (NP_COUNT with NP_SUM), on tiles of A. */
+enum {
+  NP_SUM,     /* sum x                    -> A, again by NP_SUM */
+  NP_SUM_ABS, /* sum |x|                  -> A, NP_SUM */
+  NP_SUM_SQ,  /* sum x^2                  -> A, NP_SUM */
+  NP_PROD,    /* product                  -> A, NP_PROD */
+  NP_MAX,     /* NaN wins; n >= 1         -> A, NP_MAX */
+  NP_MIN,     /* NaN wins; n >= 1         -> A, NP_MIN */
+  NP_MAX_ABS, /* NaN wins; 0 for n == 0   -> A, NP_MAX */
+  NP_ANY,     /* any x != 0               -> int64 0/1, NP_ANY of NP_CI64 */
+  NP_ALL,     /* all x != 0               -> int64 0/1, NP_ALL of NP_CI64 */
+  NP_COUNT,   /* how many x != 0          -> int64, NP_SUM of NP_CI64 */
+  NP_REDUCES
+};
+
+typedef struct np_reduce { /* one per compute type */
+  /* row[op]: fold x[0..n) into *y. Lanes and blocks are fixed, so float32 errs by a few ulp at any n. */
+  void (*row[NP_REDUCES])(int64_t n, const void *x, void *y);
+  /* cols[op]: acc[j] op= x[i*ld + j] for i < m, j < n; with first != 0 acc starts afresh (then m >= 1). */
+  void (*cols[NP_REDUCES])(int64_t m, int64_t n, const void *x, int64_t ld, void *acc, int first);
+  /* Index of the largest (arg[0]) or smallest (arg[1]); n >= 1; the first one on ties, the first NaN if any. */
+  void (*arg[2])(int64_t n, const void *x, int64_t *i);
+  /* The same down columns: best[j] (A) and at[j] over rows numbered i0, i0+1, ...; with i0 == 0 both start afresh. */
+  void (*arg_cols[2])(int64_t m, int64_t n, const void *x, int64_t ld, int64_t i0, void *best, int64_t *at);
+  /* Float types only (NULL for NP_CI64): sum of (x - c)^2, along a row and down columns. */
+  void (*sq_dev)(int64_t n, const void *x, double c, double *y);
+  void (*sq_dev_cols)(int64_t m, int64_t n, const void *x, int64_t ld, const double *c, double *acc, int first);
+  void (*dot)(int64_t n, const void *x, const void *z, void *y);    /* y (A) = sum x*z */
+  void (*axpy)(int64_t n, double a, const void *x, void *y);        /* y += a*x (a cast to int64 for NP_CI64) */
+} np_reduce;
+
+/* ---- rows of layers and losses (float types) -------------------------------------------------------------------- */
+
+typedef struct np_row { /* x, y, g, dx contiguous rows of n >= 1; y may be x, dx may be g */
+  void (*logsumexp)(int64_t n, const void *x, double *y);                    /* y = log sum exp x */
+  void (*softmax)(int64_t n, const void *x, void *y);                        /* y = exp(x - logsumexp x) */
+  void (*log_softmax)(int64_t n, const void *x, void *y);                    /* y = x - logsumexp x */
+  void (*softmax_grad)(int64_t n, const void *y, const void *g, void *dx);     /* dx = y (g - sum g y) */
+  void (*log_softmax_grad)(int64_t n, const void *y, const void *g, void *dx); /* dx = g - exp(y) sum g */
+
+  /* y = (x - mean) rstd gamma + beta, rstd = 1/sqrt(var + eps), var divided by n. gamma, beta (n), or NULL;
+     *mean and *rstd are written as the row's own type. */
+  void (*layer_norm)(int64_t n, const void *x, const void *gamma, const void *beta, double eps, void *y, void *mean,
+                     void *rstd);
+  /* With h = (x - mean) rstd and d = g gamma: dx = rstd (d - mean(d) - h mean(d h)); dgamma += g h; dbeta += g. mean
+     and rstd as the forward left them; gamma, dx, dgamma, dbeta may be NULL; dgamma and dbeta are doubles. */
+  void (*layer_norm_grad)(int64_t n, const void *g, const void *x, const void *gamma, const void *mean,
+                          const void *rstd, void *dx, double *dgamma, double *dbeta);
+
+  /* Cross-entropy of logits x (n) for class t in [0, n), class weights w (n) or NULL, label smoothing e:
+       loss = (1-e) w[t] (L - x[t]) + e/n sum_c w[c] (L - x[c]),  L = logsumexp x, which is kept for the gradient.
+     dx = scale * dloss/dx = scale ((1-e) w[t] (p - 1[c=t]) + e/n (p sum w - w)),  p = exp(x - L). */
+  void (*cross_entropy)(int64_t n, const void *x, int64_t t, const void *w, double e, double *loss, double *L);
+  void (*cross_entropy_grad)(int64_t n, const void *x, int64_t t, const void *w, double e, double L, double scale,
+                             void *dx);
+  /* The same for a row q (n) of class probabilities: with r = (1-e) q + e/n, loss = sum_c w[c] r[c] (L - x[c]) and
+     dx = scale (p sum(w r) - w r). */
+  void (*cross_entropy_soft)(int64_t n, const void *x, const void *q, const void *w, double e, double *loss, double *L);
+  void (*cross_entropy_soft_grad)(int64_t n, const void *x, const void *q, const void *w, double e, double L,
+                                  double scale, void *dx);
+} np_row;
+
+/* ---- index kernels ------------------------------------------------------------------------------------------------ */
+
+/* Index lists: n values of int64 (wide != 0) or int32, contiguous, counted from `base`; all within range. */
+typedef struct np_index {
+  /* dst row i = src row idx[i], rows of `bytes` bytes; src rows lie src_ld bytes apart, dst rows dst_ld. */
+  void (*take_rows)(int64_t n, const void *idx, int wide, int64_t base, size_t bytes, const void *src, int64_t src_ld,
+                    void *dst, int64_t dst_ld);
+  /* dst row idx[i] = src row i; of equal indices the last one stays. */
+  void (*put_rows)(int64_t n, const void *idx, int wide, int64_t base, size_t bytes, const void *src, int64_t src_ld,
+                   void *dst, int64_t dst_ld);
+  /* dst row idx[i] += src row i, rows of k elements, in order of i. */
+  void (*add_rows[NP_CTYPES])(int64_t n, const void *idx, int wide, int64_t base, int64_t k, const void *src,
+                              int64_t src_ld, void *dst, int64_t dst_ld);
+  /* Single elements of `size` bytes (1, 2, 4, 8): dst[i*dst_stride] = src[(idx[i]-base)*src_stride], and back. */
+  void (*gather)(int size, int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t src_stride,
+                 void *dst, int64_t dst_stride);
+  void (*scatter)(int size, int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t src_stride,
+                  void *dst, int64_t dst_stride);
+  void (*scatter_add[NP_CTYPES])(int64_t n, const void *idx, int wide, int64_t base, const void *src,
+                                 int64_t src_stride, void *dst, int64_t dst_stride);
+} np_index;
+
+/* ---- products ------------------------------------------------------------------------------------------------------ */
+
+/* C (m, n) = alpha op(A) op(B) + beta C, row-major; op(A) is (m, k): A is (m, k) with ld lda, or with ta != 0 (k, m);
+   likewise B. beta == 0 never reads C. C overlaps nothing. scratch: gemm_scratch(m, n, k) bytes (0: may be NULL),
+   aligned to 64. NP_CI64 wraps and casts alpha and beta to int64. Each element of C is the same for every split of m
+   and n only if the split is the same: cut alike to get the same bits. */
+typedef void (*np_gemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda,
+                        const void *b, int64_t ldb, double beta, void *c, int64_t ldc, void *scratch);
+
+/* ---- random numbers ------------------------------------------------------------------------------------------------- */
+
+/* Philox4x32-10 (Salmon et al., SC 2011) with key = seed and 128-bit counter (offset + block, 0): a block gives four
+   32-bit words. Element i0+j goes to out[j] and depends on (seed, offset, i0+j) alone, so any cut of the elements
+   gives the same bits. n elements use up NP_RANDOM_32(n) counters where marked 32 and NP_RANDOM_64(n) where marked 64;
+   add that to offset for the next fill. */
+#define NP_RANDOM_32(n) (((uint64_t)(n) + 3) / 4)
+#define NP_RANDOM_64(n) (((uint64_t)(n) + 1) / 2)
+typedef void (*np_random_fill)(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, void *out, double a, double b);
+typedef struct np_random {
+  void (*bits32)(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, uint32_t *out); /* 32 */
+  void (*bits64)(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, uint64_t *out); /* 64 */
+  np_random_fill uniform[2];   /* [a, b): f32 has 24 random bits (32), f64 53 (64) */
+  np_random_fill normal[2];    /* mean a, deviation b: f32 (32), f64 (64); Box-Muller on neighbouring pairs */
+  np_random_fill bernoulli[2]; /* b with probability a, else 0 (both 32) */
+  /* int64 in [lo, hi), hi > lo (64): the high word of bits64 * (hi - lo), so a value is off by at most 2^-64. */
+  void (*randint)(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, int64_t *out, int64_t lo, int64_t hi);
+} np_random;
+
+/* ---- update rules, over flat buffers; PyTorch's semantics -------------------------------------------------------------- */
+
+typedef struct np_sgd {
+  double lr, momentum, dampening, weight_decay;
+  int nesterov, first; /* first: the momentum buffer is not yet set and becomes the gradient */
+} np_sgd;
+
+typedef struct np_adam {
+  double lr, beta1, beta2, eps, weight_decay;
+  int64_t step;  /* 1 at the first update */
+  int decoupled; /* 0: Adam, decay added to the gradient; 1: AdamW */
+} np_adam;
+
+typedef struct np_rmsprop {
+  double lr, alpha, eps, weight_decay, momentum;
+} np_rmsprop;
+
+typedef struct np_optim { /* w weights, g gradients (unchanged), then state, all of n elements */
+  void (*sgd)(int64_t n, void *w, const void *g, void *buf, const np_sgd *s); /* buf NULL when momentum is 0 */
+  void (*adam)(int64_t n, void *w, const void *g, void *m, void *v, void *vmax, const np_adam *s); /* vmax: amsgrad, or NULL */
+  /* avg: mean gradient (centered), or NULL; buf: momentum, NULL when it is 0. All state starts as zeros. */
+  void (*rmsprop)(int64_t n, void *w, const void *g, void *sq, void *avg, void *buf, const np_rmsprop *s);
+} np_optim;
+
+/* ---- the table ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct np_kernels {
+  const char *name; /* "baseline", "avx2", "avx512" */
+  const np_load (*load)[NP_CTYPES];      /* load[dtype][ctype] */
+  const np_store (*store)[NEAP_DTYPES];  /* store[ctype][dtype] */
+  /* dst[i*dst_row + j*dst_col] = src[i*src_row + j*src_col], i < rows, j < cols, any strides; elements of `size` bytes
+     (1, 2, 4, 8). Blocked where source and destination run in different directions. No overlap. */
+  void (*copy2d)(int size, int64_t rows, int64_t cols, const void *src, int64_t src_row, int64_t src_col, void *dst,
+                 int64_t dst_row, int64_t dst_col);
+  void (*fill)(int size, int64_t n, const void *value, void *dst, int64_t stride); /* dst[i*stride] = *value */
+  const np_map *map[NP_CTYPES];          /* map[ctype][NP_EW_x]; NULL where the kind has no such version */
+  const np_map (*grad[2])[3];            /* grad[NP_CF32 or NP_CF64][NP_EW_x][operand]; NULL where NONE */
+  const np_reduce *reduce[NP_CTYPES];
+  const np_row *row[2];
+  const np_index *index;
+  np_gemm gemm[NP_CTYPES];
+  size_t (*gemm_scratch[NP_CTYPES])(int64_t m, int64_t n, int64_t k);
+  const np_random *random;
+  const np_optim *optim[2];
+} np_kernels;
+
+/* The table for a level; a level that was not built gives the next lower one. The cpu must have what it names. */
+const np_kernels *np_kernels_pick(int level);
+
+#endif

@@ -1,0 +1,213 @@
+/* map.inl: the elementwise maps of one compute type, made of elementwise.def. Included with T and its suffix S defined, and
+   NP_INTEGER for int64: by map_*_isa.c for the forward maps, by grad_*_isa.c, with NP_GRADS, for the backward maps. Every map is
+   one loop over contiguous operands: a scalar operand (step 0) is spread over a short buffer first and the loop runs in
+   chunks of that size, so all cases vectorise and in-place use is safe. */
+#include "isa.h"
+#include "kernels.h"
+#include "scalar.h"
+
+#define NP_CHUNK 128
+
+#define F_(name) NP_CAT(np_##name##_, S)
+
+/* ---- the macro language ---- */
+#define C(v) ((T)(v))
+#define P(i) p##i
+#define PT(i) F_(param)(p##i)
+#define IF(i, a, b) (p##i != 0 ? (a) : (b))
+#define NONE C(0)
+#define ADD(a, b) F_(add)(a, b)
+#define SUB(a, b) F_(sub)(a, b)
+#define MUL(a, b) F_(mul)(a, b)
+#define DIV(a, b) ((a) / (b))
+#define NEG(a) F_(neg)(a)
+#define ABS(a) F_(abs)(a)
+#define SIGN(a) F_(sign)(a)
+#define SQUARE(a) F_(mul)(a, a)
+#define FLOOR_DIVIDE(a, b) F_(floor_divide)(a, b)
+#define REMAINDER(a, b) F_(remainder)(a, b)
+#define FMOD(a, b) F_(fmod)(a, b)
+#define POW(a, b) F_(pow)(a, b)
+#define MINIMUM(a, b) F_(minimum)(a, b)
+#define MAXIMUM(a, b) F_(maximum)(a, b)
+#define CLAMP_(a, lo, hi) F_(clamp)(a, lo, hi)
+#define ATAN2(a, b) F_(atan2)(a, b)
+#define HYPOT(a, b) F_(hypot)(a, b)
+#define COPYSIGN(a, b) F_(copysign)(a, b)
+#define LERP(a, b, w) F_(lerp)(a, b, w)
+#define EXP(a) F_(exp)(a)
+#define EXP2(a) F_(exp2)(a)
+#define EXPM1(a) F_(expm1)(a)
+#define LOG(a) F_(log)(a)
+#define LOG1P(a) F_(log1p)(a)
+#define LOG2(a) F_(log2)(a)
+#define LOG10(a) F_(log10)(a)
+#define SQRT(a) F_(sqrt)(a)
+#define RSQRT(a) F_(rsqrt)(a)
+#define SIN(a) F_(sin)(a)
+#define COS(a) F_(cos)(a)
+#define TAN(a) F_(tan)(a)
+#define ASIN(a) F_(asin)(a)
+#define ACOS(a) F_(acos)(a)
+#define ATAN(a) F_(atan)(a)
+#define SINH(a) F_(sinh)(a)
+#define COSH(a) F_(cosh)(a)
+#define TANH(a) F_(tanh)(a)
+#define ERF(a) F_(erf)(a)
+#define ERFC(a) F_(erfc)(a)
+#define SIGMOID(a) F_(sigmoid)(a)
+#define LOGSIGMOID(a) F_(logsigmoid)(a)
+#define GELU(a) F_(gelu)(a)
+#define GELU_TANH(a) F_(gelu_tanh)(a)
+#define SILU(a) F_(silu)(a)
+#define WHERE(c, a, b) ((c) ? (a) : (b))
+#define EQ(a, b) ((a) == (b))
+#define GT(a, b) ((a) > (b))
+#define GE(a, b) ((a) >= (b))
+#define LT(a, b) ((a) < (b))
+#define LE(a, b) ((a) <= (b))
+#define LOGICAL_AND(a, b) (((a) != 0) & ((b) != 0))
+#define LOGICAL_OR(a, b) (((a) != 0) | ((b) != 0))
+#ifdef NP_INTEGER
+#define FLOOR(a) (a)
+#define CEIL(a) (a)
+#define ROUND(a) (a)
+#define TRUNC(a) (a)
+#define ISINF(a) ((void)(a), 0)
+#define ISFINITE(a) ((void)(a), 1)
+#else
+#define FLOOR(a) F_(floor)(a)
+#define CEIL(a) F_(ceil)(a)
+#define ROUND(a) F_(round)(a)
+#define TRUNC(a) F_(trunc)(a)
+#define ISINF(a) F_(isinf)(a)
+#define ISFINITE(a) F_(isfinite)(a)
+#endif
+
+/* ---- which kinds this compute type has, and what they give ---- */
+#ifdef NP_INTEGER
+#define NP_PARAM double /* settings stay double for integers: a bound may be absent (NaN) */
+#define NP_HAS_F(...)
+#define NP_HAS_I(...) __VA_ARGS__
+#define NP_ENTRY_F(f) NULL
+#define NP_ENTRY_I(f) f
+#else
+#define NP_PARAM T
+#define NP_HAS_F(...) __VA_ARGS__
+#define NP_HAS_I(...)
+#define NP_ENTRY_F(f) f
+#define NP_ENTRY_I(f) NULL
+#endif
+#define NP_HAS_N(...) __VA_ARGS__
+#define NP_HAS_C(...) __VA_ARGS__
+#define NP_HAS_L(...) __VA_ARGS__
+#define NP_HAS_Q(...) __VA_ARGS__
+#define NP_HAS_W(...) __VA_ARGS__
+#define NP_ENTRY_N(f) f
+#define NP_ENTRY_C(f) f
+#define NP_ENTRY_L(f) f
+#define NP_ENTRY_Q(f) f
+#define NP_ENTRY_W(f) f
+#define NP_OUT_F T
+#define NP_OUT_N T
+#define NP_OUT_I T
+#define NP_OUT_W T
+#define NP_OUT_C uint8_t
+#define NP_OUT_L uint8_t
+#define NP_OUT_Q uint8_t
+
+/* An operand as something to walk along: itself, or its scalar spread over buf. */
+NP_FN const T *np_spread(const void *in, int step, int64_t n, T *buf) {
+  const T *x = in;
+  if (step || !x) return x;
+  T v = *x;
+  for (int64_t i = 0; i < n && i < NP_CHUNK; i++) buf[i] = v;
+  return buf;
+}
+
+/* One map: `operands` declares them with OPERAND, `names` reads their element j, `value` is the result for it. */
+#define NP_MAP(fn, OUT, operands, names, value)                                                                     \
+  static void fn(int64_t n, const void *const *in, const uint8_t *step, void *out, const double *par) {             \
+    int64_t chunk = n;                                                                                              \
+    OUT *y = out;                                                                                                   \
+    const NP_PARAM p0 = (NP_PARAM)(par ? par[0] : 0), p1 = (NP_PARAM)(par ? par[1] : 0);                            \
+    (void)p0, (void)p1;                                                                                             \
+    operands                                                                                                        \
+    for (int64_t i = 0; i < n; i += chunk) {                                                                        \
+      int64_t m = n - i < chunk ? n - i : chunk;                                                                    \
+      NP_IVDEP for (int64_t j = 0; j < m; j++) {                                                                    \
+        names                                                                                                       \
+        y[i + j] = (OUT)(value);                                                                                    \
+      }                                                                                                             \
+    }                                                                                                               \
+  }
+#define OPERAND(p, k, used)                                                                                         \
+  T p##_buf[NP_CHUNK];                                                                                              \
+  const int p##_used = (used);                                                                                      \
+  const int64_t p##_step = !p##_used || step[k];                                                                    \
+  const T *p = p##_used ? np_spread(in[k], step[k], n, p##_buf) : NULL;                                             \
+  if (!p##_step) chunk = NP_CHUNK;
+#define ELEMENT(V, p)                                                                                               \
+  const T V = p##_used ? p[p##_step * i + j] : 0;                                                                   \
+  (void)V;
+
+#ifndef NP_GRADS
+
+#define UNARY(name, kind, settings, formula, dX, sample, doc, example)                                              \
+  NP_HAS_##kind(NP_MAP(map_##name, NP_OUT_##kind, OPERAND(x, 0, 1), ELEMENT(X, x), formula))
+#define BINARY(name, kind, settings, formula, dX, dZ, sample, doc, example)                                         \
+  NP_HAS_##kind(NP_MAP(map_##name, NP_OUT_##kind, OPERAND(x, 0, 1) OPERAND(z, 1, 1),                                \
+                       ELEMENT(X, x) ELEMENT(Z, z), formula))
+#define TERNARY(name, kind, settings, formula, dX, dZ, dW, sample, doc, example)                                    \
+  NP_HAS_##kind(NP_MAP(map_##name, NP_OUT_##kind, OPERAND(x, 0, 1) OPERAND(z, 1, 1) OPERAND(w, 2, 1),               \
+                       ELEMENT(X, x) ELEMENT(Z, z) ELEMENT(W, w), formula))
+#include "elementwise.def"
+#undef UNARY
+#undef BINARY
+#undef TERNARY
+
+#define UNARY(name, kind, ...) [NP_EW_##name] = NP_ENTRY_##kind(map_##name),
+#define BINARY UNARY
+#define TERNARY UNARY
+const np_map NP_NAME(NP_CAT(np_map_, S))[NP_EW_COUNT] = {
+#include "elementwise.def"
+};
+
+#else
+
+/* Whether a derivative mentions an operand, known when it is compiled: what it does not mention may be NULL. */
+#define NP_USES(d, V)                                                                                               \
+  (strstr(d, "(" V ",") || strstr(d, "(" V ")") || strstr(d, " " V ",") || strstr(d, " " V ")") || !strcmp(d, V))
+#define NP_GRAD(fn, d, value)                                                                                       \
+  __attribute__((unused)) NP_MAP(fn, T,                                                                             \
+                                 OPERAND(g, 0, NP_USES(d, "G")) OPERAND(x, 1, NP_USES(d, "X"))                      \
+                                 OPERAND(z, 2, NP_USES(d, "Z")) OPERAND(w, 3, NP_USES(d, "W"))                      \
+                                 OPERAND(r, 4, NP_USES(d, "Y")),                                                    \
+                                 ELEMENT(G, g) ELEMENT(X, x) ELEMENT(Z, z) ELEMENT(W, w) ELEMENT(Y, r), value)
+
+#define UNARY(name, kind, settings, formula, dX, sample, doc, example) NP_GRAD(grad_##name##_x, #dX, dX)
+#define BINARY(name, kind, settings, formula, dX, dZ, sample, doc, example)                                         \
+  NP_GRAD(grad_##name##_x, #dX, dX) NP_GRAD(grad_##name##_z, #dZ, dZ)
+#define TERNARY(name, kind, settings, formula, dX, dZ, dW, sample, doc, example)                                    \
+  NP_GRAD(grad_##name##_x, #dX, dX) NP_GRAD(grad_##name##_z, #dZ, dZ) NP_GRAD(grad_##name##_w, #dW, dW)
+#include "elementwise.def"
+#undef UNARY
+#undef BINARY
+#undef TERNARY
+
+/* NP_PICK(NP_IS_##d, f): NULL for NONE, else f. */
+#define NP_IS_NONE 0, NULL
+#define NP_SECOND(a, b, ...) b
+#define NP_PICK(...) NP_SECOND(__VA_ARGS__, 0)
+#define UNARY(name, kind, settings, formula, dX, sample, doc, example)                                              \
+  [NP_EW_##name] = {NP_PICK(NP_IS_##dX, grad_##name##_x), NULL, NULL},
+#define BINARY(name, kind, settings, formula, dX, dZ, sample, doc, example)                                         \
+  [NP_EW_##name] = {NP_PICK(NP_IS_##dX, grad_##name##_x), NP_PICK(NP_IS_##dZ, grad_##name##_z), NULL},
+#define TERNARY(name, kind, settings, formula, dX, dZ, dW, sample, doc, example)                                    \
+  [NP_EW_##name] = {NP_PICK(NP_IS_##dX, grad_##name##_x), NP_PICK(NP_IS_##dZ, grad_##name##_z),                     \
+                    NP_PICK(NP_IS_##dW, grad_##name##_w)},
+const np_map NP_NAME(NP_CAT(np_grad_, S))[NP_EW_COUNT][3] = {
+#include "elementwise.def"
+};
+
+#endif

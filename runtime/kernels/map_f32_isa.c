@@ -1,0 +1,4 @@
+/* map_f32_isa.c: forward elementwise maps of float32, one per row of elementwise.def. */
+#define T float
+#define S f32
+#include "map.inl"

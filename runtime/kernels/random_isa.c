@@ -1,0 +1,134 @@
+/* random_isa.c: counter-based random numbers. Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+   SC 2011) turns key = seed and counter = (offset + block, 0) into four 32-bit words; element i of a fill reads word i % 4
+   of block i / 4, or for 64-bit elements words 2(i % 2) and 2(i % 2) + 1 of block i / 2, low word first. So an element
+   depends on its index alone, not on how a fill was cut. The stream's state (seed, next offset) belongs to the caller. */
+#include "isa.h"
+#include "kernels.h"
+#include "scalar.h"
+
+enum { GROUP = 16, BLOCKS = 64, WORDS = 4 * BLOCKS };
+
+/* blocks (at most BLOCKS, rounded up to GROUP) from counter `first` into w. */
+static void philox(uint64_t seed, uint64_t first, int64_t blocks, uint32_t *restrict w) {
+  for (int64_t b = 0; b < blocks; b += GROUP, w += 4 * GROUP) {
+    uint32_t c0[GROUP], c1[GROUP], c2[GROUP], c3[GROUP], k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    for (int j = 0; j < GROUP; j++) {
+      uint64_t c = first + (uint64_t)b + (uint64_t)j;
+      c0[j] = (uint32_t)c, c1[j] = (uint32_t)(c >> 32), c2[j] = 0, c3[j] = 0;
+    }
+    for (int r = 0; r < 10; r++, k0 += 0x9E3779B9, k1 += 0xBB67AE85)
+      for (int j = 0; j < GROUP; j++) {
+        uint64_t p0 = (uint64_t)0xD2511F53 * c0[j], p1 = (uint64_t)0xCD9E8D57 * c2[j];
+        uint32_t x1 = c1[j], x3 = c3[j];
+        c0[j] = (uint32_t)(p1 >> 32) ^ x1 ^ k0, c1[j] = (uint32_t)p1;
+        c2[j] = (uint32_t)(p0 >> 32) ^ x3 ^ k1, c3[j] = (uint32_t)p0;
+      }
+    for (int j = 0; j < GROUP; j++) w[4 * j] = c0[j], w[4 * j + 1] = c1[j], w[4 * j + 2] = c2[j], w[4 * j + 3] = c3[j];
+  }
+}
+
+/* The words for elements i, i+1, ..., `per` of them to a block: i's own starts at place i % per of w. Gives how many of
+   `left` elements they serve. */
+static int64_t fetch(uint64_t seed, uint64_t offset, int64_t per, int64_t i, int64_t left, uint32_t *w) {
+  const int64_t at = i % per, room = per * BLOCKS - at, m = left < room ? left : room;
+  philox(seed, offset + (uint64_t)(i / per), (at + m + per - 1) / per, w);
+  return m;
+}
+/* For runs of m elements: out[j + k] comes of place at + k, k < m. */
+#define EACH_RUN(per)                        \
+  uint32_t w[WORDS];                         \
+  for (int64_t j = 0, m, at; j < n && (at = (i0 + j) % (per), m = fetch(seed, offset, per, i0 + j, n - j, w)); j += m)
+#define LONG(k) (w[2 * (k)] | (uint64_t)w[2 * (k) + 1] << 32)
+
+static void bits32(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, uint32_t *out) {
+  EACH_RUN(4) for (int64_t k = 0; k < m; k++) out[j + k] = w[at + k];
+}
+static void bits64(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, uint64_t *out) {
+  EACH_RUN(2) for (int64_t k = 0; k < m; k++) out[j + k] = LONG(at + k);
+}
+
+/* ---- uniform: top bits over 2^24 or 2^53; what rounds up to b becomes a ---- */
+
+static void uniform_f32(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, void *vout, double a, double b) {
+  float *out = vout, lo = (float)a, hi = (float)b, span = (float)(b - a);
+  EACH_RUN(4) for (int64_t k = 0; k < m; k++) {
+    float v = lo + (float)(int32_t)(w[at + k] >> 8) * 0x1p-24f * span;
+    out[j + k] = v < hi ? v : lo;
+  }
+}
+static void uniform_f64(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, void *vout, double a, double b) {
+  double *out = vout, span = b - a;
+  EACH_RUN(2) for (int64_t k = 0; k < m; k++) {
+    double v = a + (double)(int64_t)(LONG(at + k) >> 11) * 0x1p-53 * span;
+    out[j + k] = v < b ? v : a;
+  }
+}
+
+/* ---- normal: Box and Muller (1958); elements 2k and 2k+1 are radius times cosine and sine ---- */
+
+/* sin(2 pi u) and cos(2 pi u), u in [0, 1): less the nearest quarter turn, which is exact. */
+NP_FN void turn_f32(float u, float *s, float *c) {
+  float t = 4 * u + NP_MAGIC_F32, r = (4 * u - (t - NP_MAGIC_F32)) * 1.57079632679f, z = r * r;
+  uint32_t q = np_bits_f32(t), odd = 0 - (q & 1);
+  uint32_t sine = np_bits_f32(r + r * z * (-0.166666552f + z * (0.0083321901f - z * 0.000195184053f)));
+  uint32_t cosine = np_bits_f32(1 - 0.5f * z + z * z * (0.0416666456f + z * (-0.00138873013f + z * 2.44306702e-05f)));
+  *s = np_from_f32(((sine & ~odd) | (cosine & odd)) ^ ((q & 2) << 30));
+  *c = np_from_f32(((cosine & ~odd) | (sine & odd)) ^ (((q + 1) & 2) << 30));
+}
+
+static void normal_f32(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, void *vout, double a, double b) {
+  float *out = vout, mean = (float)a, std = (float)b, z[WORDS];
+  EACH_RUN(4) {
+    for (int64_t k = 0; k < (at + m + 1) / 2; k++) {
+      float u = (float)(int32_t)(w[2 * k] >> 1) * 0x1p-31f + 0x1p-32f, s, c; /* never 0 */
+      float r = sqrtf(-2 * np_log_f32(u));
+      turn_f32((float)(int32_t)(w[2 * k + 1] >> 8) * 0x1p-24f, &s, &c);
+      z[2 * k] = r * c;
+      z[2 * k + 1] = r * s;
+    }
+    for (int64_t k = 0; k < m; k++) out[j + k] = mean + std * z[at + k];
+  }
+}
+static void normal_f64(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, void *vout, double a, double b) {
+  double *out = vout, z[WORDS / 2];
+  EACH_RUN(2) {
+    for (int64_t k = 0; k < at + m; k += 2) {
+      double u = (double)(int64_t)(LONG(k) >> 11) * 0x1p-53 + 0x1p-54;
+      double r = sqrt(-2 * np_log_f64(u)), t = 2 * NP_PI * ((double)(int64_t)(LONG(k + 1) >> 11) * 0x1p-53);
+      z[k] = r * cos(t);
+      z[k + 1] = r * sin(t);
+    }
+    for (int64_t k = 0; k < m; k++) out[j + k] = a + b * z[at + k];
+  }
+}
+
+/* ---- b where the word is under a 2^32, which for a = 1 is always ---- */
+
+#define BERNOULLI(T, S)                                                                                              \
+  static void bernoulli_##S(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, void *vout, double a, double b) { \
+    const uint64_t limit = a >= 1 ? UINT64_C(1) << 32 : a > 0 ? (uint64_t)(a * 4294967296.0) : 0;                    \
+    T *out = vout, value = (T)b;                                                                                     \
+    const uint32_t last = (uint32_t)(limit - 1);                                                                     \
+    EACH_RUN(4) for (int64_t k = 0; k < m; k++) out[j + k] = w[at + k] <= last ? value : 0;                         \
+    if (limit == 0)                                                                                                  \
+      for (int64_t k = 0; k < n; k++) out[k] = 0;                                                                    \
+  }
+BERNOULLI(float, f32)
+BERNOULLI(double, f64)
+
+static void randint(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, int64_t *out, int64_t lo, int64_t hi) {
+  __extension__ typedef unsigned __int128 u128;
+  const uint64_t range = (uint64_t)hi - (uint64_t)lo;
+  EACH_RUN(2) for (int64_t k = 0; k < m; k++) {
+    out[j + k] = (int64_t)((uint64_t)lo + (uint64_t)((u128)LONG(at + k) * range >> 64));
+  }
+}
+
+const np_random NP_NAME(np_random_table) = {
+    .bits32 = bits32,
+    .bits64 = bits64,
+    .uniform = {uniform_f32, uniform_f64},
+    .normal = {normal_f32, normal_f64},
+    .bernoulli = {bernoulli_f32, bernoulli_f64},
+    .randint = randint,
+};

@@ -1,0 +1,78 @@
+/* loops.h: what the op families share below the table: the reduction engine, the engine for rows along a dimension, lists
+ * of positions, and windows (handles on the C stack for code that only moves values). Everything here computes and never
+ * records. Work is cut into blocks that depend on sizes alone, so the bits are the same for any number of threads. */
+#ifndef NP_LOOPS_H
+#define NP_LOOPS_H
+
+#include <math.h>
+#include <string.h>
+#include "op.h"
+
+/* ---- windows ---- */
+static inline neap_tensor np_window(const neap_tensor *t, const np_layout *l) { /* t's storage seen through l */
+  neap_tensor w = *t;
+  w.at = *l;
+  w.flags = (uint16_t)(np_layout_is_contiguous(l) ? NP_CONTIGUOUS : 0);
+  w.record = NULL, w.grad = NULL, w.base = NULL, w.next = NULL, w.link = NULL, w.host = NULL;
+  w.handed = 0;
+  return w;
+}
+static inline int np_is_native(int dtype) { return dtype == NEAP_F32 || dtype == NEAP_F64 || dtype == NEAP_I64; }
+static inline int np_native_of(int dtype) { /* the dtype that its elements are computed in */
+  static const uint8_t native[NP_CTYPES] = { NEAP_F32, NEAP_F64, NEAP_I64 };
+  return native[np_ctype(dtype)];
+}
+static inline int64_t np_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t np_max(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t np_blocks(int64_t n, int64_t block) { return n / block + (n % block != 0); }
+
+/* ---- folds (fold.c) ---- */
+
+/* out = finish(fold of x over the dimensions in mask), out contiguous in the order of the kept dimensions. Values pass
+ * as double (int64 for integers and for NP_ANY, NP_ALL, NP_COUNT); for doubles y = (y / divisor) ^ power. */
+typedef struct np_fold {
+  int kind;              /* NP_SUM ... NP_COUNT */
+  const double *center;  /* one a result: the sum of (x - center)^2 instead; NULL: none */
+  double divisor, power; /* 1 and 1: as it is */
+} np_fold;
+int np_fold_run(neap_context *c, neap_tensor *x, uint32_t mask, const np_fold *f, neap_tensor *out);
+
+/* ---- rows (rows.c) ---- */
+
+/* Calls row(arg, r, block, tiles) for each row r of tensors of one shape: tiles[i] is row r of operand i as a contiguous
+ * run of the compute type, inputs first; what it leaves in the outputs' tiles is stored. A row runs over n_axes
+ * dimensions from axis on; r counts the others in row-major order. Rows of one block run in order, on one thread. All
+ * operands are floats computed in ctype; over several axes they must be contiguous. */
+typedef void (*np_row_task)(void *arg, int64_t r, int64_t block, char *const *tiles);
+typedef struct np_rows {
+  int n_in, n_out, axis, n_axes, ctype;
+  neap_tensor *t[6];
+  double ns;             /* of work an element */
+} np_rows;
+int64_t np_rows_blocks(const np_rows *r);  /* how many blocks a run has */
+int np_rows_run(neap_context *c, const np_rows *r, np_row_task row, void *arg);
+
+/* ---- positions (positions.c) ---- */
+
+typedef struct np_positions {
+  neap_tensor *t;        /* contiguous, int32 or int64: to be released */
+  const void *at;
+  int wide;              /* int64 */
+  int64_t n;
+} np_positions;
+/* In infer: refuses what is no integer tensor (bools too) and values outside of base .. base + size - 1; with negative
+ * also -size .. -1. what: "dimension 2 of x"; skip: a value that passes always, or NULL. */
+int np_positions_check(np_call *c, const char *name, neap_tensor *index, int64_t size, const char *what, int negative,
+                       const int64_t *skip);
+int np_positions_get(neap_context *c, neap_tensor *index, np_positions *p); /* in run */
+static inline int64_t np_position(const np_positions *p, int64_t i) {
+  return p->wide ? ((const int64_t *)p->at)[i] : ((const int32_t *)p->at)[i];
+}
+void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name); /* "dimension 2 of x" */
+
+/* ---- products (matmul.c) ---- */
+
+/* out (m, n) = x op w for matrices with any strides, batches in front. */
+int np_matmul_values(neap_context *c, neap_tensor *x, neap_tensor *w, neap_tensor *out);
+
+#endif

@@ -1,0 +1,237 @@
+/* Records: what backward will need of a call, made right after it ran. Also the two things that keep the graph right
+ * when memory is written to: an in-place call moves its tensor's history forward, and through a view that of its base;
+ * and a view whose base has changed since gets the history of its present values when it is next used. */
+#include <string.h>
+#include "op.h"
+
+static int is_tensor_like(const neap_param *p) {
+  return p->kind == NEAP_TENSOR || p->kind == NEAP_TENSORS || p->kind == NEAP_OPERAND;
+}
+
+int np_wants_record(np_call *c) {
+  if (!c->ctx->grad_mode || (c->op->marks & NEAP_OP_NO_GRAD) || c->op->back == np_no_back) return 0;
+  int wants = 0;
+  for (int i = 0; i < c->sig->n_params; i++) {
+    const neap_value *v = &c->arg[i];
+    if (v->kind == NEAP_TENSOR) {
+      if (v->t->base && np_view_refresh(v->t) != 0) return 0;
+      wants |= np_needs_grad(v->t);
+    } else if (v->kind == NEAP_TENSORS) {
+      for (int k = 0; k < v->n; k++) {
+        if (!v->ts[k]) continue;
+        if (v->ts[k]->base && np_view_refresh(v->ts[k]) != 0) return 0;
+        wants |= np_needs_grad(v->ts[k]);
+      }
+    }
+  }
+  /* Writing values that carry history into a view makes its base part of the graph, and so does the other way round. */
+  return wants || (c->in_place && c->arg[0].t->base && np_needs_grad(c->arg[0].t->base));
+}
+
+void np_input_history(np_input *in, neap_tensor *t) {
+  in->record = NULL;
+  in->leaf = NULL;
+  in->output = t->output;
+  in->needs = (uint8_t)np_needs_grad(t);
+  if (!in->needs) return;
+  if (t->record) np_record_retain(in->record = t->record);
+  else in->leaf = np_hold(t);
+}
+
+/* ---- making one ---- */
+
+static size_t list_bytes(const neap_value *v) {
+  return v->kind == NEAP_INTS ? (size_t)v->n * sizeof(int64_t) : 0;
+}
+
+static np_record *new_record(neap_context *c, int n_in, int n_out, int n_args, size_t lists) {
+  size_t bytes = sizeof(np_record) + (size_t)n_out * sizeof(np_result) + (size_t)n_in * sizeof(np_input) +
+                 (size_t)n_args * sizeof(neap_value) + lists;
+  np_record *r = np_alloc(c, bytes);
+  if (!r) return NULL;
+  *r = (np_record){ .ctx = c, .op = -1, .refs = 1, .n_in = n_in, .n_out = n_out, .n_args = n_args,
+    .sequence = ++c->sequence, .site = c->site, .bytes = bytes };
+  r->in = (np_input *)(r->out + n_out);
+  r->arg = (neap_value *)(r->in + n_in);
+  c->handles++;
+  return r;
+}
+
+static void add_input(np_input *in, neap_tensor *t, int save) {
+  in->given = t != NULL;
+  in->storage = NULL;
+  if (!t) {
+    in->record = NULL;
+    in->leaf = NULL;
+    in->needs = 0;
+    in->at.ndim = 0;
+    in->at.dtype = NEAP_F32;
+    return;
+  }
+  np_input_history(in, t);
+  in->at = t->at;
+  in->version = t->storage->version;
+  if (save) in->storage = np_storage_retain(t->storage);
+}
+
+static np_record *record_of(np_call *c) {
+  int n_in = 0;
+  size_t lists = 0;
+  for (int i = 0; i < c->sig->n_params; i++) {
+    if (is_tensor_like(&c->sig->param[i])) n_in += c->arg[i].kind == NEAP_TENSORS ? c->arg[i].n : 1;
+    lists += list_bytes(&c->arg[i]);
+  }
+  np_record *r = new_record(c->ctx, n_in, c->sig->n_outputs, c->sig->n_params, lists);
+  if (!r) return NULL;
+  r->op = (int)(c->op - np_ops);
+  char *room = (char *)(r->arg + r->n_args);
+  int k = 0;
+  for (int i = 0; i < c->sig->n_params; i++) {
+    neap_value *v = &r->arg[i];
+    *v = c->arg[i];
+    int save = c->sig->saves_in >> i & 1;
+    if (v->kind == NEAP_TENSORS)
+      for (int j = 0; j < v->n; j++) add_input(&r->in[k++], v->ts[j], save);
+    else if (is_tensor_like(&c->sig->param[i])) add_input(&r->in[k++], np_t(c, i), save);
+    if (v->kind == NEAP_TENSOR || v->kind == NEAP_TENSORS) v->t = NULL;
+    if (list_bytes(v)) {
+      memcpy(room, v->is, list_bytes(v));
+      v->is = (const int64_t *)room;
+      room += list_bytes(v);
+    }
+    if (v->kind == NEAP_GENERATOR) v->g = NULL;
+  }
+  return r;
+}
+
+/* Describes output i and lets t be it. */
+static void add_output(np_record *r, int i, neap_tensor *t, int save) {
+  np_result *out = &r->out[i];
+  out->storage = NULL;
+  out->grad = NULL;
+  out->seen = NULL;
+  out->hook = 0;
+  if (!t) { out->at.ndim = 0; out->at.count = 0; out->at.dtype = NEAP_F32; return; }
+  out->at = t->at;
+  out->version = t->storage->version;
+  if (save) out->storage = np_storage_retain(t->storage);
+  if (!np_is_float(t->at.dtype)) return; /* positions and the like carry no gradient */
+  np_record *old = t->record;
+  np_record_retain(r);
+  t->record = r;
+  t->output = (int16_t)i;
+  t->flags |= NP_REQUIRES_GRAD;
+  t->base_version = t->storage->version;
+  if (old) np_record_release(old);
+}
+
+/* ---- views and writes ---- */
+
+/* An op on base (and source) that says where a view lies in it, recorded by hand: no memory moves. */
+static np_record *view_record(neap_context *c, int op, neap_tensor *base, neap_tensor *source, const np_layout *at) {
+  int n_in = source ? 2 : 1, n_args = source ? 5 : 4, first = n_in;
+  np_record *r = new_record(c, n_in, 1, n_args, 2 * (size_t)at->ndim * sizeof(int64_t));
+  if (!r) return NULL;
+  r->op = op;
+  int64_t *room = (int64_t *)(r->arg + n_args);
+  memcpy(room, at->shape, (size_t)at->ndim * sizeof *room);
+  memcpy(room + at->ndim, at->stride, (size_t)at->ndim * sizeof *room);
+  for (int i = 0; i < n_in; i++) r->arg[i] = (neap_value){ .kind = NEAP_TENSOR };
+  r->arg[first] = (neap_value){ .kind = NEAP_INTS, .n = at->ndim, .is = room };
+  r->arg[first + 1] = (neap_value){ .kind = NEAP_INTS, .n = at->ndim, .is = room + at->ndim };
+  r->arg[first + 2] = (neap_value){ .kind = NEAP_INT, .i = at->offset };
+  add_input(&r->in[0], base, 0);
+  if (source) add_input(&r->in[1], source, 0);
+  return r;
+}
+
+int np_view_refresh(neap_tensor *t) {
+  if (!t->base || t->base_version == t->storage->version) return NEAP_OK;
+  t->base_version = t->storage->version;
+  if (!np_needs_grad(t->base)) return NEAP_OK;
+  np_record *r = view_record(t->ctx, NP_OP_as_strided, t->base, NULL, &t->at);
+  if (!r) return t->ctx->error;
+  add_output(r, 0, t, 0);
+  np_record_release(r);
+  return NEAP_OK;
+}
+
+/* t, a view, was just written to and has its new record: its base's values are the old ones with that region replaced. */
+static int rebase(neap_tensor *t) {
+  np_record *r = view_record(t->ctx, NP_OP_as_strided_scatter, t->base, t, &t->at);
+  if (!r) return t->ctx->error;
+  add_output(r, 0, t->base, 0);
+  np_record_release(r);
+  return NEAP_OK;
+}
+
+int np_record_call(np_call *c, int wants) {
+  np_record *r = wants ? record_of(c) : NULL;
+  if (wants && !r) return c->ctx->error;
+  if (c->in_place && np_tensor_written(c->out[0], c->op->name) != 0) {
+    np_record_release(r);
+    return c->ctx->error;
+  }
+  if (!r) return NEAP_OK;
+  for (int i = 0; i < r->n_out; i++) add_output(r, i, c->out[i], c->sig->saves_out >> i & 1);
+  np_record_release(r);
+  return c->in_place && c->out[0]->base ? rebase(c->out[0]) : NEAP_OK;
+}
+
+int neap_custom(neap_context *c, int64_t id, int n_in, neap_tensor *const *inputs, int n_out, neap_tensor *const *outputs) {
+  if (np_failed(c)) return c->error;
+  int needs = 0;
+  for (int i = 0; i < n_in; i++) {
+    if (inputs[i] && inputs[i]->base && np_view_refresh(inputs[i]) != 0) return c->error;
+    needs |= inputs[i] && np_needs_grad(inputs[i]);
+  }
+  if (!needs || !c->grad_mode) return NEAP_OK;
+  for (int i = 0; i < n_out; i++)
+    if (outputs[i]->record || np_needs_grad(outputs[i]))
+      return np_fail(c, NEAP_ERR_STATE, "an output of a custom function must be a fresh tensor without history of its own");
+  np_record *r = new_record(c, n_in, n_out, 0, 0);
+  if (!r) return c->error;
+  r->custom = id;
+  for (int i = 0; i < n_in; i++) add_input(&r->in[i], inputs[i], 0);
+  for (int i = 0; i < n_out; i++) add_output(r, i, outputs[i], 0);
+  np_record_release(r);
+  return NEAP_OK;
+}
+
+/* ---- the end of one ---- */
+
+void np_record_retain(np_record *r) { r->refs++; }
+
+void np_record_spend(np_record *r) {
+  r->spent = 1;
+  for (int i = 0; i < r->n_in; i++) {
+    if (r->in[i].storage) np_storage_release(r->in[i].storage);
+    r->in[i].storage = NULL;
+  }
+  for (int i = 0; i < r->n_out; i++) {
+    if (r->out[i].storage) np_storage_release(r->out[i].storage);
+    r->out[i].storage = NULL;
+  }
+}
+
+void np_record_release(np_record *r) {
+  if (!r || --r->refs > 0) return;
+  r->next = NULL;
+  for (np_record *todo = r; todo;) {
+    r = todo;
+    todo = r->next;
+    np_record_spend(r);
+    for (int i = 0; i < r->n_out; i++) np_drop(r->out[i].grad);
+    for (int i = 0; i < r->n_in; i++) {
+      np_drop(r->in[i].leaf); /* a leaf has no record: no recursion */
+      np_record *p = r->in[i].record;
+      if (p && --p->refs == 0) {
+        p->next = todo;
+        todo = p;
+      }
+    }
+    neap_context *c = r->ctx;
+    np_free(c, r, r->bytes);
+    np_context_drop(c);
+  }
+}
