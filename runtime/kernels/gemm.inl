@@ -21,20 +21,51 @@
 #define KC ((int64_t)(1024 / sizeof(T)))
 #define MC ((int64_t)(20 * MR * 4 / sizeof(T)))
 #define NC ((int64_t)2048)
-enum { FEW_M = 6, NEAR_M = 48, NEAR_MNK = 16384 }; /* up to there, packing B for rows of dots, B, A does not pay */
+enum { FEW = 6, NEAR_M = 48, NEAR_MNK = 16384 }; /* up to there rows of dots, B and A where they are, beat packing */
+
+#define QUAD ((int64_t)(16 / sizeof(T)))
 
 typedef T vec __attribute__((vector_size(NP_VEC_BYTES)));
 #define INLINE static inline __attribute__((always_inline))
 INLINE vec vec_load(const T *x) { vec v; memcpy(&v, x, sizeof v); return v; }
 INLINE void vec_store(T *x, vec v) { memcpy(x, &v, sizeof v); }
+typedef T vec16 __attribute__((vector_size(16)));
+/* The lanes of a stored vector: quarters of registers onto each other, then one after another. */
+INLINE T lane_sum(const T *v) {
+  vec16 s = {0}, u;
+  T y = 0;
+#pragma GCC unroll 4
+  for (int i = 0; i < NP_VEC_BYTES / 16; i++) memcpy(&u, v + i * QUAD, 16), s += u;
+  for (int64_t i = 0; i < QUAD; i++) y += s[i];
+  return y;
+}
 INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 INLINE int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
 /* ---- the register kernel ---- */
 
+/* c (rows, cols) = x + beta c, for tiles at the edge or on their side. */
+static __attribute__((noinline)) void put(int64_t rows, int64_t cols, const T *restrict x, int64_t ld, T beta,
+                                          T *restrict c, int64_t ci, int64_t cj) {
+  for (int64_t i = 0; i < rows; i++) {
+    int64_t j = 0;
+    if (cj == 1)
+      for (; j + QUAD <= cols; j += QUAD) {
+        vec16 u, v = {0};
+        memcpy(&u, x + i * ld + j, 16);
+        if (beta != 0) memcpy(&v, c + i * ci + j, 16), u += beta * v;
+        memcpy(c + i * ci + j, &u, 16);
+      }
+    for (; j < cols; j++) {
+      T *y = c + i * ci + j * cj;
+      *y = beta == 0 ? x[i * ld + j] : x[i * ld + j] + beta * *y;
+    }
+  }
+}
+
 /* c (R, cols) = alpha a b + beta c: a[i*ai + p*ap] is (R, k), b has k rows ldb apart; cols <= V vectors, all readable. */
 INLINE void tile(const int R, const int V, int64_t k, const T *restrict a, int64_t ai, int64_t ap, const T *restrict b,
-                 int64_t ldb, T alpha, T beta, T *restrict c, int64_t ldc, int64_t cols) {
+                 int64_t ldb, T alpha, T beta, T *restrict c, int64_t ci, int64_t cj, int64_t cols) {
   vec acc[MR][2];
 #pragma GCC unroll 16
   for (int i = 0; i < R; i++)
@@ -49,12 +80,12 @@ INLINE void tile(const int R, const int V, int64_t k, const T *restrict a, int64
 #pragma GCC unroll 2
       for (int v = 0; v < V; v++) acc[i][v] += a[i * ai] * x[v];
   }
-  if (cols == V * LANES) {
+  if (cols == V * LANES && cj == 1) {
 #pragma GCC unroll 16
     for (int i = 0; i < R; i++)
 #pragma GCC unroll 2
       for (int v = 0; v < V; v++) {
-        T *y = c + i * ldc + v * LANES;
+        T *y = c + i * ci + v * LANES;
         vec_store(y, beta == 0 ? alpha * acc[i][v] : alpha * acc[i][v] + beta * vec_load(y));
       }
   } else {
@@ -63,20 +94,18 @@ INLINE void tile(const int R, const int V, int64_t k, const T *restrict a, int64
     for (int i = 0; i < R; i++)
 #pragma GCC unroll 2
       for (int v = 0; v < V; v++) vec_store(full + (i * V + v) * LANES, alpha * acc[i][v]);
-    for (int i = 0; i < R; i++)
-      for (int64_t j = 0; j < cols; j++)
-        c[i * ldc + j] = beta == 0 ? full[i * V * LANES + j] : full[i * V * LANES + j] + beta * c[i * ldc + j];
+    put(R, cols, full, V * LANES, beta, c, ci, cj);
   }
 }
 
 /* tile_R_V reads a packed panel of A (ai = 1, ap = MR), near_R_V the matrix itself. */
 typedef void (*kernel)(int64_t k, const T *a, int64_t ai, int64_t ap, const T *b, int64_t ldb, T alpha, T beta, T *c,
-                       int64_t ldc, int64_t cols);
+                       int64_t ci, int64_t cj, int64_t cols);
 #define KERNEL(name, R, V, AI, AP)                                                                               \
   static void name##_##R##_##V(int64_t k, const T *a, int64_t ai, int64_t ap, const T *b, int64_t ldb, T alpha,  \
-                               T beta, T *c, int64_t ldc, int64_t cols) {                                        \
+                               T beta, T *c, int64_t ci, int64_t cj, int64_t cols) {                             \
     (void)ai, (void)ap;                                                                                          \
-    tile(R, V, k, a, AI, AP, b, ldb, alpha, beta, c, ldc, cols);                                                 \
+    tile(R, V, k, a, AI, AP, b, ldb, alpha, beta, c, ci, cj, cols);                                              \
   }
 #define TILE(R) KERNEL(tile, R, 1, 1, MR) KERNEL(tile, R, 2, 1, MR)
 #define NEAR(R) KERNEL(near, R, 1, ai, ap) KERNEL(near, R, 2, ai, ap)
@@ -113,7 +142,7 @@ static void pack(int64_t width, int64_t count, int64_t k, const T *restrict src,
     } else {
       for (int64_t p = 0; p < k; p++) {
         int64_t i = 0;
-        for (; i + 4 <= count; i += 4) memcpy(dst + p * width + i, src + p * sp + i, 4 * sizeof(T));
+        for (; i + QUAD <= count; i += QUAD) memcpy(dst + p * width + i, src + p * sp + i, 16);
         for (; i < count; i++) dst[p * width + i] = src[p * sp + i];
       }
     }
@@ -134,12 +163,13 @@ static void pack(int64_t width, int64_t count, int64_t k, const T *restrict src,
 
 /* ---- one row or column ---- */
 
-/* c[i*ci + j*cj] = alpha (row i of a) . (row j of b) + beta c for M rows of a and N of b, of which m and n count. */
+/* c[i*ci + j*cj] = alpha (row i of a) . (row j of b) + beta c for M rows of a and N of b, M N = 8, of which m and n
+   count. */
 INLINE void dots(const int M, const int N, int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64_t lda, const T *b,
                  int64_t ldb, T beta, T *c, int64_t ci, int64_t cj) {
-  const T *x[M], *z[N];
-  T lanes[M * N][NP_VEC_BYTES / sizeof(T)];
-  vec s[M][N];
+  const T *x[2], *z[8];
+  T lanes[8][NP_VEC_BYTES / sizeof(T)];
+  vec s[2][8];
 #pragma GCC unroll 8
   for (int i = 0; i < M; i++) x[i] = a + smaller(i, m - 1) * lda;
 #pragma GCC unroll 8
@@ -150,7 +180,7 @@ INLINE void dots(const int M, const int N, int64_t m, int64_t n, int64_t k, T al
     for (int j = 0; j < N; j++) s[i][j] = (vec){0};
   int64_t p = 0;
   for (; p + LANES <= k; p += LANES) {
-    vec u[M];
+    vec u[2];
 #pragma GCC unroll 8
     for (int i = 0; i < M; i++) u[i] = vec_load(x[i] + p);
 #pragma GCC unroll 8
@@ -160,15 +190,15 @@ INLINE void dots(const int M, const int N, int64_t m, int64_t n, int64_t k, T al
       for (int i = 0; i < M; i++) s[i][j] += u[i] * v;
     }
   }
+#pragma GCC unroll 8
   for (int i = 0; i < M; i++)
+#pragma GCC unroll 8
     for (int j = 0; j < N; j++) vec_store(lanes[i * N + j], s[i][j]);
   for (int64_t i = 0; i < m; i++)
     for (int64_t j = 0; j < n; j++) {
-      T *l = lanes[i * N + j], *y = c + i * ci + j * cj, v = 0;
-      for (int64_t h = LANES / 2; h > 0; h /= 2)
-        for (int64_t q = 0; q < h; q++) l[q] += l[q + h];
+      T *y = c + i * ci + j * cj, v = lane_sum(lanes[i * N + j]);
       for (int64_t q = p; q < k; q++) v += x[i][q] * z[j][q];
-      v = alpha * (v + l[0]);
+      v *= alpha;
       *y = beta == 0 ? v : v + beta * *y;
     }
 }
@@ -181,11 +211,11 @@ static void rows_times(int64_t rows, int64_t k, T alpha, const T *a, int64_t lda
 
 /* C = alpha A B^T + beta C for few rows of A. */
 static void few_rows(int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64_t lda, const T *b, int64_t ldb, T beta,
-                     T *c, int64_t ldc) {
+                     T *c, int64_t ci, int64_t cj) {
   for (int64_t j = 0; j < n; j += 4)
     for (int64_t i = 0; i < m; i += 2)
       dots(2, 4, smaller(2, m - i), smaller(4, n - j), k, alpha, a + i * lda, lda, b + j * ldb, ldb, beta,
-           c + i * ldc + j, ldc, 1);
+           c + i * ci + j * cj, ci, cj);
 }
 
 /* y[j*ys] = alpha sum_p x[p*xs] a[p*lda + j] + beta y, j < cols. */
@@ -244,61 +274,66 @@ static void scale(int64_t m, int64_t n, T beta, T *c, int64_t ldc) {
     for (int64_t j = 0; j < n; j++) c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
 }
 
-size_t NP_NAME(NP_CAT(np_gemm_scratch_, S))(int64_t m, int64_t n, int64_t k) {
-  const int64_t depth = smaller(k, KC), a = round_up(smaller(m, MC), MR) * depth, b = round_up(smaller(n, NC), NR) * depth;
-  const int64_t total = a + b > k ? a + b : k;
-  return (size_t)round_up(total * (int64_t)sizeof(T), 64) + 64;
-}
-
-void NP_NAME(NP_CAT(np_gemm_, S))(int ta, int tb, int64_t m, int64_t n, int64_t k, double al, const void *va, int64_t lda,
-                                  const void *vb, int64_t ldb, double be, void *vc, int64_t ldc, void *scratch) {
-  const T alpha = (T)al, *a = va, *b = vb;
-  T *c = vc;
-  if (m == 0 || n == 0) return;
-  if (k == 0 || al == 0) {
-    scale(m, n, (T)be, c, ldc);
-    return;
-  }
-  if (n == 1) {
-    vector_product(ta, m, k, alpha, a, lda, b, tb ? 1 : ldb, (T)be, c, ldc, scratch);
-    return;
-  }
-  if (m == 1) {
-    vector_product(!tb, n, k, alpha, b, ldb, a, ta ? lda : 1, (T)be, c, 1, scratch);
-    return;
-  }
-  if (m <= FEW_M && tb && !ta) {
-    few_rows(m, n, k, alpha, a, lda, b, ldb, (T)be, c, ldc);
-    return;
-  }
-  const int64_t ai = ta ? 1 : lda, ap = ta ? lda : 1, bj = tb ? ldb : 1, bp = tb ? 1 : ldb;
-  const int near_b = !tb && m <= NEAR_M, near_a = m * n * k <= NEAR_MNK, height = near_a ? 4 : MR;
+/* c[i*ci + j*cj] = alpha sum_p a[i*ai + p*ap] b[p*bp + j*bj] + beta c; one of ai, ap and one of bp, bj is 1. */
+static void product(int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64_t ai, int64_t ap, const T *b, int64_t bp,
+                    int64_t bj, T beta0, T *c, int64_t ci, int64_t cj, T *scratch) {
+  const int near_b = bj == 1 && m <= NEAR_M, near_a = m * n * k <= NEAR_MNK;
+  const int64_t height = near_a ? 4 : MR;
   for (int64_t jc = 0; jc < n; jc += NC) {
     const int64_t nc = smaller(NC, n - jc);
     for (int64_t pc = 0; pc < k; pc += KC) {
       const int64_t kc = smaller(KC, k - pc);
-      const T beta = pc == 0 ? (T)be : 1;
+      const T beta = pc == 0 ? beta0 : 1, *right = b + pc * bp + jc * bj;
       T *pb = scratch, *pa = pb + round_up(nc, NR) * kc;
       for (int64_t j = 0; j < nc; j += NR)
-        if (!near_b || nc - j < NR)
-          pack(NR, smaller(NR, nc - j), kc, b + (jc + j) * bj + pc * bp, bj, bp, pb + j * kc);
+        if (!near_b || nc - j < NR) pack(NR, smaller(NR, nc - j), kc, right + j * bj, bj, bp, pb + j * kc);
       for (int64_t ic = 0; ic < m; ic += MC) {
         const int64_t mc = smaller(MC, m - ic);
-        const T *block = a + ic * ai + pc * ap;
+        const T *left = a + ic * ai + pc * ap;
         if (!near_a)
-          for (int64_t i = 0; i < mc; i += MR) pack(MR, smaller(MR, mc - i), kc, block + i * ai, ai, ap, pa + i * kc);
+          for (int64_t i = 0; i < mc; i += MR) pack(MR, smaller(MR, mc - i), kc, left + i * ai, ai, ap, pa + i * kc);
         for (int64_t j = 0; j < nc; j += NR) {
           const int64_t cols = smaller(NR, nc - j);
-          const int near = near_b && cols == NR;
-          const T *panel = near ? b + jc + j + pc * ldb : pb + j * kc;
-          for (int64_t i = 0; i < mc; i += height) {
-            const int64_t rows = smaller(height, mc - i) - 1;
-            (near_a ? nears : tiles)[rows][cols > LANES](kc, near_a ? block + i * ai : pa + i * kc, ai, ap, panel,
-                                                         near ? ldb : NR, alpha, beta,
-                                                         c + (ic + i) * ldc + jc + j, ldc, cols);
-          }
+          const int here = near_b && cols == NR;
+          const T *panel = here ? right + j : pb + j * kc;
+          for (int64_t i = 0; i < mc; i += height)
+            (near_a ? nears : tiles)[smaller(height, mc - i) - 1][cols > LANES](
+                kc, near_a ? left + i * ai : pa + i * kc, ai, ap, panel, here ? bp : NR, alpha, beta,
+                c + (ic + i) * ci + (jc + j) * cj, ci, cj, cols);
         }
       }
     }
+  }
+}
+
+/* Room for either order of the operands. */
+size_t NP_NAME(NP_CAT(np_gemm_scratch_, S))(int64_t m, int64_t n, int64_t k) {
+  const int64_t depth = smaller(k, KC), u = m > n ? m : n;
+  const int64_t packed = (round_up(smaller(u, MC), MR) + round_up(smaller(u, NC), NR)) * depth;
+  return (size_t)round_up((packed > k ? packed : k) * (int64_t)sizeof(T), 64) + 64;
+}
+
+void NP_NAME(NP_CAT(np_gemm_, S))(int ta, int tb, int64_t m, int64_t n, int64_t k, double al, const void *va, int64_t lda,
+                                  const void *vb, int64_t ldb, double be, void *vc, int64_t ldc, void *scratch) {
+  const T alpha = (T)al, beta = (T)be, *a = va, *b = vb;
+  T *c = vc;
+  if (m == 0 || n == 0) return;
+  if (k == 0 || al == 0) {
+    scale(m, n, beta, c, ldc);
+  } else if (n == 1) {
+    vector_product(ta, m, k, alpha, a, lda, b, tb ? 1 : ldb, beta, c, ldc, scratch);
+  } else if (m == 1) {
+    vector_product(!tb, n, k, alpha, b, ldb, a, ta ? lda : 1, beta, c, 1, scratch);
+  } else if (!ta && tb && m <= FEW) {
+    few_rows(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, 1);
+  } else if (!ta && tb && n <= FEW) {
+    few_rows(n, m, k, alpha, b, ldb, a, lda, beta, c, 1, ldc);
+  } else {
+    const int64_t ai = ta ? 1 : lda, ap = ta ? lda : 1, bj = tb ? ldb : 1, bp = tb ? 1 : ldb;
+    /* A narrow C is made on its side where its rows would leave many lanes idle. */
+    if (n < NR && m >= NR && 4 * n < 3 * round_up(n, LANES))
+      product(n, m, k, alpha, b, bj, bp, a, ap, ai, beta, c, 1, ldc, scratch);
+    else
+      product(m, n, k, alpha, a, ai, ap, b, bp, bj, beta, c, ldc, 1, scratch);
   }
 }

@@ -99,6 +99,11 @@ void np_tensor_rehome(neap_tensor *t, np_storage *s, int64_t offset); /* same sh
 static inline char *np_data(const neap_tensor *t) { return t->storage->data + t->at.offset * np_size_of(t->at.dtype); }
 static inline int np_contiguous(const neap_tensor *t) { return (t->flags & NP_CONTIGUOUS) != 0; }
 static inline int np_needs_grad(const neap_tensor *t) { return (t->flags & NP_REQUIRES_GRAD) != 0; }
+/* Single elements, converted: for scalars and odds and ends, bulk work has kernels. */
+double np_get_number(int dtype, const void *p);
+int64_t np_get_int(int dtype, const void *p);
+void np_put_number(int dtype, void *p, double v);
+void np_put_int(int dtype, void *p, int64_t v);
 int np_same_shape(const neap_tensor *a, const neap_tensor *b);
 void np_shape_text(char *buffer, size_t size, const neap_tensor *t); /* "(3, 4)" */
 

@@ -115,17 +115,17 @@ return function(options)
   options = check.options("data.digits", options, known)
   local size = options.size or 28
   local generator = {generator = options.generator or neap.generator(options.seed or 0)}
-  local table = compile()
-  local mode <close> = neap.no_grad()
+  local glyphs = compile()
+  local _ <close> = neap.no_grad()
   local y = options.labels or neap.randint(1, 11, {options.n or 1000}, generator)
   local n = y.shape[1]
 
   -- Uniform numbers in [low, high), one an image.
   local function uniform(low, high) return neap.rand({n}, generator):mul_(high - low):add_(low) end
 
-  local pick = (uniform(0, 1) * table.count:index_select(1, y)):floor() + table.first:index_select(1, y)
+  local pick = (uniform(0, 1) * glyphs.count:index_select(1, y)):floor() + glyphs.first:index_select(1, y)
   pick = pick:to "int64"
-  local controls = table.controls:index_select(1, pick)                       -- (n, C, 2)
+  local controls = glyphs.controls:index_select(1, pick)                       -- (n, C, 2)
   controls = neap.randn({n, controls.shape[2], 2}, generator):mul_(0.03):add_(controls):sub_(0.5)
 
   -- x' = sx (cos x - sin y), y' = sy (sin x + cos y), with x sheared by the slant before.
@@ -139,8 +139,8 @@ return function(options)
   local shift = neap.stack({uniform(-2.2, 2.2), uniform(-2.2, 2.2)}, 2):mul_(unit):add_(size / 2)
   controls = controls:matmul(neap.stack({by_x, by_y}, 2)) + shift:unsqueeze(2) -- (n, C, 2) in pixels
 
-  local from = table.from:index_select(1, pick):matmul(controls)              -- (n, S, 2)
-  local to = table.to:index_select(1, pick):matmul(controls)
+  local from = glyphs.from:index_select(1, pick):matmul(controls)              -- (n, S, 2)
+  local to = glyphs.to:index_select(1, pick):matmul(controls)
   local x = strokes.draw(from, to, uniform(0.55, 1.6):mul_(unit), size)
   x:mul_(uniform(0.75, 1):reshape(n, 1, 1))
   local noise = options.noise or 0.05

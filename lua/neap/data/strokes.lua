@@ -45,7 +45,7 @@ function strokes.draw(from, to, half, size)
   local out = neap.empty(N, size * size)
   local done = 0
   while done < N do
-    local scope <close> = neap.scope()
+    local _ <close> = neap.scope()
     local n = math.min(BLOCK, N - done)
     local function part(x) return x:narrow(1, done + 1, n) end
     part(out):copy_(draw(part(from), part(to), part(half), grid))

@@ -1,0 +1,84 @@
+-- data: sets of samples and how to go over them. A set is a table of tensors that share the size of dimension 1, by
+-- custom {x = inputs, y = targets}. Files that are not there give nil and a message; wrong use raises.
+
+local neap = require "neap.core"
+local check = require "neap.check"
+
+local data = {
+  batches = require "neap.data.batches".new,
+  digits = require "neap.data.digits",
+  mnist = require "neap.data.mnist",
+  csv = require "neap.data.csv",
+}
+
+local function rows(set)
+  local _, first = next(set)
+  return first.shape[1]
+end
+
+--- The rows of a set that `index` (positions, int64) names: a new set.
+function data.select(set, index)
+  local out = {}
+  for name, tensor in pairs(set) do out[name] = tensor:index_select(1, index) end
+  return out
+end
+
+--- Splits a set in two: data.split(set, 0.8) -> train, test. fraction of the rows goes to the first, chosen at random
+--- unless options.shuffle is false; options.generator for the choice.
+function data.split(set, fraction, options)
+  options = check.options("data.split", options, {"shuffle", "generator"})
+  local n = rows(set)
+  local first = math.floor(n * fraction + 0.5)
+  if type(fraction) ~= "number" or first < 1 or first >= n then
+    check.fail("data.split: %s of %d rows leaves one side empty; give a fraction such as 0.8", tostring(fraction), n)
+  end
+  local order = options.shuffle == false and neap.range(1, n):to "int64"
+    or neap.randperm(n, {generator = options.generator})
+  return data.select(set, order:narrow(1, 1, first)), data.select(set, order:narrow(1, first + 1, n - first))
+end
+
+--- Cross-validation: for i, train, test in data.folds(set, 5) do ... end. Each row is in one of the k test sets. Options
+--- as for data.split.
+function data.folds(set, k, options)
+  options = check.options("data.folds", options, {"shuffle", "generator"})
+  local n = rows(set)
+  if math.type(k) ~= "integer" or k < 2 or k > n then
+    check.fail("data.folds: %s folds of %d rows; give a whole number from 2 to %d", tostring(k), n, n)
+  end
+  local order = options.shuffle == false and neap.range(1, n):to "int64"
+    or neap.randperm(n, {generator = options.generator})
+  return function(_, i)
+    i = i + 1
+    if i > k then return nil end
+    local first, last = (i - 1) * n // k, i * n // k -- the test set is rows first + 1 .. last of the order
+    local rest = neap.cat({order:narrow(1, 1, first), order:narrow(1, last + 1, n - last)}, 1)
+    return i, data.select(set, rest), data.select(set, order:narrow(1, first + 1, last - first))
+  end, nil, 0
+end
+
+--- Scales columns to mean 0 and deviation 1: x (N, ...) -> y, scale, where scale(z) does the same, with x's mean and
+--- deviation, to other data. A column that is constant stays 0.
+function data.standardise(x)
+  local mean = x:mean(1, true)
+  local deviation = x:std(1, true, {correction = 0})
+  deviation = neap.where(deviation:gt(0), deviation, neap.ones_like(deviation))
+  local function scale(z) return (z - mean) / deviation end
+  return scale(x), scale
+end
+
+--- Shifts each image of x (N, H, W) by up to `pixels` rows and columns, at random and filled with 0; generator optional.
+--- For augmentation, in the map of data.batches.
+function data.shift(x, pixels, generator)
+  local N, H, W = table.unpack(x.shape)
+  local options = {generator = generator}
+  local function moved(n, size) -- (N, size): positions along one dimension, of a padded image
+    local by = neap.randint(0, 2 * pixels + 1, {n, 1}, options)
+    return by + neap.range(1, size):to "int64":reshape(1, size)
+  end
+  local padded = neap.zeros({N, H + 2 * pixels, W + 2 * pixels}, {dtype = x.dtype})
+  padded[{{}, {pixels + 1, pixels + H}, {pixels + 1, pixels + W}}] = x
+  padded = padded:gather(2, moved(N, H):reshape(N, H, 1):expand(N, H, W + 2 * pixels):contiguous())
+  return padded:gather(3, moved(N, W):reshape(N, 1, W):expand(N, H, W):contiguous())
+end
+
+return data

@@ -1,0 +1,139 @@
+-- metrics: how good predictions are. Classes count from 1. What is called `scores` below is either (N, C), one score or
+-- probability a class, or (N): the predicted classes themselves. Everything comes back as plain numbers and tables but
+-- for the confusion matrix, a tensor. Definitions: Manning, Raghavan, Schütze, Introduction to Information Retrieval, 8.
+
+local neap = require "neap.core"
+local check = require "neap.check"
+
+local metrics = {}
+
+-- Scores as classes (N), int64.
+local function classes(what, scores, y)
+  local _ <close> = neap.no_grad()
+  local shape = scores.shape
+  if #shape > 2 or shape[1] ~= y.shape[1] or #y.shape ~= 1 then
+    check.fail("%s: takes scores (N, C) or classes (N), and classes (N); not (%s) and (%s)", what,
+      table.concat(shape, ", "), table.concat(y.shape, ", "))
+  end
+  if #shape == 2 then return scores:argmax(2) end
+  return scores:to "int64"
+end
+
+--- The share of predictions that are right: scores (N, C) or (N), y (N) -> a number in [0, 1].
+function metrics.accuracy(scores, y)
+  local predicted = classes("metrics.accuracy", scores, y)
+  local _ <close> = neap.scope()
+  return predicted:eq(y:to "int64"):sum():item() / y.shape[1]
+end
+
+--- Counts by class: scores (N, C) or (N), y (N) -> (C, C) int64; row: the true class, column: the predicted one. C is
+--- given, or the width of the scores, or the largest class met.
+function metrics.confusion_matrix(scores, y, C)
+  local predicted = classes("metrics.confusion_matrix", scores, y)
+  y = y:to "int64"
+  C = C or #scores.shape == 2 and scores.shape[2]
+    or math.max(predicted:max():item(), y:max():item())
+  local rows, columns = neap.one_hot(y, C):to "float64", neap.one_hot(predicted, C):to "float64"
+  return rows:t():matmul(columns):to "int64"
+end
+
+-- hits, predicted and true counts by class.
+local function counts(scores, y, C)
+  local matrix = metrics.confusion_matrix(scores, y, C):totable()
+  local hit, predicted, real = {}, {}, {}
+  for i = 1, #matrix do
+    hit[i], predicted[i], real[i] = matrix[i][i], 0, 0
+    for j = 1, #matrix do
+      real[i] = real[i] + matrix[i][j]
+      predicted[i] = predicted[i] + matrix[j][i]
+    end
+  end
+  return hit, predicted, real
+end
+
+local function ratio(a, b)
+  return b == 0 and 0 or a / b
+end
+
+local function sum(list)
+  local total = 0
+  for _, v in ipairs(list) do total = total + v end
+  return total
+end
+
+-- One of the three, averaged as asked: share(hit, predicted, real) is the score of one class.
+local function averaged(what, share)
+  --- scores (N, C) or (N), y (N) -> a number; 0 where nothing was predicted or nothing is true. options.average: "macro"
+  --- (default: the mean over the classes), "micro" (over all predictions), "binary" (of class options.positive, default
+  --- 2 of 2), "none" (a list, one a class). options.classes: how many there are.
+  return function(scores, y, options)
+    options = check.options("metrics." .. what, options, {"average", "positive", "classes"})
+    local average = options.average or "macro"
+    local hit, predicted, real = counts(scores, y, options.classes)
+    if average == "micro" then return share(sum(hit), sum(predicted), sum(real)) end
+    if average == "binary" then
+      local class = options.positive or 2
+      if #hit > 2 and not options.positive then
+        check.fail("metrics.%s: average = 'binary' with %d classes needs positive = the class that counts", what, #hit)
+      end
+      return share(hit[class] or 0, predicted[class] or 0, real[class] or 0)
+    end
+    local each = {}
+    for i = 1, #hit do each[i] = share(hit[i], predicted[i], real[i]) end
+    if average == "none" then return each end
+    if average == "macro" then return ratio(sum(each), #each) end
+    check.fail("metrics.%s: average is 'macro', 'micro', 'binary' or 'none', not %s", what, check.describe(average))
+  end
+end
+
+--- Of what was predicted as a class, the share that is of it.
+metrics.precision = averaged("precision", function(hit, predicted) return ratio(hit, predicted) end)
+--- Of what is of a class, the share that was predicted as it.
+metrics.recall = averaged("recall", function(hit, _, real) return ratio(hit, real) end)
+--- The harmonic mean of precision and recall.
+metrics.f1 = averaged("f1", function(hit, predicted, real) return ratio(2 * hit, predicted + real) end)
+
+--- The curve of a two-class detector as its threshold falls: scores (N), y (N) bool or 0/1 -> lists of false positive
+--- rates, true positive rates and thresholds, from (0, 0) at infinity to (1, 1) (Fawcett, 2006).
+function metrics.roc_curve(scores, y)
+  if #scores.shape ~= 1 or #y.shape ~= 1 or scores.shape[1] ~= y.shape[1] then
+    check.fail("metrics.roc_curve: takes scores (N) and truths (N); not (%s) and (%s)",
+      table.concat(scores.shape, ", "), table.concat(y.shape, ", "))
+  end
+  local score, truth, order = scores:totable(), y:to "int64":totable(), {}
+  local positives = 0
+  for i, t in ipairs(truth) do
+    if t ~= 0 and t ~= 1 then
+      check.fail("metrics.roc_curve: truth %d is %d, not 0 or 1; compare first, as in y:eq(2)", i, t)
+    end
+    order[i] = i
+    positives = positives + t
+  end
+  if positives == 0 or positives == #truth then
+    check.fail("metrics.roc_curve: all truths are %d; the curve needs both", positives == 0 and 0 or 1)
+  end
+  table.sort(order, function(i, j) return score[i] > score[j] end)
+  local fpr, tpr, thresholds = {0.0}, {0.0}, {math.huge}
+  local hits, alarms = 0, 0
+  for k, i in ipairs(order) do
+    hits, alarms = hits + truth[i], alarms + 1 - truth[i]
+    if k == #order or score[order[k + 1]] ~= score[i] then -- equal scores fall together
+      fpr[#fpr + 1] = alarms / (#truth - positives)
+      tpr[#tpr + 1] = hits / positives
+      thresholds[#thresholds + 1] = score[i]
+    end
+  end
+  return fpr, tpr, thresholds
+end
+
+--- The area under the curve through the points (x[i], y[i]), lists or tensors, by trapezoids; x rises or falls.
+--- metrics.auc(metrics.roc_curve(scores, y)): 1 is perfect, 0.5 chance.
+function metrics.auc(x, y)
+  if type(x) ~= "table" then x = x:totable() end
+  if type(y) ~= "table" then y = y:totable() end
+  local area = 0
+  for i = 2, #x do area = area + (x[i] - x[i - 1]) * (y[i] + y[i - 1]) / 2 end
+  return math.abs(area)
+end
+
+return metrics

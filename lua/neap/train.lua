@@ -1,0 +1,163 @@
+-- train: the loop that most trainings share, for those who do not want to write it. It opens a scope a step, so that
+-- what a step makes is used again by the next; it shows one line that renews itself on a terminal. Whoever needs
+-- another loop writes it: nothing else in Neap depends on this file.
+
+local neap = require "neap.core"
+local check = require "neap.check"
+
+local train = {}
+
+-- Whether a standard stream is a terminal: asked of the system once.
+local terminals = {}
+local function is_terminal(fd)
+  if terminals[fd] == nil then
+    if neap.is_terminal then
+      terminals[fd] = neap.is_terminal(fd)
+    else
+      terminals[fd] = os.execute(("test -t %d"):format(fd)) == true
+    end
+  end
+  return terminals[fd]
+end
+
+-- A line on standard output that is written over, and stays when done. On a file only what is done appears.
+local Line = {}
+Line.__index = Line
+
+function Line.new()
+  return setmetatable({live = is_terminal(1), length = 0, shown = -1}, Line)
+end
+
+function Line:show(text)
+  if not self.live or os.clock() - self.shown < 0.1 then return end
+  self.shown = os.clock()
+  io.stdout:write("\r", text, (" "):rep(self.length - #text))
+  io.stdout:flush()
+  self.length = #text
+end
+
+function Line:done(text)
+  io.stdout:write(self.live and "\r" or "", text, (" "):rep(self.length - #text), "\n")
+  io.stdout:flush()
+  self.length = 0
+end
+
+function train.progress()
+  return Line.new()
+end
+
+local function bar(share, width)
+  local full = math.floor(share * width + 0.5)
+  return "[" .. ("="):rep(full) .. (" "):rep(width - full) .. "]"
+end
+
+-- The batches of one epoch, whatever `data` is: a loader, or a function that returns an iterator.
+local function iterate(data)
+  if type(data) ~= "function" then
+    data:reset()
+    return function() return data:next() end
+  end
+  local step, state, control = data()
+  return function()
+    local x, y = step(state, control)
+    control = x
+    return x, y
+  end
+end
+
+--- How good a model is on data (a loader or a function that returns an iterator over x, y): returns the mean loss (nil
+--- without options.loss) and the share of right classes (nil when y holds no classes, one a row). The model is in eval
+--- mode meanwhile and afterwards as it was.
+function train.evaluate(model, data, options)
+  options = check.options("train.evaluate", options, {"loss"})
+  local training = model:is_training()
+  model:eval()
+  local mode <close> = neap.no_grad()
+  local total, right, n, classes = 0, 0, 0, true
+  local next_batch = iterate(data)
+  while true do
+    local scope <close> = neap.scope()
+    local x, y = next_batch()
+    if not x then break end
+    local rows = x.shape[1]
+    local output = model(x)
+    if options.loss then total = total + options.loss(output, y):item() * rows end
+    classes = classes and #output.shape == 2 and #y.shape == 1 and not y.dtype:find "float"
+    if classes then right = right + output:argmax(2):eq(y):sum():item() end
+    n = n + rows
+  end
+  model:train(training)
+  if n == 0 then check.fail "train.evaluate: the data has no batches" end
+  return options.loss and total / n or nil, classes and right / n or nil
+end
+
+local known = {
+  "model", "loss", "optimizer", "data", "epochs", "schedule", "test", "on_step", "on_epoch", "clip", "quiet",
+}
+
+--- Trains a model: train.fit{model = m, loss = f(output, y), optimizer = o, data = loader, epochs = n}. Besides:
+--- schedule (stepped once an epoch), test (a loader to evaluate on after each epoch), clip (largest norm of all
+--- gradients), on_step(state), on_epoch(state) -> false ends the training, quiet (true: prints nothing). `data` may be a
+--- function that returns an iterator over x, y. The state has epoch, step, loss (mean of the epoch so far), test_loss,
+--- accuracy, seconds. Returns a list of the states at the epochs' ends, without the step.
+function train.fit(options)
+  check.options("train.fit", options, known)
+  for _, name in ipairs{"model", "loss", "optimizer", "data"} do
+    if options[name] == nil then check.fail("train.fit: no %s given", name) end
+  end
+  local model, criterion, optimizer = options.model, options.loss, options.optimizer
+  local epochs, history = options.epochs or 1, {}
+  local batches = type(options.data) ~= "function" and #options.data or nil
+  local line = not options.quiet and Line.new() or nil
+  local start, step = os.time(), 0
+  local parameters = options.clip and model:parameters()
+
+  -- One step: fetch, forward, backward, update. nil at the epoch's end, else the loss and the number of rows.
+  local function advance(next_batch)
+    local _ <close> = neap.scope()
+    local x, y = next_batch()
+    if not x then return nil end
+    local loss = criterion(model(x), y)
+    optimizer:zero_grad()
+    loss:backward()
+    if parameters then neap.clip_grad_norm_(parameters, options.clip) end
+    optimizer:step()
+    return loss:item(), x.shape[1]
+  end
+
+  for epoch = 1, epochs do
+    model:train()
+    local state = {epoch = epoch, seconds = 0}
+    local total, rows, within = 0, 0, 0
+    local next_batch = iterate(options.data)
+    while true do
+      local loss, n = advance(next_batch)
+      if not loss then break end
+      step, within = step + 1, within + 1
+      total, rows = total + loss * n, rows + n
+      state.step, state.loss = step, total / rows
+      if options.on_step then options.on_step(state) end
+      if line then
+        line:show(("epoch %d/%d %s %s  loss %.4f"):format(epoch, epochs,
+          batches and bar(within / batches, 24) or "", batches and ("%d/%d"):format(within, batches) or within,
+          state.loss))
+      end
+    end
+    if rows == 0 then check.fail "train.fit: the data has no batches" end
+    if options.schedule then options.schedule:step() end
+    if options.test then
+      state.test_loss, state.accuracy = train.evaluate(model, options.test, {loss = criterion})
+    end
+    state.seconds = os.time() - start
+    history[epoch] = state
+    if line then
+      line:done(("epoch %d/%d  loss %.4f%s%s  %d s"):format(epoch, epochs, state.loss,
+        state.test_loss and ("  test loss %.4f"):format(state.test_loss) or "",
+        state.accuracy and ("  accuracy %.4f"):format(state.accuracy) or "", state.seconds))
+    end
+    if options.on_epoch and options.on_epoch(state) == false then break end
+  end
+  return history
+end
+
+return train
