@@ -72,11 +72,11 @@ function train.evaluate(model, data, options)
   options = check.options("train.evaluate", options, {"loss"})
   local training = model:is_training()
   model:eval()
-  local mode <close> = neap.no_grad()
+  local _ <close> = neap.no_grad()
   local total, right, n, classes = 0, 0, 0, true
   local next_batch = iterate(data)
   while true do
-    local scope <close> = neap.scope()
+    local _ <close> = neap.scope()
     local x, y = next_batch()
     if not x then break end
     local rows = x.shape[1]

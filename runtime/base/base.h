@@ -48,13 +48,23 @@ struct neap_generator {
   int refs;
 };
 
-/* What was handed out since it opened, as a ring through the tensors (see tensor.h). Also the frame of every
- * composite op and of every backward function, so that these never release an intermediate by hand. */
+/* What was handed out since it opened: a list through the tensors, and for those that already hang in another scope's
+ * list, claims (see scope.c). Also the frame of every composite op and of every backward function, so that these never
+ * release an intermediate by hand. */
+typedef struct np_claim {
+  struct neap_tensor *t;   /* NULL: free */
+  struct np_claim *next;   /* on the same tensor */
+  int count;               /* references */
+} np_claim;
+enum { NP_CLAIMS = 8 };
+
 struct neap_scope {
   neap_context *ctx;
   neap_scope *parent;
   struct neap_tensor *first;
   int heap_made; /* made by neap_scope_open, not on a C stack */
+  int n_claims;  /* entries of claim that were ever used */
+  np_claim claim[NP_CLAIMS];
 };
 
 struct neap_context {
@@ -87,9 +97,9 @@ const char *np_isa_name(int isa);
 
 neap_context *np_context_new(const neap_config *config); /* all but kernels: api/ adds those */
 void np_context_drop(neap_context *c);                  /* one handle less: frees when neither handle nor owner is left */
-void np_context_close(neap_context *c);                 /* one owner less (neap_close); the last one ends the threads */
-/* context.c also holds these of neap.h: neap_retain_context, neap_error ... neap_blas_name, neap_memory ... neap_trim,
- * and generator.c neap_seed and neap_generator_*. neap_open and neap_close are in api/. */
+/* context.c also holds these of neap.h: neap_close (one owner less; the last one ends the threads), neap_retain_context,
+ * neap_error ... neap_cancel, neap_threads, neap_blas_name, neap_memory ... neap_trim; generator.c: neap_seed and
+ * neap_generator_*. neap_open and neap_isa are in api/. */
 
 /* Sets the pending error unless there is one; always returns s (so `return np_fail(...)`), also usable for NULL. */
 int np_fail(neap_context *c, neap_status s, const char *format, ...) NP_PRINTF(3, 4);

@@ -77,7 +77,7 @@ void np_context_drop(neap_context *c) {
   drop_if_last(c);
 }
 
-void np_context_close(neap_context *c) {
+void neap_close(neap_context *c) {
   if (!c) return;
   if (--c->refs == 0) {
     np_pool_free(c->pool, c->heap);
@@ -164,7 +164,6 @@ void neap_trim(neap_context *c) { np_heap_trim(c->heap); }
 
 void neap_cancel(neap_context *c, int on) { atomic_store_explicit(&c->cancel, on, memory_order_relaxed); }
 int neap_threads(const neap_context *c) { return c->threads; }
-const char *neap_isa(const neap_context *c) { return np_isa_name(c->isa); }
 const char *neap_blas_name(const neap_context *c) {
   return c->blas.sgemm ? c->blas.name ? c->blas.name : "host" : "internal";
 }

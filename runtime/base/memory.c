@@ -4,7 +4,7 @@
  * block goes on its class's list, last in first out, and a request takes from there before it asks the system: once a
  * training step has run, the next one asks for nothing. What is held (live plus cached) stays below twice the recent
  * peak of live bytes, or that peak plus 64 MiB; beyond it, the blocks of the classes that went longest without a
- * request go back. "Recent" is measured in traffic: the peak is forgotten after 64 times as many bytes were handed out.
+ * request go back. A peak is recent for one to two stretches of 65536 requests.
  * Every live block counts as a reference to its heap, under the lock that the block needs anyway. Without the pool
  * (no_pool, AddressSanitizer) each request reaches the allocator with its exact size, and that size is what counts. */
 #include <stdlib.h>
@@ -40,9 +40,9 @@ struct np_heap {
   int pooled;
   size_t refs;  /* owners and live blocks */
   neap_memory_info info;
-  size_t high, high_before; /* peak of live bytes in this stretch of traffic and in the one before */
-  size_t traffic;
-  uint64_t clock; /* requests so far */
+  size_t high, high_before; /* peak of live bytes in this stretch of requests and in the one before; high <= info.peak */
+  size_t most;              /* how much may be held, by these peaks */
+  uint64_t clock;           /* requests so far */
   void *user;
   void *(*alloc)(void *user, size_t size, size_t align);
   void (*dealloc)(void *user, void *block, size_t size);
@@ -148,33 +148,46 @@ static void evict(np_heap *h, size_t most, leaving *out) {
   }
 }
 
+/* One handful back to the allocator; called and left under the lock. 0: there was none. */
+__attribute__((noinline)) static int evict_some(np_heap *h, size_t most) {
+  leaving out;
+  out.n = 0;
+  evict(h, most, &out);
+  if (out.n) {
+    np_spin_unlock(&h->lock);
+    give_back(h, &out);
+    np_spin_lock(&h->lock);
+  }
+  return out.n;
+}
+
 /* Evicts until at most most bytes are held or nothing is cached. */
 static void shrink(np_heap *h, size_t most) {
-  for (;;) {
-    leaving out = {.n = 0};
-    np_spin_lock(&h->lock);
-    evict(h, most, &out);
-    np_spin_unlock(&h->lock);
-    if (out.n == 0) return;
-    give_back(h, &out);
-  }
+  np_spin_lock(&h->lock);
+  while (evict_some(h, most)) {}
+  np_spin_unlock(&h->lock);
 }
 
 void np_heap_trim(np_heap *h) { shrink(h, 0); }
 
 /* ---- requests ---- */
 
+static void new_high(np_heap *h) {
+  h->high = h->info.live;
+  h->info.peak = larger(h->info.peak, h->high);
+  size_t recent = larger(h->high, h->high_before);
+  h->most = recent + larger(recent, SLACK);
+}
+
+static void new_stretch(np_heap *h) {
+  h->high_before = h->high;
+  new_high(h);
+}
+
 static inline void count_in(np_heap *h, size_t bytes) {
   h->refs++;
   h->info.live += bytes;
-  if (h->info.live > h->info.peak) h->info.peak = h->info.live;
-  if (h->info.live > h->high) h->high = h->info.live;
-  h->traffic += bytes;
-  if (NP_UNLIKELY(h->traffic / 64 > h->high + SLACK)) {
-    h->high_before = h->high;
-    h->high = h->info.live;
-    h->traffic = 0;
-  }
+  if (NP_UNLIKELY(h->info.live > h->high)) new_high(h);
 }
 
 /* The slow path: asks the allocator, at the cap and when it refuses after a trim. The bytes are counted before they are
@@ -213,6 +226,7 @@ void *np_heap_alloc(np_heap *h, size_t size) {
     np_spin_lock(&h->lock);
     cache *c = &h->class[k];
     c->used = ++h->clock;
+    if (NP_UNLIKELY((h->clock & 0xFFFF) == 0)) new_stretch(h);
     if (c->first) {
       p = c->first;
       c->first = c->first->next;
@@ -232,7 +246,6 @@ void np_heap_free(np_heap *h, void *p, size_t size) {
   if (!p) return;
   size_t bytes = size;
   int k = h->pooled ? class_of(size, &bytes) : -1;
-  leaving out = {.n = 0};
 #ifdef NP_TORTURE
   memset(p, 0xFF, bytes);
 #endif
@@ -244,15 +257,9 @@ void np_heap_free(np_heap *h, void *p, size_t size) {
     b->next = h->class[k].first;
     h->class[k].first = b;
     h->info.cached += bytes;
-    size_t need = larger(h->high, h->high_before), most = need + larger(need, SLACK);
-    if (NP_UNLIKELY(h->info.live + h->info.cached > most)) evict(h, most, &out);
+    if (NP_UNLIKELY(h->info.live + h->info.cached > h->most)) evict_some(h, h->most);
   }
-  if (NP_UNLIKELY(out.n)) { /* still our reference: the heap may not end under give_back */
-    np_spin_unlock(&h->lock);
-    give_back(h, &out);
-    np_spin_lock(&h->lock);
-  }
-  size_t left = --h->refs;
+  size_t left = --h->refs; /* after the eviction: what has a live block does not end */
   np_spin_unlock(&h->lock);
   if (NP_UNLIKELY(left == 0)) heap_end(h);
 }
@@ -270,6 +277,8 @@ neap_memory_info np_heap_info(const np_heap *heap) {
 void np_heap_reset_peak(np_heap *h) {
   np_spin_lock(&h->lock);
   h->info.peak = h->info.live;
+  h->high_before = larger(h->high_before, h->high);
+  new_high(h);
   np_spin_unlock(&h->lock);
 }
 

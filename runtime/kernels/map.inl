@@ -23,6 +23,8 @@
 #define NEG(a) F_(neg)(a)
 #define ABS(a) F_(abs)(a)
 #define SIGN(a) F_(sign)(a)
+#define RECIPROCAL(a) (1 / (a))
+#define RELU(a) ((a) < 0 ? C(0) : (a))
 #define SQUARE(a) F_(mul)(a, a)
 #define FLOOR_DIVIDE(a, b) F_(floor_divide)(a, b)
 #define REMAINDER(a, b) F_(remainder)(a, b)
@@ -66,6 +68,9 @@
 #define GE(a, b) ((a) >= (b))
 #define LT(a, b) ((a) < (b))
 #define LE(a, b) ((a) <= (b))
+#define NE(a, b) ((a) != (b))
+#define ISNAN(a) ((a) != (a))
+#define LOGICAL_NOT(a) ((a) == 0)
 #define LOGICAL_AND(a, b) (((a) != 0) & ((b) != 0))
 #define LOGICAL_OR(a, b) (((a) != 0) | ((b) != 0))
 #ifdef NP_INTEGER

@@ -248,7 +248,7 @@ NP_FN double np_sin_turned(double x, uint64_t turn) {
   uint64_t q = np_bits_f64(t) + turn;
   double r = ((x - n * 1.570796325802803) - n * 9.9209357395935172e-10) - n * 5.7211887261098318e-18;
   double z = r * r;
-  double s = r + r * z * (-0.166666552 + z * (0.0083333321901 - z * 0.000195184053));
+  double s = r + r * z * (-0.166666552 + z * (0.0083321901 - z * 0.000195184053));
   double c = 1 - 0.5 * z + z * z * (0.0416666456 + z * (-0.00138873013 + z * 2.44306702e-05));
   uint64_t odd = 0 - (q & 1);
   return np_from_f64(((np_bits_f64(s) & ~odd) | (np_bits_f64(c) & odd)) ^ ((q & 2) << 62));

@@ -34,8 +34,7 @@ static int spent(np_record *r) {
 
 int np_record_usable(np_record *r) {
   if (r->op < 0) return r->spent ? spent(r) : NEAP_OK;
-  const np_signature *sig = np_op_signature(r->ctx, r->op);
-  if (r->spent && (sig->saves_in | sig->saves_out)) return spent(r);
+  if (r->spent) return spent(r);
   for (int i = 0; i < r->n_in; i++)
     if (r->in[i].storage && r->in[i].storage->version != r->in[i].version) return changed(r, r->in[i].storage, "argument");
   for (int i = 0; i < r->n_out; i++)

@@ -34,7 +34,7 @@ int np_axes(np_call *c, const neap_value *v, int ndim, uint32_t *mask) {
     return NEAP_OK;
   }
   for (int i = 0; i < v->n; i++) {
-    int d;
+    int d = 0;
     if (np_axis(c, v->is[i], ndim, &d) != 0) return c->ctx->error;
     if (*mask >> d & 1) return np_reject(c, NEAP_ERR_ARGUMENT, "dimension %lld is given twice", NP_DIM(c, d));
     *mask |= 1u << d;

@@ -216,40 +216,26 @@ int np_elementwise_run(np_call *c) {
 
 /* ---- the fused backward: one kernel per operand over g, the operands and the result ---- */
 
-typedef struct derivative { const char *text[3]; } derivative;
-static const derivative derivatives[NP_EW_COUNT] = {
-#define UNARY(name, kind, settings, f, dx, ...) [NP_EW_##name] = { { #dx } },
-#define BINARY(name, kind, settings, f, dx, dz, ...) [NP_EW_##name] = { { #dx, #dz } },
-#define TERNARY(name, kind, settings, f, dx, dz, dw, ...) [NP_EW_##name] = { { #dx, #dz, #dw } },
+const char *const np_derivatives[NP_EW_COUNT][3] = {
+#define UNARY(name, kind, settings, f, dx, ...) [NP_EW_##name] = { #dx },
+#define BINARY(name, kind, settings, f, dx, dz, ...) [NP_EW_##name] = { #dx, #dz },
+#define TERNARY(name, kind, settings, f, dx, dz, dw, ...) [NP_EW_##name] = { #dx, #dz, #dw },
 #include "elementwise.def"
 #undef UNARY
 #undef BINARY
 #undef TERNARY
 };
 
-static int mentions(const char *text, char letter) { /* as a word of its own */
-  for (const char *p = text; *p; p++) {
-    int before = p > text && (p[-1] == '_' || (p[-1] >= 'A' && p[-1] <= 'Z'));
-    int after = p[1] == '_' || (p[1] >= 'A' && p[1] <= 'Z') || (p[1] >= '0' && p[1] <= '9');
-    if (*p == letter && !before && !after) return 1;
-  }
-  return 0;
-}
-
-static neap_tensor *fused_gradient(np_back *b, int operand, int ctype, const double *par) {
-  const char *text = derivatives[b->op->map].text[operand];
-  if (strcmp(text, "G") == 0) return b->g[0];
+static neap_tensor *fused_gradient(np_back *b, int operand, int reads, int ctype, const double *par) {
+  if (strcmp(np_derivatives[b->op->map][operand], "G") == 0) return b->g[0];
   np_map f = b->ctx->kernels->grad[ctype][b->op->map][operand];
   if (!f) return NULL; /* zero everywhere */
-  static const char letters[] = "XZW";
   neap_tensor *in[MAX_IN] = { b->g[0] };
   uint32_t skip = 0;
-  for (int i = 0; i < 3; i++) {
-    in[i + 1] = i < b->n_in && mentions(text, letters[i]) ? b->x[i] : NULL;
-    if (!in[i + 1]) skip |= 2u << i;
+  for (int i = 0; i < 4; i++) { /* x z w y */
+    if (reads >> i & 1) in[i + 1] = i < 3 ? b->x[i] : b->y[0];
+    else skip |= 2u << i;
   }
-  in[4] = mentions(text, 'Y') ? b->y[0] : NULL;
-  if (!in[4]) skip |= 16u;
   neap_tensor *out = np_tensor_new(b->ctx, b->out[0].at.dtype, b->out[0].at.ndim, b->out[0].at.shape);
   if (!out) return NULL;
   np_map_job job = { .map = f, .ctype = ctype, .n_in = MAX_IN, .in = in, .par = par, .out = out, .skip = skip, .poll = 1 };
@@ -264,6 +250,6 @@ int np_elementwise_back(np_back *b) {
   int ctype = np_ctype(b->out[0].at.dtype);
   if (ctype == NP_CI64) return NEAP_OK;
   for (int i = 0; i < b->n_in; i++)
-    if (b->in[i].needs) b->gx[i] = fused_gradient(b, i, ctype, par);
+    if (b->in[i].needs) b->gx[i] = fused_gradient(b, i, sig->reads[i], ctype, par);
   return b->ctx->error;
 }

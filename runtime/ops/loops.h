@@ -26,6 +26,18 @@ static inline int64_t np_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t np_max(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t np_blocks(int64_t n, int64_t block) { return n / block + (n % block != 0); }
 
+/* ---- checks and small helpers (check.c) ---- */
+int np_spec(np_call *c, int out, int dtype, int ndim, const int64_t *shape); /* says what output `out` will be */
+int np_need_float(np_call *c, const char *name, const neap_tensor *t);
+int np_need_no_grad(np_call *c, const char *name, neap_tensor *t); /* refuses a tensor that wants a gradient */
+void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name); /* "dimension 2 of x" */
+int np_zero(neap_context *c, neap_tensor *t);      /* t contiguous: all zeros */
+uint32_t np_mask_of(const neap_value *dims, int ndim); /* of a recorded dims/axes list: as np_axes, already checked */
+neap_tensor *np_keep_dims(neap_context *c, neap_tensor *y, const np_layout *x, uint32_t mask); /* a result with its dims back */
+neap_tensor *np_permuted(neap_context *c, neap_tensor *x, uint32_t mask, int dtype); /* contiguous, dims in mask last */
+neap_tensor *np_zeros_like(neap_context *c, const np_layout *at);
+#define NP_C(c, v) np_tensor_constant(c, v)
+
 /* ---- folds (fold.c) ---- */
 
 /* out = finish(fold of x over the dimensions in mask), out contiguous in the order of the kept dimensions. Values pass
@@ -68,11 +80,10 @@ int np_positions_get(neap_context *c, neap_tensor *index, np_positions *p); /* i
 static inline int64_t np_position(const np_positions *p, int64_t i) {
   return p->wide ? ((const int64_t *)p->at)[i] : ((const int32_t *)p->at)[i];
 }
-void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name); /* "dimension 2 of x" */
 
-/* ---- products (matmul.c) ---- */
+/* ---- matrices (matmul.c) ---- */
 
-/* out (m, n) = x op w for matrices with any strides, batches in front. */
-int np_matmul_values(neap_context *c, neap_tensor *x, neap_tensor *w, neap_tensor *out);
+/* How a product can read a (rows, cols) matrix with these strides. 0: not without a copy. */
+int np_matrix_reads(int64_t rows, int64_t cols, int64_t row_stride, int64_t col_stride, int *transposed, int64_t *ld);
 
 #endif

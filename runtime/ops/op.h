@@ -64,10 +64,12 @@ typedef struct np_signature {
   neap_param param[NP_MAX_ARGS];
   const char *output[NP_MAX_OUTS];
   uint32_t saves_in, saves_out;  /* bits: which parameters, which outputs, backward reads */
+  uint8_t reads[3];              /* elementwise: what the derivative for each operand reads, NP_READS_* */
   neap_op_info info;             /* what the outside sees */
   char *text;                    /* names, cut out of the signature */
   size_t bytes;
 } np_signature;
+enum { NP_READS_X = 1, NP_READS_Z = 2, NP_READS_W = 4, NP_READS_Y = 8 };
 const np_signature *np_op_signature(neap_context *c, int op); /* parsed at first use; NULL: no memory */
 np_signature *np_signature_parse(neap_context *c, const char *text, const char *saves); /* also layers and rules use it */
 void np_signature_free(neap_context *c, np_signature *s);
@@ -184,6 +186,7 @@ int np_elementwise_infer(np_call *c);
 int np_elementwise_run(np_call *c);
 int np_elementwise_back(np_back *b);
 int np_elementwise_twin(np_back *b);
+extern const char *const np_derivatives[NP_EW_COUNT][3]; /* the text of each derivative */
 /* Strided, converting copy (copy.c): shapes equal or src broadcasts to dst. Runs in parallel blocks. */
 int np_copy(neap_context *c, neap_tensor *dst, neap_tensor *src);
 neap_tensor *np_contiguous_of(neap_context *c, neap_tensor *x, int dtype); /* x itself (a new reference) when it fits; not recorded */

@@ -57,6 +57,18 @@ static np_record *new_record(neap_context *c, int n_in, int n_out, int n_args, s
   return r;
 }
 
+/* What backward will read: of an elementwise op, what the derivatives for the operands that want a gradient mention. */
+static void saves_of(const np_call *c, uint32_t *in, uint32_t *out) {
+  *in = c->sig->saves_in;
+  *out = c->sig->saves_out;
+  if (c->op->map < 0) return;
+  uint32_t reads = 0;
+  for (int i = 0; i < 3 && i < c->sig->n_params; i++)
+    if (c->arg[i].kind == NEAP_TENSOR && np_needs_grad(c->arg[i].t)) reads |= c->sig->reads[i];
+  *in = reads & (NP_READS_X | NP_READS_Z | NP_READS_W);
+  *out = (reads & NP_READS_Y) != 0;
+}
+
 static void add_input(np_input *in, neap_tensor *t, int save) {
   in->given = t != NULL;
   in->storage = NULL;
@@ -74,7 +86,7 @@ static void add_input(np_input *in, neap_tensor *t, int save) {
   if (save) in->storage = np_storage_retain(t->storage);
 }
 
-static np_record *record_of(np_call *c) {
+static np_record *record_of(np_call *c, uint32_t saves) {
   int n_in = 0;
   size_t lists = 0;
   for (int i = 0; i < c->sig->n_params; i++) {
@@ -89,7 +101,7 @@ static np_record *record_of(np_call *c) {
   for (int i = 0; i < c->sig->n_params; i++) {
     neap_value *v = &r->arg[i];
     *v = c->arg[i];
-    int save = c->sig->saves_in >> i & 1;
+    int save = saves >> i & 1;
     if (v->kind == NEAP_TENSORS)
       for (int j = 0; j < v->n; j++) add_input(&r->in[k++], v->ts[j], save);
     else if (is_tensor_like(&c->sig->param[i])) add_input(&r->in[k++], np_t(c, i), save);
@@ -166,14 +178,16 @@ static int rebase(neap_tensor *t) {
 }
 
 int np_record_call(np_call *c, int wants) {
-  np_record *r = wants ? record_of(c) : NULL;
+  uint32_t in, out;
+  saves_of(c, &in, &out);
+  np_record *r = wants ? record_of(c, in) : NULL;
   if (wants && !r) return c->ctx->error;
   if (c->in_place && np_tensor_written(c->out[0], c->op->name) != 0) {
     np_record_release(r);
     return c->ctx->error;
   }
   if (!r) return NEAP_OK;
-  for (int i = 0; i < r->n_out; i++) add_output(r, i, c->out[i], c->sig->saves_out >> i & 1);
+  for (int i = 0; i < r->n_out; i++) add_output(r, i, c->out[i], out >> i & 1);
   np_record_release(r);
   return c->in_place && c->out[0]->base ? rebase(c->out[0]) : NEAP_OK;
 }
@@ -202,16 +216,18 @@ int neap_custom(neap_context *c, int64_t id, int n_in, neap_tensor *const *input
 
 void np_record_retain(np_record *r) { r->refs++; }
 
+static int drop_saved(np_storage **s) {
+  if (!*s) return 0;
+  np_storage_release(*s);
+  *s = NULL;
+  return 1;
+}
+
 void np_record_spend(np_record *r) {
-  r->spent = 1;
-  for (int i = 0; i < r->n_in; i++) {
-    if (r->in[i].storage) np_storage_release(r->in[i].storage);
-    r->in[i].storage = NULL;
-  }
-  for (int i = 0; i < r->n_out; i++) {
-    if (r->out[i].storage) np_storage_release(r->out[i].storage);
-    r->out[i].storage = NULL;
-  }
+  int saved = r->op < 0; /* a custom function may have saved anything */
+  for (int i = 0; i < r->n_in; i++) saved |= drop_saved(&r->in[i].storage);
+  for (int i = 0; i < r->n_out; i++) saved |= drop_saved(&r->out[i].storage);
+  r->spent |= (uint8_t)saved;
 }
 
 void np_record_release(np_record *r) {

@@ -79,20 +79,32 @@ static int parse_param(np_signature *s, char *word) {
   return 0;
 }
 
-/* Which parameters and outputs the words of `saves` name; a derivative's text names them X Z W Y. */
-static void parse_saves(np_signature *s, const char *saves, int formula) {
-  static const char letters[] = "XZW";
+static size_t word_length(const char *s) {
+  return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+}
+
+/* Which parameters and outputs the words of `saves` name. */
+static void parse_saves(np_signature *s, const char *saves) {
   for (const char *w = saves; *w;) {
-    size_t n = strspn(w, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-    if (n == 0) { w++; continue; }
-    for (int i = 0; i < s->n_params; i++)
-      if (formula ? n == 1 && i < 3 && *w == letters[i] : strlen(s->param[i].name) == n && strncmp(s->param[i].name, w, n) == 0)
-        s->saves_in |= 1u << i;
-    for (int i = 0; i < s->n_outputs; i++)
-      if (formula ? n == 1 && *w == 'Y' : strlen(s->output[i]) == n && strncmp(s->output[i], w, n) == 0)
-        s->saves_out |= 1u << i;
-    w += n;
+    size_t n = word_length(w);
+    for (int i = 0; n && i < s->n_params; i++)
+      if (strlen(s->param[i].name) == n && strncmp(s->param[i].name, w, n) == 0) s->saves_in |= 1u << i;
+    for (int i = 0; n && i < s->n_outputs; i++)
+      if (strlen(s->output[i]) == n && strncmp(s->output[i], w, n) == 0) s->saves_out |= 1u << i;
+    w += n ? n : 1;
   }
+}
+
+/* Which of X Z W Y the derivatives of an elementwise op mention. */
+static void parse_derivatives(np_signature *s, const char *const text[3]) {
+  static const char letters[] = "XZWY";
+  for (int operand = 0; operand < 3; operand++)
+    for (const char *w = text[operand]; w && *w;) {
+      size_t n = word_length(w);
+      const char *letter = n == 1 ? strchr(letters, *w) : NULL;
+      if (letter) s->reads[operand] |= (uint8_t)(1 << (letter - letters));
+      w += n ? n : 1;
+    }
 }
 
 static int parse(np_signature *s) {
@@ -121,7 +133,7 @@ np_signature *np_signature_parse(neap_context *c, const char *text, const char *
     np_fail(c, NEAP_ERR_ARGUMENT, "not a signature: %s", text);
     return NULL;
   }
-  if (saves) parse_saves(s, saves, 0);
+  if (saves) parse_saves(s, saves);
   return s;
 }
 
@@ -145,7 +157,7 @@ const np_signature *np_op_signature(neap_context *c, int op) {
   const np_op *o = &np_ops[op];
   np_signature *s = np_signature_parse(c, o->signature, o->map < 0 ? o->saves : NULL);
   if (!s) return NULL;
-  if (o->map >= 0) parse_saves(s, o->saves, 1);
+  if (o->map >= 0) parse_derivatives(s, np_derivatives[o->map]);
   s->info = (neap_op_info){ .name = o->name, .signature = o->signature, .doc = o->doc, .example = o->example,
     .sample = o->sample, .marks = o->marks, .n_params = s->n_params, .n_outputs = s->n_outputs, .params = s->param,
     .outputs = s->output, .family = o->family };

@@ -12,21 +12,21 @@
 int np_none(np_call *c) { (void)c; return NEAP_OK; }
 int np_no_back(np_back *b) { (void)b; return NEAP_OK; }
 
-enum { MARKS_N = 0, MARKS_F = 0, MARKS_W = 0, MARKS_C = NEAP_OP_NO_GRAD, MARKS_L = NEAP_OP_NO_GRAD, MARKS_I = NEAP_OP_NO_GRAD, MARKS_Q = NEAP_OP_NO_GRAD };
-enum { NP_EACH_N = NEAP_OP_IN_PLACE, NP_EACH_F = NEAP_OP_IN_PLACE, NP_EACH_C = NEAP_OP_IN_PLACE, NP_EACH_L = NEAP_OP_IN_PLACE,
-       NP_EACH_I = NEAP_OP_IN_PLACE, NP_EACH_Q = 0, NP_EACH_W = 0 };
+/* Marks by kind: all but predicates and `where` have an in-place form, floats and numbers alone have a gradient. */
+enum { MARKS_N = NEAP_OP_IN_PLACE, MARKS_F = NEAP_OP_IN_PLACE, MARKS_C = NEAP_OP_IN_PLACE | NEAP_OP_NO_GRAD,
+       MARKS_L = MARKS_C, MARKS_I = MARKS_C, MARKS_Q = NEAP_OP_NO_GRAD, MARKS_W = 0 };
 
-#define ELEMENTWISE(name_, kind_, signature_, saves_, sample_, doc_, example_)                                           \
-  [NP_OP_##name_] = { .name = #name_, .family = "elementwise", .signature = signature_, .saves = saves_,                 \
-    .marks = MARKS_##kind_ | NP_EACH_##kind_, .infer = np_elementwise_infer, .run = np_elementwise_run,                  \
+#define ELEMENTWISE(name_, kind_, signature_, sample_, doc_, example_)                                                   \
+  [NP_OP_##name_] = { .name = #name_, .family = "elementwise", .signature = signature_, .saves = "",                    \
+    .marks = MARKS_##kind_, .infer = np_elementwise_infer, .run = np_elementwise_run,                  \
     .back = np_elementwise_back, .twin = np_elementwise_twin, .sample = sample_, .doc = doc_, .example = example_,       \
     .map = NP_OP_##name_, .kind = NP_KIND_##kind_ },
 #define UNARY(name, kind, settings, f, dx, sample, doc, example) \
-  ELEMENTWISE(name, kind, "x:operand " settings " -> y", #dx, sample, doc, example)
+  ELEMENTWISE(name, kind, "x:operand " settings " -> y", sample, doc, example)
 #define BINARY(name, kind, settings, f, dx, dz, sample, doc, example) \
-  ELEMENTWISE(name, kind, "x:operand z:operand " settings " -> y", #dx " " #dz, sample, doc, example)
+  ELEMENTWISE(name, kind, "x:operand z:operand " settings " -> y", sample, doc, example)
 #define TERNARY(name, kind, settings, f, dx, dz, dw, sample, doc, example) \
-  ELEMENTWISE(name, kind, NP_TERNARY_##kind settings " -> y", #dx " " #dz " " #dw, sample, doc, example)
+  ELEMENTWISE(name, kind, NP_TERNARY_##kind settings " -> y", sample, doc, example)
 #define NP_TERNARY_N "x:operand z:operand w:operand "
 #define NP_TERNARY_F NP_TERNARY_N
 #define NP_TERNARY_W "condition:operand x:operand z:operand "

@@ -88,6 +88,13 @@ void np_put_number(int dtype, void *p, double v) {
   }
 }
 
+static int valid(neap_context *c, neap_dtype d) {
+  if (np_failed(c)) return 0;
+  if ((unsigned)d < NEAP_DTYPES) return 1;
+  np_fail(c, NEAP_ERR_DTYPE, "there is no dtype with number %d", (int)d);
+  return 0;
+}
+
 static int one_element(neap_tensor *t) {
   if (np_failed(t->ctx)) return 0;
   if (t->at.count == 1) return 1;
@@ -101,7 +108,7 @@ double neap_item(neap_tensor *t) { return one_element(t) ? np_get_number(t->at.d
 int64_t neap_item_int(neap_tensor *t) { return one_element(t) ? np_get_int(t->at.dtype, np_data(t)) : 0; }
 
 int neap_copy_out(neap_tensor *t, neap_dtype d, void *out) {
-  if (np_failed(t->ctx)) return t->ctx->error;
+  if (!valid(t->ctx, d)) return t->ctx->error;
   const np_layout *layouts[] = { &t->at };
   np_iter it;
   np_iter_init(&it, 1, layouts, t->at.ndim, t->at.shape);
@@ -125,13 +132,6 @@ int neap_copy_out(neap_tensor *t, neap_dtype d, void *out) {
 
 /* ---- made from the outside ---- */
 
-static int valid(neap_context *c, neap_dtype d) {
-  if (np_failed(c)) return 0;
-  if ((unsigned)d < NEAP_DTYPES) return 1;
-  np_fail(c, NEAP_ERR_DTYPE, "there is no dtype with number %d", (int)d);
-  return 0;
-}
-
 neap_tensor *neap_new(neap_context *c, neap_dtype d, int ndim, const int64_t *shape) {
   return valid(c, d) ? np_tensor_new(c, d, ndim, shape) : NULL;
 }
@@ -147,7 +147,11 @@ neap_tensor *neap_wrap(neap_context *c, neap_dtype d, int ndim, const int64_t *s
   np_layout l;
   if (!valid(c, d)) return NULL;
   if (np_layout_set(&l, d, ndim, shape) != 0) {
-    np_fail(c, NEAP_ERR_SHAPE, "neap_wrap: no tensor has such a shape");
+    np_shape_fail(c, "wrap", ndim, shape);
+    return NULL;
+  }
+  if (l.count > 0 && (!data || (uintptr_t)data % (size_t)np_size_of(d) != 0)) {
+    np_fail(c, NEAP_ERR_ARGUMENT, "wrap: the memory is %s", data ? "not aligned as its dtype needs" : "NULL");
     return NULL;
   }
   np_storage *s = np_storage_wrap(c, data, (size_t)l.count * (size_t)np_size_of(d), read_only, release, user);
@@ -172,4 +176,6 @@ int64_t neap_bytes(const neap_tensor *t) { return (int64_t)t->storage->bytes; }
 int neap_is_contiguous(const neap_tensor *t) { return np_contiguous(t); }
 const void *neap_read(const neap_tensor *t) { return np_data(t); }
 
-void *neap_data(neap_tensor *t) { return np_tensor_written(t, "neap_data") == 0 ? np_data(t) : NULL; }
+void *neap_data(neap_tensor *t) {
+  return !np_failed(t->ctx) && np_tensor_written(t, "neap_data") == 0 ? np_data(t) : NULL;
+}

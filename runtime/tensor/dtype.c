@@ -24,9 +24,15 @@ const neap_dtype_info *neap_dtype_about(neap_dtype d) {
   return (unsigned)d < NEAP_DTYPES ? &np_dtypes[d].info : NULL;
 }
 
+static const struct { const char *name; neap_dtype dtype; } aliases[] = { /* PyTorch's other names */
+  {"float", NEAP_F32}, {"double", NEAP_F64}, {"half", NEAP_F16}, {"long", NEAP_I64}, {"int", NEAP_I32}, {"short", NEAP_I16},
+};
+
 int neap_dtype_named(const char *name) {
   for (int d = 0; d < NEAP_DTYPES; d++)
     if (strcmp(name, np_dtypes[d].info.name) == 0 || strcmp(name, np_dtypes[d].info.letters) == 0) return d;
+  for (int i = 0; i < NP_ARRAY(aliases); i++)
+    if (strcmp(name, aliases[i].name) == 0) return aliases[i].dtype;
   return -1;
 }
 

@@ -1,12 +1,15 @@
 /* Walking several operands together: their shapes broadcast to one, dimensions merged wherever every operand's strides
- * allow it, the innermost taken as the row. Also broadcasting itself. */
+ * allow it, the innermost taken as the row. The order stays row-major, so rows follow each other as elements do. When a
+ * size is 0 there are no rows. Also broadcasting itself. */
 #include <string.h>
 #include "tensor.h"
 
 void np_iter_init(np_iter *it, int n, const np_layout *const *operands, int ndim, const int64_t *shape) {
   int64_t size[NEAP_MAX_DIMS + 1], step[NP_ITER_MAX][NEAP_MAX_DIMS + 1];
   int kept = 0; /* dimensions so far, innermost first */
+  int empty = 0;
   for (int d = ndim - 1; d >= 0; d--) {
+    empty |= shape[d] == 0;
     if (shape[d] == 1) continue;
     int64_t here[NP_ITER_MAX];
     int merges = kept > 0;
@@ -35,6 +38,7 @@ void np_iter_init(np_iter *it, int n, const np_layout *const *operands, int ndim
     it->rows *= size[from];
     for (int o = 0; o < n; o++) it->step[o][d] = step[o][from];
   }
+  if (empty) it->rows = it->n = 0;
 }
 
 void np_iter_row(const np_iter *it, int64_t row, int64_t *offsets) {

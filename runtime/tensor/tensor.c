@@ -8,7 +8,6 @@
 int np_layout_set(np_layout *l, int dtype, int ndim, const int64_t *shape) {
   if (ndim < 0 || ndim > NEAP_MAX_DIMS) return 1;
   if (np_count_elements(ndim, shape, &l->count) != 0) return 1;
-  if (l->count > INT64_MAX / 16) return 1;
   l->dtype = (uint8_t)dtype;
   l->ndim = (uint8_t)ndim;
   l->offset = 0;
@@ -49,6 +48,19 @@ void np_shape_text(char *buffer, size_t size, const neap_tensor *t) {
   np_text_shape(&text, t->at.ndim, t->at.shape);
 }
 
+int np_shape_fail(neap_context *c, const char *what, int ndim, const int64_t *shape) {
+  char buffer[256];
+  np_text text;
+  np_text_init(&text, buffer, sizeof buffer);
+  if (ndim < 0 || ndim > NEAP_MAX_DIMS)
+    return np_fail(c, NEAP_ERR_SHAPE, "%s: %d dimensions; a tensor has 0 to %d", what, ndim, NEAP_MAX_DIMS);
+  np_text_shape(&text, ndim, shape);
+  for (int i = 0; i < ndim; i++)
+    if (shape[i] < 0)
+      return np_fail(c, NEAP_ERR_SHAPE, "%s: shape %s has a negative size in dimension %d", what, buffer, i + c->site.base);
+  return np_fail(c, NEAP_ERR_SHAPE, "%s: shape %s has more elements than memory could hold", what, buffer);
+}
+
 /* ---- making handles ---- */
 
 static neap_tensor *handle(neap_context *c, np_storage *s, const np_layout *l, int contiguous) { /* takes s */
@@ -70,6 +82,8 @@ static neap_tensor *handle(neap_context *c, np_storage *s, const np_layout *l, i
   t->base = NULL;
   t->next = NULL;
   t->link = NULL;
+  t->scope = NULL;
+  t->claims = NULL;
   t->hook = 0;
   t->host = NULL;
   c->handles++;
@@ -85,12 +99,9 @@ static neap_tensor *fresh(neap_context *c, const np_layout *l) {
 neap_tensor *np_tensor_new(neap_context *c, int dtype, int ndim, const int64_t *shape) {
   np_layout l;
   if (np_failed(c)) return NULL;
-  if (np_layout_set(&l, dtype, ndim, shape) != 0) {
-    np_fail(c, NEAP_ERR_SHAPE, "no tensor has such a shape: at most %d dimensions, none negative, and the elements must fit in memory",
-            NEAP_MAX_DIMS);
-    return NULL;
-  }
-  return fresh(c, &l);
+  if (np_layout_set(&l, dtype, ndim, shape) == 0) return fresh(c, &l);
+  np_shape_fail(c, "new", ndim, shape);
+  return NULL;
 }
 
 neap_tensor *np_tensor_like(neap_tensor *x, int dtype) {
@@ -150,10 +161,7 @@ void np_drop(neap_tensor *t) {
   while (t && --t->refs == 0) {
     neap_tensor *base = t->base;
     neap_context *c = t->ctx;
-    if (t->link) { /* somebody let go of a reference that was handed out by another door */
-      *t->link = t->next;
-      if (t->next) t->next->link = t->link;
-    }
+    np_scope_forget(t); /* a no-op unless somebody let go of a reference that was handed out by another door */
     np_storage_release(t->storage);
     if (t->grad) np_drop(t->grad); /* gradients of gradients are few: no deep recursion */
     if (t->record) np_record_release(t->record);

@@ -28,15 +28,16 @@ typedef struct np_storage {
   np_heap *heap;
   atomic_int refs;
   uint8_t read_only;
-  uint8_t borrowed;       /* data is not in this block: release it by the callback */
+  uint8_t borrowed;       /* data is not ours: release it by the callback */
+  uint8_t apart;          /* data is a block of its own, of bytes */
   uint32_t version;       /* writes so far (by the one thread that owns the context at work) */
   int32_t write_line;     /* where the last write came from, for the error text; file NULL: not known */
   const char *write_file, *write_op;
   void (*release)(void *user, void *data);
   void *user;
-  size_t block;           /* bytes of the block that holds this struct (and data, unless borrowed) */
+  size_t block;           /* bytes of the block that holds this struct (and data, unless borrowed or apart) */
 } np_storage;
-np_storage *np_storage_new(neap_context *c, size_t bytes);       /* struct and data in one block; not cleared */
+np_storage *np_storage_new(neap_context *c, size_t bytes);       /* not cleared */
 np_storage *np_storage_wrap(neap_context *c, void *data, size_t bytes, int read_only,
                             void (*release)(void *, void *), void *user); /* on failure release is not called */
 np_storage *np_storage_retain(np_storage *s);
@@ -73,6 +74,8 @@ struct neap_tensor {
   neap_tensor *grad;              /* see NP_HAS_GRAD */
   neap_tensor *base;              /* what it is a view of (one reference), or NULL */
   neap_tensor *next, **link;      /* in a scope's list; link NULL: in none */
+  neap_scope *scope;              /* whose list it is, when link is set */
+  np_claim *claims;               /* references that other scopes would drop */
   int64_t hook;                   /* of a leaf: the host's number for it */
   void *host;                     /* the binding's */
 };
@@ -114,6 +117,8 @@ int np_tensor_written(neap_tensor *t, const char *op);
  * in keep (n entries, NULL entries fine) to the parent scope and releases the rest. */
 void np_scope_enter(neap_context *c, neap_scope *s);
 void np_scope_leave(neap_scope *s, int n, neap_tensor *const *keep);
+void np_scope_forget(neap_tensor *t);                   /* no scope counts it any more: at its end */
+int np_shape_fail(neap_context *c, const char *what, int ndim, const int64_t *shape); /* why np_layout_set refused */
 
 /* ---- iteration (iter.c) ---- */
 

@@ -1,0 +1,357 @@
+-- tree: walks over trees of modules, whether written in Lua or in C, and the methods that every module has. A module of
+-- C knows its own subtree, which holds only modules of C; a Lua module's fields are looked through here. Tensors and
+-- modules that occur twice (tied weights) are listed once in parameters(), but under both names in a state_dict.
+
+local core = require "neap.core"
+local check = require "neap.check"
+
+local tree = {}
+
+tree.BOOK = {} -- the key of an instance's field that keeps the order of its fields
+tree.marked = setmetatable({}, {__mode = "k"}) -- tensors that nn.Parameter made
+
+local BOOK, marked = tree.BOOK, tree.marked
+
+local function is_lua(value)
+  if type(value) ~= "table" then return false end
+  local meta = getmetatable(value)
+  return type(meta) == "table" and rawget(meta, "neap_module") == true
+end
+
+local function is_native(value)
+  return type(value) == "userdata" and core.is_module(value)
+end
+
+local function is_module(value)
+  return is_lua(value) or is_native(value)
+end
+
+tree.is_lua, tree.is_native, tree.is_module = is_lua, is_native, is_module
+
+--- The name of a module's class.
+function tree.name(module)
+  if is_lua(module) then return getmetatable(module).__name end
+  return module:name()
+end
+
+-- PyTorch's name of a key: positions count from 0 there.
+local function dotted(key)
+  return math.type(key) == "integer" and tostring(key - 1) or key
+end
+
+-- Lua's: ".name" or "[1]".
+local function indexed(key)
+  return math.type(key) == "integer" and ("[%d]"):format(key) or "." .. key
+end
+
+-- The keys of a plain table of modules, in a fixed order.
+local function sorted_keys(plain)
+  local keys = {}
+  for key in next, plain do
+    if type(key) == "string" or math.type(key) == "integer" then keys[#keys + 1] = key end
+  end
+  table.sort(keys, function(a, b)
+    if type(a) == type(b) then return a < b end
+    return type(a) == "number"
+  end)
+  return keys
+end
+
+-- Calls visit(role, name, path, value, owner, key) for what lies under a key of a Lua module: itself or, when it is a
+-- plain table, what is in that. role: "parameter", "buffer", "transient" or "module".
+local function look(book, name, path, value, owner, key, visit, inside)
+  if is_module(value) then
+    visit("module", name, path, value, owner, key)
+  elseif type(value) == "userdata" and core.is_tensor(value) then
+    local role = not inside and book.roles[key]
+    if not role and (marked[value] or value.requires_grad and value.is_leaf) then role = "parameter" end
+    if role then visit(role, name, path, value, owner, key) end
+  elseif type(value) == "table" and getmetatable(value) == nil and (not inside or not inside[value]) then
+    inside = inside or {}
+    inside[value] = true
+    for _, k in ipairs(sorted_keys(value)) do
+      look(book, name .. "." .. dotted(k), path .. indexed(k), value[k], value, k, visit, inside)
+    end
+    inside[value] = nil
+  end
+end
+
+-- All that a Lua module holds itself, in order.
+local function fields(module, visit)
+  local book = module[BOOK]
+  for _, key in ipairs(book.order) do
+    local value = rawget(module, key)
+    if value ~= nil then look(book, dotted(key), indexed(key), value, module, key, visit) end
+  end
+end
+
+tree.fields = fields
+
+-- Direct children: visit(name, module, path).
+local function each_child(module, visit)
+  if is_native(module) then
+    for i, child in ipairs(module:children()) do visit(tostring(i - 1), child, ("[%d]"):format(i)) end
+  else
+    fields(module, function(role, name, path, value)
+      if role == "module" then visit(name, value, path) end
+    end)
+  end
+end
+
+tree.each_child = each_child
+
+-- All tensors of the tree that have a role in `roles`: visit(name, tensor, role, owner, key), a module's own before those
+-- of its children. owner and key: where a Lua module holds it.
+local function each_tensor(module, roles, visit, prefix)
+  prefix = prefix or ""
+  if is_native(module) then
+    if roles.parameter then
+      for name, tensor in module:named_parameters() do visit(prefix .. name, tensor, "parameter") end
+    end
+    if roles.buffer then
+      for name, tensor in module:named_buffers() do visit(prefix .. name, tensor, "buffer") end
+    end
+    return
+  end
+  local children = {}
+  fields(module, function(role, name, _, value, owner, key)
+    if role == "module" then
+      children[#children + 1] = {name, value}
+    elseif roles[role] then
+      visit(prefix .. name, value, role, owner, key)
+    end
+  end)
+  for _, child in ipairs(children) do each_tensor(child[2], roles, visit, prefix .. child[1] .. ".") end
+end
+
+local PARAMETERS = {parameter = true}
+local BUFFERS = {buffer = true, transient = true}
+local STATE = {parameter = true, buffer = true}
+local ALL = {parameter = true, buffer = true, transient = true}
+
+-- An iterator over pairs of a list.
+local function pairs_of(list)
+  local i = 0
+  return function()
+    i = i + 1
+    if list[i] then return list[i][1], list[i][2] end
+  end
+end
+
+local function named(module, roles)
+  local list, seen = {}, {}
+  each_tensor(module, roles, function(name, tensor)
+    if not seen[tensor] then
+      seen[tensor] = true
+      list[#list + 1] = {name, tensor}
+    end
+  end)
+  return list
+end
+
+local function second(list)
+  local out = {}
+  for i, pair in ipairs(list) do out[i] = pair[2] end
+  return out
+end
+
+local methods = {}
+tree.methods = methods
+
+--- for name, tensor in m:named_parameters() do: each parameter once, with its name in the state_dict.
+function methods:named_parameters() return pairs_of(named(self, PARAMETERS)) end
+
+--- A list of all parameters, each once.
+function methods:parameters() return second(named(self, PARAMETERS)) end
+
+--- for name, tensor in m:named_buffers() do
+function methods:named_buffers() return pairs_of(named(self, BUFFERS)) end
+
+--- A list of all buffers, each once.
+function methods:buffers() return second(named(self, BUFFERS)) end
+
+--- for name, module in m:named_children() do: direct children.
+function methods:named_children()
+  local list = {}
+  each_child(self, function(name, child) list[#list + 1] = {name, child} end)
+  return pairs_of(list)
+end
+
+--- A list of the direct children.
+function methods:children()
+  local list = {}
+  each_child(self, function(_, child) list[#list + 1] = child end)
+  return list
+end
+
+local function gather(module, prefix, list, seen)
+  if seen[module] then return list end
+  seen[module] = true
+  list[#list + 1] = {prefix, module}
+  each_child(module, function(name, child)
+    gather(child, prefix == "" and name or prefix .. "." .. name, list, seen)
+  end)
+  return list
+end
+
+--- for name, module in m:named_modules() do: the module itself, under "", and all below it.
+function methods:named_modules() return pairs_of(gather(self, "", {}, {})) end
+
+--- A list of the module itself and all below it.
+function methods:modules() return second(gather(self, "", {}, {})) end
+
+--- A table from name to tensor of all parameters and persistent buffers, with PyTorch's names. The tensors share the
+--- module's memory.
+function methods:state_dict()
+  local state = {}
+  each_tensor(self, STATE, function(name, tensor) state[name] = tensor:detach() end)
+  return state
+end
+
+local function same_shape(a, b)
+  if #a ~= #b then return false end
+  for i, n in ipairs(a) do
+    if b[i] ~= n then return false end
+  end
+  return true
+end
+
+local function shape_text(shape)
+  return "(" .. table.concat(shape, ", ") .. ")"
+end
+
+--- Copies the tensors of a state_dict into the module. Names that are missing, unexpected or of another shape are listed
+--- together in one error, before anything is copied; {strict = false} lets the first two pass. Returns lists of the
+--- missing and of the unexpected names.
+function methods:load_state_dict(state, options)
+  options = check.options("load_state_dict", options, {"strict"})
+  check.kind("load_state_dict: the state", state, "table")
+  local missing, unexpected, misshapen, copies, known = {}, {}, {}, {}, {}
+  each_tensor(self, STATE, function(name, tensor)
+    known[name] = true
+    local given = state[name]
+    if not given then
+      missing[#missing + 1] = name
+    elseif not same_shape(tensor.shape, given.shape) then
+      misshapen[#misshapen + 1] = ("%s: %s in the state, %s in the module"):format(name, shape_text(given.shape),
+        shape_text(tensor.shape))
+    else
+      copies[#copies + 1] = {tensor, given}
+    end
+  end)
+  for name in pairs(state) do
+    if not known[name] then unexpected[#unexpected + 1] = tostring(name) end
+  end
+  table.sort(unexpected)
+  local strict = options.strict ~= false
+  if #misshapen > 0 or strict and #missing + #unexpected > 0 then
+    local parts = {}
+    local function part(what, list)
+      if #list > 0 then parts[#parts + 1] = ("\n  %s: %s"):format(what, table.concat(list, ", ")) end
+    end
+    part("missing", missing)
+    part("unexpected", unexpected)
+    part("misshapen", misshapen)
+    check.fail("load_state_dict: the state does not fit %s:%s", tree.name(self), table.concat(parts))
+  end
+  local _ <close> = core.no_grad()
+  for _, copy in ipairs(copies) do copy[1]:copy_(copy[2]) end
+  return missing, unexpected
+end
+
+local function set_training(module, on, seen)
+  if is_native(module) then
+    module:train(on)
+  elseif not seen[module] then
+    seen[module] = true
+    module.training = on
+    each_child(module, function(_, child) set_training(child, on, seen) end)
+  end
+end
+
+--- Training mode for the whole tree, or the other one with false. Returns the module.
+function methods:train(on)
+  set_training(self, on ~= false, {})
+  return self
+end
+
+--- Evaluation mode: dropout and the like do nothing. Returns the module.
+function methods:eval() return methods.train(self, false) end
+
+function methods:is_training() return self.training end
+
+--- Converts parameters and buffers of floating dtype. Optimizers made before still hold the old ones: make them after.
+--- Returns the module.
+function methods:to(dtype)
+  local _ <close> = core.no_grad()
+  local converted, natives = {}, {}
+  each_tensor(self, ALL, function(_, tensor, role, owner, key)
+    if owner and tostring(tensor.dtype):find "float" and tostring(tensor.dtype) ~= tostring(dtype) then
+      local new = converted[tensor]
+      if not new then
+        new = tensor:detach():to(dtype)
+        if role == "parameter" then
+          marked[new] = true
+          new:requires_grad_(tensor.requires_grad)
+        end
+        converted[tensor] = new
+      end
+      owner[key] = new
+    end
+  end)
+  for _, module in ipairs(methods.modules(self)) do
+    if is_native(module) and not natives[module] then module:to(dtype) end
+  end
+  return self
+end
+
+--- Calls f on each module of the tree, children first. Returns the module.
+function methods:apply(f)
+  each_child(self, function(_, child) child:apply(f) end)
+  f(self)
+  return self
+end
+
+--- Drops the gradients of all parameters.
+function methods:zero_grad()
+  for _, parameter in ipairs(self:parameters()) do parameter.grad = nil end
+end
+
+--- Whether the parameters take part in training: freezes with false. Returns the module.
+function methods:requires_grad_(on)
+  for _, parameter in ipairs(self:parameters()) do parameter:requires_grad_(on ~= false) end
+  return self
+end
+
+--- Writes the state_dict to a file (safetensors). Returns true, or nil and a message.
+function methods:save(path) return core.save(path, self:state_dict()) end
+
+--- Reads a file that save wrote, or one of PyTorch's with the same names: as load_state_dict. Returns the module, or nil
+--- and a message when the file cannot be read.
+function methods:load(path, options)
+  local state, message, code = core.load(path)
+  if not state then return nil, message, code end
+  self:load_state_dict(state, options)
+  return self
+end
+
+-- Lines of a child behind the first are moved to the right.
+local function indent(text)
+  return (text:gsub("\n", "\n  "))
+end
+
+--- A module as a tree, like PyTorch's; positions show Lua's index before PyTorch's name.
+function tree.text(module)
+  local lines = {}
+  if module.extra_repr then lines[1] = module:extra_repr() end
+  each_child(module, function(name, child, path)
+    lines[#lines + 1] = ("%s(%s): %s"):format(path:find "^%[" and path .. " " or "", name, indent(tostring(child)))
+  end)
+  if #lines == 0 then return tree.name(module) .. "()" end
+  if #lines == 1 and module.extra_repr and not lines[1]:find "\n" then
+    return ("%s(%s)"):format(tree.name(module), lines[1])
+  end
+  return ("%s(\n  %s\n)"):format(tree.name(module), table.concat(lines, "\n  "))
+end
+
+return tree

@@ -1,0 +1,88 @@
+/* What many families need before and after their own work: saying what comes out, the checks whose words should be the
+ * same everywhere, and shapes that come back with their reduced dimensions. */
+#include "loops.h"
+
+int np_spec(np_call *c, int out, int dtype, int ndim, const int64_t *shape) {
+  if (NP_UNLIKELY(ndim > NEAP_MAX_DIMS))
+    return np_reject(c, NEAP_ERR_SHAPE, "the result has %d dimensions, %d are the most", ndim, NEAP_MAX_DIMS);
+  for (int i = 0; i < ndim; i++)
+    if (NP_UNLIKELY(shape[i] < 0)) {
+      char text[128];
+      np_text t;
+      np_text_init(&t, text, sizeof text);
+      np_text_shape(&t, ndim, shape);
+      return np_reject(c, NEAP_ERR_SHAPE, "a size is negative: %s", text);
+    }
+  if (NP_UNLIKELY(np_layout_set(&c->spec[out], dtype, ndim, shape) != 0))
+    return np_reject(c, NEAP_ERR_SHAPE, "the result is too large for memory");
+  return NEAP_OK;
+}
+
+int np_need_float(np_call *c, const char *name, const neap_tensor *t) {
+  if (NP_LIKELY(np_is_float(t->at.dtype))) return NEAP_OK;
+  return np_reject(c, NEAP_ERR_DTYPE, "%s must be of a floating dtype, got %s: convert it with to('float32')", name,
+                   np_dtypes[t->at.dtype].info.name);
+}
+
+int np_need_no_grad(np_call *c, const char *name, neap_tensor *t) {
+  if (!t || !c->ctx->grad_mode || !np_needs_grad(t)) return NEAP_OK;
+  return np_reject(c, NEAP_ERR_UNSUPPORTED, "no gradient flows to %s: pass %s:detach()", name, name);
+}
+
+void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name) {
+  np_text t;
+  np_text_init(&t, buffer, size);
+  np_text_add(&t, "dimension %lld of %s", NP_DIM(c, dim), name);
+}
+
+typedef struct zeroing {
+  char *data;
+  int64_t bytes, block;
+} zeroing;
+
+static void zero_task(void *arg, int64_t i) {
+  const zeroing *z = arg;
+  int64_t from = i * z->block;
+  memset(z->data + from, 0, (size_t)np_min(z->block, z->bytes - from));
+}
+
+int np_zero(neap_context *c, neap_tensor *t) {
+  zeroing z = { .data = np_data(t), .bytes = t->at.count * np_size_of(t->at.dtype), .block = 16 * (int64_t)NP_GRAIN };
+  if (z.bytes) np_parallel(c, np_blocks(z.bytes, z.block), (double)z.bytes * 0.05, zero_task, &z);
+  return NEAP_OK;
+}
+
+uint32_t np_mask_of(const neap_value *dims, int ndim) {
+  if (dims->kind == NEAP_NONE || dims->n == 0) return (1u << ndim) - 1;
+  uint32_t mask = 0;
+  for (int i = 0; i < dims->n; i++) mask |= 1u << (dims->is[i] < 0 ? dims->is[i] + (ndim ? ndim : 1) : dims->is[i]);
+  return mask & ((1u << ndim) - 1);
+}
+
+neap_tensor *np_keep_dims(neap_context *c, neap_tensor *y, const np_layout *x, uint32_t mask) {
+  if (!y || y->at.ndim == x->ndim) return y;
+  int64_t shape[NEAP_MAX_DIMS];
+  for (int i = 0; i < x->ndim; i++) shape[i] = mask >> i & 1 ? 1 : x->shape[i];
+  return neap_reshape(c, y, x->ndim, shape);
+}
+
+neap_tensor *np_permuted(neap_context *c, neap_tensor *x, uint32_t mask, int dtype) {
+  np_layout l = x->at;
+  int n = 0;
+  for (uint32_t last = 0; last < 2; last++)
+    for (int i = 0; i < x->at.ndim; i++)
+      if ((mask >> i & 1) == last) {
+        l.shape[n] = x->at.shape[i];
+        l.stride[n++] = x->at.stride[i];
+      }
+  neap_tensor *view = np_tensor_on(c, x->storage, &l);
+  neap_tensor *y = np_contiguous_of(c, view, dtype);
+  neap_release(view);
+  return y;
+}
+
+neap_tensor *np_zeros_like(neap_context *c, const np_layout *at) {
+  neap_tensor *z = np_tensor_new(c, at->dtype, at->ndim, at->shape);
+  if (z) np_zero(c, z);
+  return z;
+}

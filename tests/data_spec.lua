@@ -1,0 +1,239 @@
+-- Sets of samples: batches go over all rows once in any order, splits share no row, drawn digits are what they say, and
+-- MNIST is read as its publishers wrote it.
+
+local neap = require "neap"
+local data = neap.data
+
+local function numbers(n)
+  return neap.range(1, n)
+end
+
+-- The values that a loop over a loader brings, sorted.
+local function seen(loader)
+  local out = {}
+  for x in loader do
+    for _, v in ipairs(x:totable()) do out[#out + 1] = v end
+  end
+  return out
+end
+
+local function sorted(list)
+  local out = table.move(list, 1, #list, 1, {})
+  table.sort(out)
+  return out
+end
+
+local function up_to(n)
+  local out = {}
+  for i = 1, n do out[i] = i end
+  return out
+end
+
+describe("data.batches", function()
+  it("goes over rows in order, the last batch smaller", function()
+    local loader = data.batches{numbers(10), size = 4}
+    assert.equal(3, #loader)
+    local sizes = {}
+    for x in loader do sizes[#sizes + 1] = #x end
+    assert.same({4, 4, 2}, sizes)
+    assert.same(up_to(10), seen(loader))
+  end)
+
+  it("drops the last batch when asked", function()
+    local loader = data.batches{numbers(10), size = 4, drop_last = true}
+    assert.equal(2, #loader)
+    assert.same(up_to(8), seen(loader))
+  end)
+
+  it("shuffles anew each epoch, and brings each row once", function()
+    neap.seed(3)
+    local loader = data.batches{numbers(100), size = 7, shuffle = true}
+    local first, second = seen(loader), seen(loader)
+    assert.same(up_to(100), sorted(first))
+    assert.same(up_to(100), sorted(second))
+    assert.are_not.same(first, second)
+    assert.are_not.same(up_to(100), first)
+  end)
+
+  it("repeats with a seed and with a generator", function()
+    local function order(options)
+      options[1], options.size, options.shuffle = numbers(50), 8, true
+      return seen(data.batches(options))
+    end
+    neap.seed(5)
+    local a = order{}
+    neap.seed(5)
+    assert.same(a, order{})
+    assert.same(order{generator = neap.generator(9)}, order{generator = neap.generator(9)})
+  end)
+
+  it("keeps rows of several tensors together", function()
+    local x = neap.range(1, 20):reshape(20, 1):expand(20, 3):contiguous()
+    for xb, yb in data.batches{x, numbers(20), size = 6, shuffle = true} do
+      assert.same({#yb, 3}, xb.shape)
+      assert.is_true(xb:select(2, 2):eq(yb):all():item())
+    end
+  end)
+
+  it("begins again after a break", function()
+    local loader = data.batches{numbers(10), size = 4}
+    for x in loader do
+      if x then break end
+    end
+    assert.same(up_to(10), seen(loader))
+  end)
+
+  it("gives each batch to map", function()
+    local loader = data.batches{numbers(4), size = 2, map = function(x) return x * 2, "extra" end}
+    local sums = {}
+    for x, extra in loader do
+      sums[#sums + 1] = x:sum():item()
+      assert.equal("extra", extra)
+    end
+    assert.same({6.0, 14.0}, sums)
+  end)
+
+  it("says what is wrong", function()
+    assert.error_matches(function() data.batches{numbers(3), numbers(4)} end, "tensor 2 has 4 rows, tensor 1 has 3")
+    assert.error_matches(function() data.batches{numbers(3), sise = 4} end, "did you mean 'size'")
+    assert.error_matches(function() data.batches{numbers(3), size = 0} end, "data_spec.lua:%d+: data.batches: size")
+    assert.error_matches(function() data.batches{} end, "no tensors")
+  end)
+end)
+
+describe("splits", function()
+  local set = {x = neap.range(1, 10):reshape(10, 1), y = neap.range(1, 10):to "int64"}
+
+  it("share no row", function()
+    local train, test = data.split(set, 0.7)
+    assert.same({7, 1}, train.x.shape)
+    assert.same({3, 1}, test.x.shape)
+    local all = {}
+    for _, part in ipairs{train, test} do
+      assert.same(part.x:flatten():totable(), part.y:to "float32":totable())
+      for _, v in ipairs(part.y:totable()) do all[#all + 1] = v end
+    end
+    assert.same(up_to(10), sorted(all))
+    assert.same({8, 9, 10}, select(2, data.split(set, 0.7, {shuffle = false})).y:totable())
+    assert.error_matches(function() data.split(set, 1) end, "leaves one side empty")
+  end)
+
+  it("fold so that each row is tested once", function()
+    local tested, rounds = {}, 0
+    for i, train, test in data.folds(set, 3) do
+      rounds = rounds + 1
+      assert.equal(rounds, i)
+      assert.equal(10, #train.y + #test.y)
+      for _, v in ipairs(test.y:totable()) do tested[#tested + 1] = v end
+    end
+    assert.equal(3, rounds)
+    assert.same(up_to(10), sorted(tested))
+    assert.error_matches(function() data.folds(set, 11) end, "11 folds of 10 rows")
+  end)
+
+  it("standardise by the training part", function()
+    local x = neap.tensor{{1, 5}, {3, 5}, {5, 5}}
+    local y, scale = data.standardise(x)
+    assert.same({0.0, 0.0}, y:mean(1):totable())
+    assert.is_true(math.abs(y[1][1]:item() + math.sqrt(1.5)) < 1e-6)
+    assert.equal(0.0, y:select(2, 2):abs():max():item())
+    assert.is_true(math.abs(scale(neap.tensor{{3, 6}})[1][2]:item() - 1) < 1e-6)
+  end)
+
+  it("shift images and fill with 0", function()
+    local x = neap.zeros(50, 5, 5)
+    x[{{}, 3, 3}] = 1
+    local moved = data.shift(x, 1, neap.generator(1))
+    assert.same({50, 5, 5}, moved.shape)
+    assert.equal(50, moved:sum():item())
+    assert.equal(50, moved[{{}, {2, 4}, {2, 4}}]:sum():item())
+    assert.is_true(moved:sum(1):gt(0):sum():item() == 9)
+  end)
+end)
+
+describe("data.csv", function()
+  local function file(text)
+    local path = os.tmpname()
+    local f = assert(io.open(path, "w"))
+    f:write(text)
+    f:close()
+    return path
+  end
+
+  it("reads numbers and names", function()
+    local path = file "a, b\n1,2\n3,4.5\n\n"
+    local x, names = data.csv(path)
+    os.remove(path)
+    assert.same({{1.0, 2.0}, {3.0, 4.5}}, x:totable())
+    assert.same({"a", "b"}, names)
+  end)
+
+  it("names the line that is wrong", function()
+    local path = file "1,2\n3,x\n"
+    local x, message = data.csv(path)
+    assert.is_nil(x)
+    assert.matches(":2: 'x' is not a number", message)
+    os.remove(path)
+    path = file "1,2\n3\n"
+    x, message = data.csv(path)
+    os.remove(path)
+    assert.is_nil(x)
+    assert.matches(":2: 1 fields, 2 in", message)
+    assert.is_nil((data.csv "no/such/file"))
+  end)
+end)
+
+describe("data.digits", function()
+  it("draws images in [0, 1] with classes 1 to 10", function()
+    local set = data.digits{n = 300, seed = 1}
+    assert.same({300, 28, 28}, set.x.shape)
+    assert.same({300}, set.y.shape)
+    assert.equal("float32", tostring(set.x.dtype))
+    assert.equal("int64", tostring(set.y.dtype))
+    assert.is_true(set.x:amin():item() >= 0 and set.x:amax():item() <= 1)
+    assert.equal(1, set.y:amin():item())
+    assert.equal(10, set.y:amax():item())
+    local ink = set.x:gt(0.5):to "float32":mean():item()
+    assert.is_true(ink > 0.05 and ink < 0.3, ink)
+  end)
+
+  it("draws the same with a seed, another with another", function()
+    local a, b, c = data.digits{n = 20, seed = 4}, data.digits{n = 20, seed = 4}, data.digits{n = 20, seed = 5}
+    assert.is_true(a.x:eq(b.x):all():item())
+    assert.is_true(a.y:eq(b.y):all():item())
+    assert.is_false(a.x:eq(c.x):all():item())
+  end)
+
+  it("keeps the ink inside and the background dark without noise", function()
+    local set = data.digits{n = 200, seed = 2, noise = 0}
+    assert.equal(0.0, set.x:select(2, 1):sum():item() + set.x:select(2, 28):sum():item())
+    assert.is_true(set.x:eq(0):to "float32":mean():item() > 0.6)
+  end)
+
+  it("draws the classes and sizes that are asked for", function()
+    local labels = neap.tensor({3, 3, 7}, {dtype = "int64"})
+    local set = data.digits{labels = labels, size = 14}
+    assert.same({3, 14, 14}, set.x.shape)
+    assert.same({3, 3, 7}, set.y:totable())
+    assert.error_matches(function() data.digits{nn = 3} end, "unknown option 'nn'")
+  end)
+end)
+
+describe("data.mnist", function()
+  it("says what is not there", function()
+    local set, message = data.mnist "/no/such/folder"
+    assert.is_nil(set)
+    assert.matches("/no/such/folder", message)
+  end)
+
+  it("reads the digits as published", function()
+    if not os.getenv "NEAP_DATA" then return pending "NEAP_DATA is not set" end
+    local train, test = assert(data.mnist(nil, {dtype = "uint8"}))
+    assert.same({60000, 28, 28}, train.x.shape)
+    assert.same({10000, 28, 28}, test.x.shape)
+    assert.same({6, 1, 5, 2, 10, 3, 2, 4, 2, 5}, train.y:narrow(1, 1, 10):totable())
+    assert.same({8, 3, 2, 1, 5, 2, 5, 10, 6, 10}, test.y:narrow(1, 1, 10):totable())
+    assert.equal(0, train.x:amin():item())
+    assert.equal(255, train.x:amax():item())
+  end)
+end)
