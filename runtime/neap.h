@@ -290,6 +290,20 @@ NEAP_API void neap_module_zero_grad(neap_module *m);
 NEAP_API int neap_module_each(neap_module *m, int (*visit)(void *arg, const char *name, neap_tensor *t, int buffer), void *arg);
 NEAP_API int neap_module_parameters(neap_module *m, neap_tensor **out, int room); /* how many; borrowed handles */
 
+/* Initialisers: they write over a tensor of floats, record nothing, and draw from g, or with NULL from the context's own
+ * generator. fan_in and fan_out are PyTorch's. nonlinearity: linear sigmoid tanh relu leaky_relu selu. */
+enum { NEAP_FAN_IN, NEAP_FAN_OUT };
+NEAP_API int neap_init_constant(neap_tensor *t, double value);
+NEAP_API int neap_init_uniform(neap_tensor *t, double low, double high, neap_generator *g);
+NEAP_API int neap_init_normal(neap_tensor *t, double mean, double std, neap_generator *g);
+NEAP_API int neap_init_trunc_normal(neap_tensor *t, double mean, double std, double a, double b, neap_generator *g); /* cut to [a, b] */
+NEAP_API int neap_init_xavier_uniform(neap_tensor *t, double gain, neap_generator *g);   /* Glorot and Bengio, 2010 */
+NEAP_API int neap_init_xavier_normal(neap_tensor *t, double gain, neap_generator *g);
+NEAP_API int neap_init_kaiming_uniform(neap_tensor *t, double a, int mode, const char *nonlinearity, neap_generator *g); /* He et al., 2015; a: slope of leaky_relu */
+NEAP_API int neap_init_kaiming_normal(neap_tensor *t, double a, int mode, const char *nonlinearity, neap_generator *g);
+NEAP_API int neap_init_orthogonal(neap_tensor *t, double gain, neap_generator *g);       /* Saxe et al., 2013; rows or columns orthonormal */
+NEAP_API double neap_gain(neap_context *c, const char *nonlinearity, double param);      /* param: slope of leaky_relu */
+
 /* ---- optimizers ---------------------------------------------------------------------------------------------- */
 
 typedef struct neap_rule_info {

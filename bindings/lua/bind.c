@@ -249,7 +249,7 @@ static int take(lua_State *L, nl_state *s, const nl_binding *b, int param, int i
     if (!to_int(L, index, &v->i)) wrong(L, s, b, p, index);
     if (p->marks & (NEAP_P_AXIS | NEAP_P_INDEX)) v->i = counted(L, s, b, p, v->i);
     break;
-  case NEAP_BOOL:
+  case NEAP_FLAG:
     if (type != LUA_TBOOLEAN) wrong(L, s, b, p, index);
     v->i = lua_toboolean(L, index);
     break;
@@ -350,7 +350,7 @@ void nl_push_value(lua_State *L, nl_state *s, const neap_param *p, const neap_va
   switch (v->kind) {
   case NEAP_NUMBER: lua_pushnumber(L, v->d); return;
   case NEAP_INT: lua_pushinteger(L, p->marks & (NEAP_P_AXIS | NEAP_P_INDEX) && v->i >= 0 ? v->i + 1 : v->i); return;
-  case NEAP_BOOL: lua_pushboolean(L, v->i != 0); return;
+  case NEAP_FLAG: lua_pushboolean(L, v->i != 0); return;
   case NEAP_DTYPE: lua_pushstring(L, v->i >= 0 ? neap_dtype_about((neap_dtype)v->i)->name : NULL); return;
   case NEAP_ENUM: lua_pushstring(L, p->choices ? next_choice(&c, (int)v->i) : NULL); return;
   case NEAP_INTS:

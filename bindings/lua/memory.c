@@ -2,6 +2,7 @@
  * every 16 MB handed out it does a step; past a soft limit (256 MB, or a quarter of the cap) all garbage is collected,
  * and the limit grows by 1.4 while more than 80 % of it is still alive. A collector that was stopped stays stopped, and
  * its mode is never touched. */
+#define _POSIX_C_SOURCE 200809L
 #include <time.h>
 #include "state.h"
 

@@ -103,8 +103,16 @@ void *nl_check(lua_State *L, nl_state *s, int index, nl_kind kind) {
 /* ---- functions and metatables ---- */
 
 void nl_functions(lua_State *L, const luaL_Reg *list) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+  nl_push_state(L);
   luaL_setfuncs(L, list, 1);
+}
+
+void nl_push_state(lua_State *L) { lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key); }
+
+void nl_methods(lua_State *L, nl_state *s, nl_kind kind) {
+  nl_metatable(L, s, kind);
+  lua_getfield(L, -1, "methods");
+  lua_remove(L, -2);
 }
 
 void nl_metatable(lua_State *L, nl_state *s, nl_kind kind) { lua_rawgeti(L, LUA_REGISTRYINDEX, s->meta_ref[kind]); }
@@ -117,8 +125,8 @@ static void make_metatables(lua_State *L, nl_state *s, int state) {
     lua_pushvalue(L, state);
     lua_pushcclosure(L, collect_userdata, 1);
     lua_setfield(L, -2, "__gc");
-    lua_pushliteral(L, "neap");
-    lua_setfield(L, -2, "__metatable");
+    lua_newtable(L);
+    lua_setfield(L, -2, "methods");
     s->meta[kind] = lua_topointer(L, -1);
     s->meta_ref[kind] = luaL_ref(L, LUA_REGISTRYINDEX);
   }

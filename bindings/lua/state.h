@@ -84,6 +84,7 @@ typedef struct nl_state {
 /* ---- state.c ---- */
 nl_state *nl_state_of(lua_State *L);                        /* NULL: Neap is not open in it */
 nl_state *nl_state_open(lua_State *L, neap_context *c);     /* NULL context: opens one; leaves nothing on the stack */
+void nl_push_state(lua_State *L);                           /* its userdata: an upvalue for a closure */
 static inline nl_state *nl_up(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 void nl_functions(lua_State *L, const luaL_Reg *list);      /* into the table on top; the state becomes upvalue 1 */
 nl_slot *nl_new(lua_State *L, nl_state *s, nl_kind kind);   /* pushes a userdata whose object is NULL yet; enters */
@@ -194,6 +195,7 @@ void nl_open_files(lua_State *L, nl_state *s);
 void nl_open_memory(lua_State *L, nl_state *s);
 void nl_open_system(lua_State *L, nl_state *s);
 void nl_metatable(lua_State *L, nl_state *s, nl_kind kind); /* pushes it */
+void nl_methods(lua_State *L, nl_state *s, nl_kind kind);   /* pushes the table of a kind's methods and fields */
 
 /* ---- blas.c ---- */
 const neap_blas *nl_blas(void);                             /* OpenBLAS, or NULL */

@@ -8,7 +8,8 @@
 #include <string.h>
 #include "op.h"
 
-typedef struct hook_call { neap_tensor **grad; int64_t id; neap_tensor *leaf; } hook_call;
+/* A leaf with a hook: its gradient is gathered here, and the hook sees the sum when all else is done. */
+typedef struct late_leaf { neap_tensor *leaf, *grad; } late_leaf;
 
 struct neap_walk {
   neap_context *ctx;
@@ -20,7 +21,8 @@ struct neap_walk {
   int hooks_done;                      /* results of now whose hooks have run */
   neap_tensor **now_grads;             /* gradients for now's inputs, still to be spread */
   int spread;                          /* how many of them are */
-  neap_tensor *leaf_grad, *leaf;       /* a leaf whose hook the host must run */
+  late_leaf *late;
+  int n_late, late_room;
   neap_walk_request request;
   uint8_t *needs;
   np_record **touched;                 /* every record whose walk mark is set, to clear at the end; each a reference */
@@ -74,8 +76,6 @@ static np_record *heap_pop(neap_walk *w) {
 
 /* ---- gradients arriving ---- */
 
-static int store_leaf(neap_walk *w, neap_tensor *leaf, neap_tensor *g);
-
 static int input_number(const neap_walk *w, const neap_tensor *t) {
   for (int i = 0; i < w->n_in; i++)
     if (w->inputs[i] == t) return i;
@@ -88,21 +88,6 @@ static int enter(neap_walk *w, np_record *r) {
   if (r->walk) return np_fail(w->ctx, NEAP_ERR_STATE, "backward: this graph is already being walked by an unfinished backward");
   r->walk = w;
   return heap_push(w, r);
-}
-
-/* g (one reference, taken) flows to what made an input. */
-static int flow(neap_walk *w, np_record *r, neap_tensor *leaf, int output, neap_tensor *g) {
-  if (leaf) return store_leaf(w, leaf, g);
-  if (w->n_in && !r->wanted) {
-    np_drop(g);
-    return NEAP_OK;
-  }
-  np_result *out = &r->out[output];
-  neap_tensor *sum = np_accumulate(w->ctx, out->grad, g, w->flags & NEAP_CREATE_GRAPH);
-  np_drop(g);
-  np_drop(out->grad);
-  out->grad = sum;
-  return sum ? enter(w, r) : (int)w->ctx->error;
 }
 
 /* The gradient g becomes t's own: a copy unless nobody else has it. */
@@ -123,7 +108,8 @@ static int gather(neap_walk *w, neap_tensor *leaf, neap_tensor *g) {
   int history = w->flags & NEAP_CREATE_GRAPH;
   neap_tensor *old = leaf->grad;
   if (!(leaf->flags & NP_HAS_GRAD)) {
-    if (old && !history && old->at.dtype == g->at.dtype && np_same_shape(old, g)) np_copy(c, old, g);
+    if (old == g) {} /* its backward wrote it there */
+    else if (old && !history && old->at.dtype == g->at.dtype && np_same_shape(old, g)) np_copy(c, old, g);
     else {
       neap_tensor *mine = own(c, g, history);
       if (!mine) return c->error;
@@ -154,16 +140,48 @@ static int keep_input(neap_walk *w, int i, neap_tensor *g) {
 }
 
 static int store_leaf(neap_walk *w, neap_tensor *leaf, neap_tensor *g) {
-  if (leaf->hook && w->leaf != leaf) { /* the host sees it first: flow is called again with its answer */
-    w->leaf = leaf;
-    w->leaf_grad = g;
-    return NEAP_WALK_HOST;
-  }
-  w->leaf = NULL;
   int i = w->n_in ? input_number(w, leaf) : -1;
-  int status = i >= 0 ? keep_input(w, i, g) : w->n_in ? NEAP_OK : gather(w, leaf, g);
+  return i >= 0 ? keep_input(w, i, g) : w->n_in ? NEAP_OK : gather(w, leaf, g);
+}
+
+static int wait_for_rest(neap_walk *w, neap_tensor *leaf, neap_tensor *g) {
+  for (int i = 0; i < w->n_late; i++) {
+    if (w->late[i].leaf != leaf) continue;
+    neap_tensor *sum = np_accumulate(w->ctx, w->late[i].grad, g, w->flags & NEAP_CREATE_GRAPH);
+    np_drop(w->late[i].grad);
+    w->late[i].grad = sum;
+    return w->ctx->error;
+  }
+  if (w->n_late == w->late_room) {
+    int room = w->late_room ? 2 * w->late_room : 8;
+    late_leaf *more = np_alloc(w->ctx, (size_t)room * sizeof *more);
+    if (!more) return w->ctx->error;
+    if (w->n_late) memcpy(more, w->late, (size_t)w->n_late * sizeof *more);
+    np_free(w->ctx, w->late, (size_t)w->late_room * sizeof *more);
+    w->late = more;
+    w->late_room = room;
+  }
+  w->late[w->n_late++] = (late_leaf){ np_hold(leaf), np_hold(g) };
+  return NEAP_OK;
+}
+
+/* g (one reference, taken) flows to what made an input. */
+static int flow(neap_walk *w, np_record *r, neap_tensor *leaf, int output, neap_tensor *g) {
+  if (leaf) {
+    int status = leaf->hook ? wait_for_rest(w, leaf, g) : store_leaf(w, leaf, g);
+    np_drop(g);
+    return status;
+  }
+  if (w->n_in && !r->wanted) {
+    np_drop(g);
+    return NEAP_OK;
+  }
+  np_result *out = &r->out[output];
+  neap_tensor *sum = np_accumulate(w->ctx, out->grad, g, w->flags & NEAP_CREATE_GRAPH);
   np_drop(g);
-  return status;
+  np_drop(out->grad);
+  out->grad = sum;
+  return sum ? enter(w, r) : (int)w->ctx->error;
 }
 
 /* ---- beginning ---- */
@@ -259,10 +277,7 @@ neap_walk *neap_walk_begin(neap_context *c, int n_out, neap_tensor *const *outpu
     }
     if (!np_failed(c)) mark_wanted(w, n_out, outputs);
   }
-  for (int i = 0; i < n_out && !np_failed(c); i++) {
-    int status = start(w, outputs[i], gradients ? gradients[i] : NULL);
-    if (status == NEAP_WALK_HOST) { w->now = NULL; break; } /* a leaf with a hook as the output itself */
-  }
+  for (int i = 0; i < n_out && !np_failed(c); i++) start(w, outputs[i], gradients ? gradients[i] : NULL);
   if (!np_failed(c)) return w;
   neap_walk_end(w);
   return NULL;
@@ -289,7 +304,7 @@ static int check_anomaly(neap_walk *w, const np_record *r, int i, neap_tensor *g
                  r->op < 0 ? "a custom function" : np_ops[r->op].name, r->site.file ? r->site.file : "?", r->site.line);
 }
 
-/* Spreads what now's backward gave; may stop in the middle at a leaf's hook. */
+/* Spreads what now's backward gave. */
 static int spread(neap_walk *w) {
   np_record *r = w->now;
   while (w->spread < r->n_in) {
@@ -302,7 +317,6 @@ static int spread(neap_walk *w) {
       return w->ctx->error;
     }
     int status = r->in[i].needs ? flow(w, r->in[i].record, r->in[i].leaf, r->in[i].output, g) : (np_drop(g), NEAP_OK);
-    if (status == NEAP_WALK_HOST) return ask_hook(w, w->leaf->hook, &w->leaf_grad);
     if (status != 0) return status;
   }
   np_free(w->ctx, w->now_grads, (size_t)r->n_in * sizeof *w->now_grads + 1);
@@ -334,7 +348,7 @@ static int through(neap_walk *w) {
   }
   int status = many ? NEAP_OK : np_fail(c, NEAP_ERR_STATE, "backward: a record with too many results");
   for (int i = 0; many && i < r->n_out; i++) grads[i] = r->out[i].grad;
-  if (status == 0) status = np_back_run(r, grads, w->flags & NEAP_CREATE_GRAPH, w->now_grads);
+  if (status == 0) status = np_back_run(r, grads, (w->flags & NEAP_CREATE_GRAPH ? NP_BACK_RECORD : 0) | (w->n_in ? 0 : NP_BACK_HOMES), w->now_grads);
   if (status != 0) return status;
   for (int i = 0; i < r->n_out; i++) np_drop(r->out[i].grad), r->out[i].grad = NULL;
   if (!(w->flags & (NEAP_RETAIN_GRAPH | NEAP_CREATE_GRAPH))) np_record_spend(r);
@@ -370,24 +384,27 @@ static int settle(neap_walk *w) {
   return through(w);
 }
 
+/* All records are done: the leaves with hooks, one after the other. */
+static int late_step(neap_walk *w) {
+  if (w->n_late == 0) {
+    w->done = 1;
+    return 0;
+  }
+  late_leaf *l = &w->late[w->n_late - 1];
+  return ask_hook(w, l->leaf->hook, &l->grad);
+}
+
 int neap_walk_step(neap_walk *w) {
   if (np_failed(w->ctx)) return w->ctx->error;
   if (w->waiting) return NEAP_WALK_HOST;
-  int status;
-  if (w->leaf && !w->now) status = ask_hook(w, w->leaf->hook, &w->leaf_grad);
-  else if (w->now && w->now_grads) status = spread(w);
-  else {
-    if (!w->now) {
-      if (w->n_heap == 0) {
-        w->done = 1;
-        return 0;
-      }
-      w->now = heap_pop(w);
-      w->hooks_done = 0;
-    }
-    status = settle(w);
+  if (!w->now && w->n_heap == 0) return late_step(w);
+  if (!w->now) {
+    w->now = heap_pop(w);
+    w->hooks_done = 0;
   }
-  return status != 0 ? status : w->n_heap > 0 || w->now ? 1 : (w->done = 1, 0);
+  int status = w->now_grads ? spread(w) : settle(w);
+  if (status != 0) return status;
+  return w->n_heap > 0 || w->now || w->n_late > 0 ? 1 : (w->done = 1, 0);
 }
 
 const neap_walk_request *neap_walk_host(neap_walk *w) { return w->waiting ? &w->request : NULL; }
@@ -411,10 +428,12 @@ static int answer_hook(neap_walk *w, neap_tensor *g) {
     np_drop(*slot);
     *slot = g;
   }
-  if (slot != &w->leaf_grad) return NEAP_OK;
-  neap_tensor *leaf_grad = w->leaf_grad;
-  w->leaf_grad = NULL;
-  return store_leaf(w, w->leaf, leaf_grad);
+  if (w->now) return NEAP_OK;
+  late_leaf l = w->late[--w->n_late];
+  int status = store_leaf(w, l.leaf, l.grad);
+  np_drop(l.leaf);
+  np_drop(l.grad);
+  return status;
 }
 
 static int answer_custom(neap_walk *w, neap_tensor *const *in_grads) {
@@ -473,7 +492,8 @@ void neap_walk_end(neap_walk *w) {
     forget(w, r);
   }
   while (w->n_heap > 0) forget(w, w->heap[--w->n_heap]);
-  np_drop(w->leaf_grad);
+  for (int i = 0; i < w->n_late; i++) np_drop(w->late[i].leaf), np_drop(w->late[i].grad);
+  np_free(c, w->late, (size_t)w->late_room * sizeof *w->late);
   for (int i = 0; i < w->n_in; i++) {
     if (w->inputs[i]->record) w->inputs[i]->record->out[w->inputs[i]->output].seen = NULL;
     np_drop(w->inputs[i]);

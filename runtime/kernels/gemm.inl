@@ -296,10 +296,12 @@ static void product(int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64_
           const int64_t cols = smaller(NR, nc - j);
           const int here = near_b && cols == NR;
           const T *panel = here ? right + j : pb + j * kc;
-          for (int64_t i = 0; i < mc; i += height)
-            (near_a ? nears : tiles)[smaller(height, mc - i) - 1][cols > LANES](
-                kc, near_a ? left + i * ai : pa + i * kc, ai, ap, panel, here ? bp : NR, alpha, beta,
-                c + (ic + i) * ci + (jc + j) * cj, ci, cj, cols);
+          for (int64_t i = 0; i < mc; i += height) {
+            const int64_t last = smaller(height, mc - i) - 1;
+            const kernel f = near_a ? nears[last][cols > LANES] : tiles[last][cols > LANES];
+            f(kc, near_a ? left + i * ai : pa + i * kc, ai, ap, panel, here ? bp : NR, alpha, beta,
+              c + (ic + i) * ci + (jc + j) * cj, ci, cj, cols);
+          }
         }
       }
     }

@@ -234,10 +234,10 @@ NP_FN float np_pow_f32(float x, float y) {
   int integral = (whole == y) | (fabsf(y) >= 8388608.0f);
   int odd = integral & (half != h) & (fabsf(h) < 8388608.0f);
   float v = (float)r;
-  v = (fabsf(x) == 1) & (y == y) ? 1 : v;
+  v = ((fabsf(x) == 1) & (y == y)) ? 1 : v;
   v = odd ? copysignf(v, x) : v;
-  v = (x < 0) & (x > -INFINITY) & !integral ? NAN : v;
-  return (y == 0) | (x == 1) ? 1 : v;
+  v = ((x < 0) & (x > -INFINITY) & !integral) ? NAN : v;
+  return ((y == 0) | (x == 1)) ? 1 : v;
 }
 
 /* ---- float32: circles and hyperbolas ---- */
@@ -314,7 +314,7 @@ NP_FN float np_cosh_f32(float x) {
 }
 NP_FN float np_hypot_f32(float x, float z) {
   float y = (float)sqrt((double)x * x + (double)z * z);
-  return (fabsf(x) == INFINITY) | (fabsf(z) == INFINITY) ? INFINITY : y;
+  return ((fabsf(x) == INFINITY) | (fabsf(z) == INFINITY)) ? INFINITY : y;
 }
 
 /* ---- float64 from libm ---- */
@@ -335,8 +335,8 @@ NP_FN double np_hypot_f64(double x, double z) { return hypot(x, z); }
   NP_FN T np_sqrt_##S(T x) { return sqrt##F(x); }                                                                   \
   NP_FN T np_rsqrt_##S(T x) { return 1 / sqrt##F(x); }                                                              \
   NP_FN T np_copysign_##S(T x, T z) { return copysign##F(x, z); }                                                   \
-  NP_FN T np_minimum_##S(T x, T z) { return (x < z) | (x != x) ? x : z; }                                           \
-  NP_FN T np_maximum_##S(T x, T z) { return (x > z) | (x != x) ? x : z; }                                           \
+  NP_FN T np_minimum_##S(T x, T z) { return ((x < z) | (x != x)) ? x : z; }                                         \
+  NP_FN T np_maximum_##S(T x, T z) { return ((x > z) | (x != x)) ? x : z; }                                         \
   NP_FN T np_clamp_##S(T x, T lo, T hi) { x = x < lo ? lo : x; return x > hi ? hi : x; }                            \
   NP_FN T np_round_##S(T x) { /* 2^23, 2^52: there are no fractions beyond */                                       \
     T big = copysign##F(BIG, x), y = copysign##F((x + big) - big, x);                                               \
@@ -348,7 +348,7 @@ NP_FN double np_hypot_f64(double x, double z) { return hypot(x, z); }
   NP_FN T np_fmod_##S(T x, T z) { return fmod##F(x, z); }                                                           \
   NP_FN T np_remainder_##S(T x, T z) {                                                                              \
     T r = fmod##F(x, z);                                                                                            \
-    return (r != 0) & ((r < 0) != (z < 0)) ? r + z : r;                                                             \
+    return ((r != 0) & ((r < 0) != (z < 0))) ? r + z : r;                                                           \
   }                                                                                                                 \
   NP_FN T np_floor_divide_##S(T x, T z) { /* (x - remainder) / z is an integer but for rounding */                  \
     T y = np_round_##S((x - np_remainder_##S(x, z)) / z);                                                           \

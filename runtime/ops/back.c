@@ -98,8 +98,18 @@ neap_tensor *np_accumulate(neap_context *c, neap_tensor *sum, neap_tensor *g, in
   return total;
 }
 
-int np_back_run(np_record *r, neap_tensor *const *grads, int create_graph, neap_tensor **gx) {
+neap_tensor *np_back_home(np_back *b, int i) {
+  neap_tensor *leaf = b->homes ? b->in[i].leaf : NULL;
+  if (!leaf || !leaf->grad || leaf->hook || leaf->flags & NP_HAS_GRAD) return NULL;
+  for (int k = 0; k < b->n_in; k++)
+    if (k != i && b->in[k].leaf == leaf) return NULL;
+  neap_tensor *home = leaf->grad;
+  return np_contiguous(home) && home->at.dtype == b->in[i].at.dtype && np_same_shape(home, leaf) ? home : NULL;
+}
+
+int np_back_run(np_record *r, neap_tensor *const *grads, int flags, neap_tensor **gx) {
   neap_context *c = r->ctx;
+  int create_graph = flags & NP_BACK_RECORD;
   const np_op *op = &np_ops[r->op];
   if (np_record_usable(r) != 0) return c->error;
   neap_tensor *few[8];
@@ -110,7 +120,8 @@ int np_back_run(np_record *r, neap_tensor *const *grads, int create_graph, neap_
   neap_site site = c->site;
   c->site = r->site;
   int mode = neap_grad_mode(c, create_graph);
-  np_back b = { .ctx = c, .op = op, .arg = r->arg, .n_in = r->n_in, .n_out = r->n_out, .x = x, .in = r->in, .out = r->out, .gx = gx };
+  np_back b = { .ctx = c, .op = op, .arg = r->arg, .n_in = r->n_in, .n_out = r->n_out, .x = x, .in = r->in, .out = r->out, .gx = gx,
+    .homes = flags & NP_BACK_HOMES && !create_graph };
   open_inputs(&b, r, create_graph);
   for (int i = 0; i < r->n_out; i++) {
     const np_result *out = &r->out[i];

@@ -20,18 +20,26 @@ static void fill_task(void *arg, int64_t i) {
   f->k->fill(f->size, np_min(f->block, f->n - from), f->value, f->data + from * f->size, 1);
 }
 
-static int fill(neap_context *c, neap_tensor *y, double value) {
+static int fill_with(neap_context *c, neap_tensor *y, const char *value) { /* one element of y's dtype */
   filling f = { .k = c->kernels, .size = (int)np_size_of(y->at.dtype), .n = y->at.count, .block = 4 * (int64_t)NP_GRAIN };
   if (!np_contiguous(y)) {
-    neap_tensor *v = np_tensor_scalar(c, y->at.dtype, value);
-    if (v) np_copy(c, y, v);
+    neap_tensor *v = np_tensor_new(c, y->at.dtype, 0, NULL);
+    if (!v) return c->error;
+    memcpy(np_data(v), value, (size_t)f.size);
+    np_copy(c, y, v);
     neap_release(v);
-    return c->error;
+    return NEAP_OK;
   }
-  np_put_number(y->at.dtype, f.value, value);
+  memcpy(f.value, value, sizeof f.value);
   f.data = np_data(y);
   np_parallel(c, np_blocks(f.n, f.block), (double)f.n * 0.1, fill_task, &f);
   return NEAP_OK;
+}
+
+static int fill(neap_context *c, neap_tensor *y, double value) {
+  char element[8] = { 0 };
+  np_put_number(y->at.dtype, element, value);
+  return fill_with(c, y, element);
 }
 
 int np_zeros_infer(np_call *c) { return np_spec(c, 0, dtype_or(c, 1, NEAP_F32), c->arg[0].n, c->arg[0].is); }
@@ -64,7 +72,12 @@ int np_fill_infer(np_call *c) {
 }
 int np_fill_run(np_call *c) {
   neap_tensor *v = np_t(c, 1);
-  if (!v) return fill(c->ctx, c->out[0], c->arg[1].kind == NEAP_INT ? (double)np_i(c, 1) : np_d(c, 1));
+  if (!v) {
+    char element[8] = { 0 };
+    if (c->arg[1].kind != NEAP_INT) return fill(c->ctx, c->out[0], np_d(c, 1));
+    np_put_int(c->out[0]->at.dtype, element, np_i(c, 1));
+    return fill_with(c->ctx, c->out[0], element);
+  }
   np_layout one;
   np_layout_set(&one, v->at.dtype, 0, NULL);
   one.offset = v->at.offset;

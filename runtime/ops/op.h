@@ -158,10 +158,15 @@ struct np_back {
   const np_result *out;          /* out[i].at: shapes and dtypes of the outputs */
   neap_tensor *g[NP_MAX_OUTS];   /* gradients of the outputs; NULL: nothing flowed (g[0] is zeros then, if it is the only output) */
   neap_tensor **gx;              /* to fill: gradients of the inputs; NULL: none. Any shape that sums to the input's */
+  int homes;                     /* first gradients of leaves may be written where they will live */
 };
+/* Where the gradient of input i will live, for a backward that can write it there at once (then gx[i] is this very
+ * handle): the empty home of a leaf's first gradient, contiguous, of its shape and dtype. NULL: there is none. */
+neap_tensor *np_back_home(np_back *b, int i);
+enum { NP_BACK_RECORD = 1, NP_BACK_HOMES = 2 };
 /* Runs the op's back (or twin, when the gradient itself is recorded) with no release needed: what it makes hangs in a
  * scope. grads: one a result; gx[i] are new references, shaped and typed as their inputs. */
-int np_back_run(np_record *r, neap_tensor *const *grads, int create_graph, neap_tensor **gx);
+int np_back_run(np_record *r, neap_tensor *const *grads, int flags, neap_tensor **gx);
 int np_record_usable(np_record *r);    /* not spent, and nothing it saved has been written to; else the error */
 neap_tensor *np_sum_to(neap_context *c, neap_tensor *g, const np_layout *at); /* undoes broadcasting; g itself when there was none */
 neap_tensor *np_accumulate(neap_context *c, neap_tensor *sum, neap_tensor *g, int create_graph); /* sum may be NULL; a new reference */

@@ -1,0 +1,264 @@
+/* The op table in Lua: one generic C function serves every row. Each closure carries the row's binding as its second
+ * upvalue; a call makes the userdata of its results, binds its arguments, goes through neap_call and fills them. A row
+ * becomes neap.NAME and, unless it creates tensors from nothing, a method; a row with an in-place form also NAME_. */
+#include <string.h>
+#include "state.h"
+
+enum { MAX_OUT = 4 };
+
+typedef struct op_function {
+  nl_binding bind;
+  int op, in_place, n_outputs, marks;
+} op_function;
+
+static int finish_in_place(lua_State *L, nl_state *s, const nl_args *a, int top, neap_tensor *out) {
+  neap_release(out); /* the userdata at 1 has its own reference */
+  if (a->anchored && neap_requires_grad(out)) nl_inherit(L, s, 1, 2, top);
+  lua_pushvalue(L, 1);
+  return 1;
+}
+
+static int call(lua_State *L) {
+  nl_state *s = nl_up(L);
+  const op_function *f = lua_touserdata(L, lua_upvalueindex(2));
+  int top = lua_gettop(L), n = f->n_outputs, tries = 0, located = 0;
+  nl_slot *result[MAX_OUT] = {NULL};
+  neap_tensor *out[MAX_OUT] = {NULL};
+  nl_args a;
+  if (f->bind.lists) nl_bind_room(L, &f->bind, 1, top, &a);
+  int first = lua_gettop(L) + 1;
+  if (f->in_place) {
+    if (NL_UNLIKELY(!s->ctx)) return luaL_error(L, "neap is closed");
+    nl_enter(L, s);
+  } else {
+    for (int i = 0; i < n; i++) result[i] = nl_new(L, s, NL_TENSOR);
+  }
+again:
+  nl_bind(L, s, &f->bind, 1, top, &a);
+  if ((a.needs_grad || f->in_place) && !located) {
+    located = 1;
+    if (NL_UNLIKELY(nl_locate(L, s))) goto again;
+  } else if (!located) {
+    s->site.file = NULL;
+    s->site.line = 0;
+  }
+  s->site.base = a.base;
+  int got = neap_call(s->ctx, f->op, a.n, a.value, out, f->in_place, &s->site);
+  s->site.base = 1;
+  if (NL_UNLIKELY(got < 0)) {
+    if (nl_retry(L, s, &tries)) goto again;
+    return nl_raise(L, s);
+  }
+  if (f->in_place) return finish_in_place(L, s, &a, top, out[0]);
+  size_t bytes = 0;
+  for (int i = 0; i < n; i++) {
+    if (NL_UNLIKELY(!out[i])) continue;
+    nl_set_slot(s, result[i], out[i]);
+    if (!(f->marks & NEAP_OP_VIEW)) bytes += (size_t)neap_bytes(out[i]);
+  }
+  if (NL_UNLIKELY(a.requires_grad) && neap_set_requires_grad(out[0], 1) != NEAP_OK) return nl_raise(L, s);
+  if (NL_UNLIKELY(a.anchored) && s->grad)
+    for (int i = 0; i < n; i++) nl_inherit(L, s, first + i, 1, top);
+  nl_account(L, s, bytes);
+  return n;
+}
+
+/* Unary minus: Lua hands its operand over twice. */
+static int minus(lua_State *L) {
+  lua_settop(L, 1);
+  return call(L);
+}
+
+static int no_order(lua_State *L) {
+  nl_state *s = nl_up(L);
+  return nl_fail(L, s, "tensors have no order of their own: x:lt(y), x:le(y), x:gt(y) and x:ge(y) compare elements");
+}
+
+/* ---- rows as functions ---- */
+
+/* Pushes the closure of a row; in_place 1: of its form NAME_. */
+static void push_function(lua_State *L, const neap_op_info *info, int op, int in_place, lua_CFunction function) {
+  nl_push_state(L);
+  op_function *f = lua_newuserdatauv(L, sizeof *f, 0);
+  memset(f, 0, sizeof *f);
+  f->bind = (nl_binding){.name = info->name, .params = info->params, .n_params = info->n_params};
+  for (int i = 0; i < info->n_params; i++) {
+    const neap_param *p = &info->params[i];
+    f->bind.lists |= p->kind == NEAP_INTS || p->kind == NEAP_TENSORS;
+    if (p->marks & NEAP_P_INDICES) f->bind.extra |= NL_X_BASE;
+  }
+  if (info->marks & NEAP_OP_INDEX_OUT) f->bind.extra |= NL_X_BASE;
+  if (info->marks & NEAP_OP_CREATES) f->bind.extra |= NL_X_REQUIRES_GRAD;
+  f->op = op;
+  f->in_place = in_place;
+  f->marks = info->marks;
+  f->n_outputs = info->n_outputs;
+  lua_pushcclosure(L, function, 2);
+}
+
+/* The function on top becomes neap.NAME (table at neap) and, as a method, methods.NAME. */
+static void put(lua_State *L, int neap, int methods, int method, const char *name) {
+  if (method) {
+    lua_pushvalue(L, -1);
+    lua_setfield(L, methods, name);
+  }
+  lua_setfield(L, neap, name);
+}
+
+static void add_row(lua_State *L, nl_state *s, int op, int neap, int methods) {
+  const neap_op_info *info = neap_op_about(s->ctx, op);
+  if (!info) nl_raise(L, s);
+  if (info->marks & NEAP_OP_HIDDEN) return;
+  if (info->n_params > NL_ARGS || info->n_outputs > MAX_OUT) luaL_error(L, "neap: %s has too many parameters", info->name);
+  int first = info->n_params ? info->params[0].kind : NEAP_NONE;
+  int method = !(info->marks & NEAP_OP_CREATES) && (first == NEAP_TENSOR || first == NEAP_OPERAND);
+  push_function(L, info, op, 0, call);
+  put(L, neap, methods, method, info->name);
+  if (!(info->marks & NEAP_OP_IN_PLACE)) return;
+  lua_pushfstring(L, "%s_", info->name);
+  push_function(L, info, op, 1, call);
+  put(L, neap, methods, method, lua_tostring(L, -2));
+  lua_pop(L, 1);
+}
+
+static const struct { const char *event, *op; } operators[] = {
+  {"__add", "add"}, {"__sub", "sub"}, {"__mul", "mul"}, {"__div", "div"}, {"__mod", "remainder"}, {"__pow", "pow"},
+  {"__unm", "neg"}, {"__idiv", "floor_divide"},
+};
+
+static void add_operators(lua_State *L, nl_state *s) {
+  nl_metatable(L, s, NL_TENSOR);
+  for (int i = 0; i < NL_ARRAY(operators); i++) {
+    int op = neap_op_find(operators[i].op);
+    if (op < 0) continue;
+    push_function(L, neap_op_about(s->ctx, op), op, 0, strcmp(operators[i].event, "__unm") == 0 ? minus : call);
+    lua_setfield(L, -2, operators[i].event);
+  }
+  static const luaL_Reg order[] = {{"__lt", no_order}, {"__le", no_order}, {NULL, NULL}};
+  nl_functions(L, order);
+  lua_pop(L, 1);
+}
+
+/* ---- rows as information ---- */
+
+static const struct { const char *name; int mark; } mark_names[] = {
+  {"view", NEAP_OP_VIEW}, {"in_place", NEAP_OP_IN_PLACE}, {"no_grad", NEAP_OP_NO_GRAD},
+  {"value_sized", NEAP_OP_VALUE_SIZED}, {"once", NEAP_OP_ONCE}, {"creates", NEAP_OP_CREATES},
+  {"hidden", NEAP_OP_HIDDEN}, {"index_out", NEAP_OP_INDEX_OUT}, {"random", NEAP_OP_RANDOM},
+};
+
+static void text_field(lua_State *L, const char *name, const char *value) {
+  lua_pushstring(L, value);
+  lua_setfield(L, -2, name);
+}
+
+static void push_params(lua_State *L, nl_state *s, int n, const neap_param *params) {
+  static const char *const kinds[] = {"none", "tensor", "tensors", "number", "int", "bool", "ints", "dtype", "enum",
+                                      "generator", "operand"};
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    const neap_param *p = &params[i];
+    lua_createtable(L, 0, 5);
+    text_field(L, "name", p->name);
+    text_field(L, "kind", p->kind < NL_ARRAY(kinds) ? kinds[p->kind] : "?");
+    text_field(L, "choices", p->choices);
+    lua_pushboolean(L, (p->marks & NEAP_P_OPTIONAL) != 0);
+    lua_setfield(L, -2, "optional");
+    nl_push_value(L, s, p, &p->standard);
+    lua_setfield(L, -2, "default");
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+static void push_op(lua_State *L, nl_state *s, int op) {
+  const neap_op_info *info = neap_op_about(s->ctx, op);
+  if (!info) nl_raise(L, s);
+  lua_createtable(L, 0, 10);
+  text_field(L, "name", info->name);
+  text_field(L, "signature", info->signature);
+  text_field(L, "doc", info->doc);
+  text_field(L, "example", info->example);
+  text_field(L, "sample", info->sample);
+  text_field(L, "family", info->family);
+  push_params(L, s, info->n_params, info->params);
+  lua_setfield(L, -2, "params");
+  lua_createtable(L, info->n_outputs, 0);
+  for (int i = 0; i < info->n_outputs; i++) {
+    lua_pushstring(L, info->outputs[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_setfield(L, -2, "outputs");
+  lua_newtable(L);
+  for (int i = 0; i < NL_ARRAY(mark_names); i++) {
+    if (!(info->marks & mark_names[i].mark)) continue;
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, mark_names[i].name);
+  }
+  lua_setfield(L, -2, "marks");
+}
+
+/* ops() -> a list of rows: {name, signature, doc, example, sample, family, params, outputs, marks = {view = true, ...}} */
+static int ops(lua_State *L) {
+  nl_state *s = nl_up(L);
+  int n = neap_op_count();
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    push_op(L, s, i);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+/* layers() and rules() -> lists of {name, signature, doc, example, params} */
+static int layer_rows(lua_State *L) {
+  nl_state *s = nl_up(L);
+  int n = neap_layer_count();
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    const neap_layer_info *info = neap_layer_about(s->ctx, i);
+    if (!info) return nl_raise(L, s);
+    lua_createtable(L, 0, 5);
+    text_field(L, "name", info->name);
+    text_field(L, "signature", info->signature);
+    text_field(L, "doc", info->doc);
+    text_field(L, "example", info->example);
+    push_params(L, s, info->n_params, info->params);
+    lua_setfield(L, -2, "params");
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+static int rule_rows(lua_State *L) {
+  nl_state *s = nl_up(L);
+  int n = neap_rule_count();
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    const neap_rule_info *info = neap_rule_about(s->ctx, i);
+    if (!info) return nl_raise(L, s);
+    lua_createtable(L, 0, 5);
+    text_field(L, "name", info->name);
+    text_field(L, "signature", info->signature);
+    text_field(L, "doc", info->doc);
+    push_params(L, s, info->n_params, info->params);
+    lua_setfield(L, -2, "params");
+    lua_createtable(L, info->n_slots, 0);
+    for (int k = 0; k < info->n_slots; k++) {
+      lua_pushstring(L, info->slots[k]);
+      lua_rawseti(L, -2, k + 1);
+    }
+    lua_setfield(L, -2, "slots");
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+void nl_open_ops(lua_State *L, nl_state *s) {
+  static const luaL_Reg list[] = {{"ops", ops}, {"layer_rows", layer_rows}, {"rule_rows", rule_rows}, {NULL, NULL}};
+  int neap = lua_gettop(L);
+  nl_functions(L, list);
+  nl_methods(L, s, NL_TENSOR);
+  for (int i = 0; i < neap_op_count(); i++) add_row(L, s, i, neap, neap + 1);
+  lua_pop(L, 1);
+  add_operators(L, s);
+}

@@ -1,0 +1,90 @@
+/* Optimizers: a row of the rule table over groups of parameters.
+ *
+ * What a group adds is laid out once, as a flat line of elements for each of float32 and float64: parameters move there
+ * (handles stay), gradients get a home there, state has its place there. So neighbours that are updated together are one
+ * run of memory and one call of a fused kernel. Nothing depends on it being so: a parameter or gradient that lies elsewhere
+ * (shared memory, a gradient that was assigned) is used where it lies, in a run of its own. */
+#ifndef NP_OPTIM_H
+#define NP_OPTIM_H
+
+#include "op.h"
+
+enum { NP_MAX_SLOTS = 3, NP_KINDS = 2 /* float32, float64 */, NP_LINE_ALIGN = 16 /* elements between starts */ };
+
+/* ---- the rule table (rules.c, table.c) ---- */
+
+typedef struct np_chunk { /* what one update works on; each pointer is to n elements */
+  int64_t n, step;        /* step: 1 at a parameter's first */
+  int first;              /* the momentum buffer holds nothing yet */
+  char *w, *slot[NP_MAX_SLOTS]; /* a slot not in use is NULL */
+  const char *g;
+} np_chunk;
+
+typedef struct np_rule {
+  const char *name, *signature, *slots;
+  int (*check)(neap_context *c, const neap_value *set);
+  void (*update)(const np_optim *k, const neap_value *set, const np_chunk *p);
+  const char *doc;
+} np_rule;
+
+typedef struct np_rule_info {
+  np_signature s; /* first: see ops/keep.c */
+  neap_rule_info about;
+  const char *slot[NP_MAX_SLOTS];
+  int needs[NP_MAX_SLOTS]; /* the setting that a slot depends on, or -1 */
+  int maximize;            /* that setting, or -1 */
+  char text[];
+} np_rule_info;
+
+const np_rule *np_rule_row(int rule);
+const np_rule_info *np_rule_about(neap_context *c, int rule); /* NULL: no memory */
+
+/* ---- optimizers ---- */
+
+typedef struct np_member {
+  neap_tensor *t;      /* the parameter */
+  neap_tensor *home;   /* where its gradient belongs: in the flat line */
+  int64_t at, steps;   /* its first element in the line; updates so far */
+  uint8_t kind, begun; /* 0 float32, 1 float64; its momentum buffer holds something */
+} np_member;
+
+typedef struct np_line { /* of one kind */
+  int64_t n;
+  np_storage *w, *g, *slot[NP_MAX_SLOTS]; /* slots: made at the first step that needs them */
+} np_line;
+
+typedef struct np_group {
+  int n;
+  np_member *member;
+  neap_value set[NP_MAX_ARGS];
+  np_line line[NP_KINDS];
+} np_group;
+
+struct neap_optimizer {
+  neap_context *ctx;
+  const np_rule *rule;
+  const np_rule_info *info;
+  int refs, n_groups, room;
+  np_group **group;
+  int at_group, at_member; /* how far the update at work has come */
+  int64_t at_element;      /* within the run that starts there */
+};
+
+neap_optimizer *np_optimizer_hold(neap_optimizer *o);
+int np_slot_used(const neap_optimizer *o, const np_group *g, int slot);
+int np_make_slots(neap_optimizer *o, np_group *g); /* state that the settings ask for and that is not yet there */
+static inline int64_t np_kind_size(int kind) { return kind ? 8 : 4; }
+
+/* An update in pieces (step.c): begin checks and allocates, so that the pieces cannot fail on what is flat. advance does
+ * at most `limit` elements of one run: 1 more, 0 done, negative an error. neap_optimizer_step is both without a limit. */
+int np_update_begin(neap_optimizer *o);
+int np_update_advance(neap_optimizer *o, int64_t limit);
+
+/* A mark on handles while a walk over a list is at work; never left behind. */
+enum { NP_MARK = 1 << 15 };
+
+/* ops/keep.c */
+const np_signature *np_signature_kept(neap_context *c, const char *family, const char *name);
+int np_signature_keep(neap_context *c, np_signature *s); /* taken; nonzero: no memory, and s is freed */
+
+#endif

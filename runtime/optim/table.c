@@ -1,0 +1,83 @@
+/* The rule table: the rows of rules.def as one constant array, and what the outside may ask about them. */
+#include <string.h>
+#include "optim.h"
+
+#define RULE(name, signature, slots, check, update, doc)           \
+  int np_##check(neap_context *c, const neap_value *set);          \
+  void np_##update(const np_optim *k, const neap_value *set, const np_chunk *p);
+#include "rules.def"
+#undef RULE
+
+#define RULE(name_, signature_, slots_, check_, update_, doc_) \
+  { .name = #name_, .signature = signature_, .slots = slots_, .check = np_##check_, .update = np_##update_, .doc = doc_ },
+static const np_rule rules[] = {
+#include "rules.def"
+};
+
+const np_rule *np_rule_row(int rule) { return &rules[rule]; }
+
+int neap_rule_count(void) { return NP_ARRAY(rules); }
+
+int neap_rule_find(const char *name) {
+  for (int i = 0; i < NP_ARRAY(rules); i++)
+    if (strcmp(rules[i].name, name) == 0) return i;
+  return -1;
+}
+
+static int setting_named(const np_signature *s, const char *name) {
+  for (int i = 0; i < s->n_params; i++)
+    if (strcmp(s->param[i].name, name) == 0) return i;
+  return -1;
+}
+
+/* Cuts "name?setting name ..." in r->text. */
+static void read_slots(np_rule_info *r) {
+  for (char *word = r->text; *word;) {
+    size_t n = strcspn(word, " ");
+    char *next = word + n + (word[n] == ' ');
+    word[n] = 0;
+    char *setting = strchr(word, '?');
+    if (setting) *setting++ = 0;
+    r->needs[r->about.n_slots] = setting ? setting_named(&r->s, setting) : -1;
+    r->slot[r->about.n_slots++] = word;
+    word = next;
+  }
+}
+
+static const char family[] = "rule", text_family[] = "rule text";
+
+static np_rule_info *new_info(neap_context *c, const np_rule *rule) {
+  np_signature *text = np_signature_parse(c, rule->signature, NULL);
+  if (!text) return NULL;
+  text->info.family = text_family;
+  text->info.name = rule->name;
+  if (np_signature_keep(c, text) != 0) return NULL;
+  size_t bytes = sizeof(np_rule_info) + strlen(rule->slots) + 1;
+  np_rule_info *r = np_alloc_zero(c, bytes);
+  if (!r) return NULL;
+  memcpy(r->s.param, text->param, sizeof text->param);
+  r->s.n_params = text->n_params;
+  r->s.n_required = text->n_required;
+  r->s.bytes = bytes;
+  r->s.info.family = family;
+  r->s.info.name = rule->name;
+  r->about = (neap_rule_info){.name = rule->name, .signature = rule->signature, .doc = rule->doc,
+                              .n_params = r->s.n_params, .params = r->s.param, .slots = r->slot};
+  strcpy(r->text, rule->slots);
+  read_slots(r);
+  r->maximize = setting_named(&r->s, "maximize");
+  return r;
+}
+
+const np_rule_info *np_rule_about(neap_context *c, int rule) {
+  const np_signature *kept = np_signature_kept(c, family, rules[rule].name);
+  if (kept) return (const np_rule_info *)kept;
+  np_rule_info *r = new_info(c, &rules[rule]);
+  return r && np_signature_keep(c, &r->s) == 0 ? r : NULL;
+}
+
+const neap_rule_info *neap_rule_about(neap_context *c, int rule) {
+  if (rule < 0 || rule >= NP_ARRAY(rules)) return NULL;
+  const np_rule_info *r = np_rule_about(c, rule);
+  return r ? &r->about : NULL;
+}

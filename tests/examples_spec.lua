@@ -1,0 +1,110 @@
+-- The example programs run as a person would run them, and print what they promise. What needs MNIST is skipped, visibly,
+-- where NEAP_DATA is not set; accuracies are those of the issue's bars.
+
+local build = os.getenv "NEAP_BUILD_DIR" or "build"
+
+local function exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- Runs an example; returns what it printed on both streams, and whether it ended well.
+local function run(name, arguments)
+  local program = exists(build .. "/neap") and build .. "/neap" or "lua5.4"
+  local pipe = assert(io.popen(("%s scripts/examples/%s.lua %s 2>&1 </dev/null"):format(program, name, arguments or "")))
+  local text = pipe:read "a"
+  return text, pipe:close() == true
+end
+
+local function works(name, arguments)
+  local text, ok = run(name, arguments)
+  assert(ok, text)
+  return text
+end
+
+local function has_mnist()
+  local dir = os.getenv "NEAP_DATA"
+  return dir ~= nil and exists(dir .. "/mnist/train-images-idx3-ubyte.gz")
+end
+
+describe("examples", function()
+  it("first_script finds the line", function()
+    local slope, offset = works "first_script":match "y = ([%d.]+) x %+ ([%d.]+)"
+    assert.is_true(math.abs(slope - 3) < 0.1 and math.abs(offset - 1) < 0.1, slope .. " " .. offset)
+  end)
+
+  it("xor is learnt", function()
+    local text = works "xor"
+    for _, case in ipairs{{"0 xor 0", 0}, {"0 xor 1", 1}, {"1 xor 0", 1}, {"1 xor 1", 0}} do
+      local p = tonumber(text:match(case[1] .. " = ([%d.]+)"))
+      assert.is_true(math.abs(p - case[2]) < 0.2, text)
+    end
+  end)
+
+  it("two_layer: three ways to the same gradients", function()
+    local text = works("two_layer", "--rate 0.05")
+    assert.is_true(tonumber(text:match "Largest disagreement: (%S+)") < 1e-8, text)
+    for _, title in ipairs{"by autograd", "by the chain rule", "by differences", "after one step at rate 0.05"} do
+      assert.is_truthy(text:find(title, 1, true), text)
+    end
+    -- A step downhill lowers the loss.
+    local before, after = text:match "loss%s+(%S+).*loss%s+(%S+)"
+    assert.is_true(tonumber(after) < tonumber(before), text)
+  end)
+
+  it("say how they are used", function()
+    local text = works("mnist_softmax", "--help")
+    for _, option in ipairs{"--data DIR", "--seed N", "--init NAME"} do
+      assert.is_truthy(text:find(option, 1, true), text)
+    end
+    local message, ok = run("mnist_softmax", "--sed 3")
+    assert.is_false(ok)
+    assert.matches("unknown option %-%-sed %(did you mean '%-%-seed'", message)
+    message, ok = run("mnist_softmax", "--data /no/such/folder")
+    assert.is_false(ok)
+    assert.matches("/no/such/folder", message)
+  end)
+
+  it("demo learns drawn digits, writes a picture and weights", function()
+    local dir = os.tmpname()
+    os.remove(dir)
+    os.execute("mkdir " .. dir)
+    local text = works("demo", "--digits --epochs 3 --out " .. dir)
+    local accuracy = tonumber(text:match "Test accuracy: ([%d.]+)")
+    assert.is_true(exists(dir .. "/digits.png") and exists(dir .. "/digits.safetensors"))
+    os.execute("rm -r " .. dir)
+    assert.is_true(accuracy >= 0.97, text)
+  end)
+
+  it("mnist_softmax: 0.912 or more", function()
+    if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
+    local text = works("mnist_softmax", "--seed 1")
+    for step = 100, 1000, 100 do assert.matches(("Step: %d, Loss: %%d"):format(step), text) end
+    local accuracy = tonumber(text:match "Test accuracy: ([%d.]+)")
+    assert.is_true(accuracy >= 0.912 and accuracy < 0.93, text)
+  end)
+
+  it("mnist_softmax from N(0, 1): 0.86 to 0.90", function()
+    if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
+    local accuracy = tonumber(works("mnist_softmax", "--init normal"):match "Test accuracy: ([%d.]+)")
+    assert.is_true(accuracy >= 0.86 and accuracy <= 0.90, accuracy)
+  end)
+
+  it("mnist_softmax in five seeds: 0.915 in their mean #slow #once", function()
+    if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
+    local total = 0
+    for seed = 1, 5 do
+      local accuracy = tonumber(works("mnist_softmax", "--seed " .. seed):match "Test accuracy: ([%d.]+)")
+      assert.is_true(accuracy >= 0.912, ("seed %d: %g"):format(seed, accuracy))
+      total = total + accuracy
+    end
+    assert.is_true(total / 5 >= 0.915, total / 5)
+  end)
+
+  it("mlp_mnist: 0.978 within 10 epochs #slow #once", function()
+    if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
+    local best = tonumber(works "mlp_mnist":match "best ([%d.]+)")
+    assert.is_true(best >= 0.978, best)
+  end)
+end)

@@ -1,0 +1,212 @@
+-- Optimizers and schedules from Lua: groups, settings, state that goes on where it was. That each rule computes what
+-- PyTorch's does is golden_spec's matter.
+
+local neap = require "neap"
+local nn, optim = neap.nn, neap.optim
+
+local RULES = {
+  SGD = {lr = 0.05, momentum = 0.9},
+  Adam = {lr = 0.05},
+  AdamW = {lr = 0.05, weight_decay = 0.1, betas = {0.8, 0.99}},
+  RMSprop = {lr = 0.01, momentum = 0.5, centered = true},
+}
+
+local function parameter(...)
+  return nn.Parameter(neap.tensor{...})
+end
+
+local function near(wanted, got, what)
+  assert(math.abs(wanted - got) < 1e-6, ("%s: %.9g, should be %.9g"):format(what or "", got, wanted))
+end
+
+-- n steps on the sum of squares of x - 1.
+local function descend(optimizer, x, n)
+  for _ = 1, n do
+    optimizer:zero_grad()
+    ((x - 1) ^ 2):sum():backward()
+    optimizer:step()
+  end
+end
+
+describe("every rule", function()
+  for name, options in pairs(RULES) do
+    it("goes downhill: " .. name, function()
+      local x = parameter(3, -2, 0.5)
+      local plain = {lr = options.lr, betas = options.betas, momentum = options.momentum, centered = options.centered}
+      descend(optim[name]({x}, plain), x, 300)
+      assert.is_true((x - 1):abs():amax():item() < 0.05, table.concat(x:totable(), " "))
+    end)
+
+    it("goes on from its state as if never stopped: " .. name, function()
+      local x, y = parameter(3, -2), parameter(3, -2)
+      local whole = optim[name]({x}, options)
+      descend(whole, x, 7)
+      local half = optim[name]({y}, options)
+      descend(half, y, 4)
+      local z = nn.Parameter(y:detach():clone())
+      local rest = optim[name]({z}, {lr = 1})
+      rest:load_state_dict(half:state_dict())
+      descend(rest, z, 3)
+      assert.same(x:totable(), z:totable())
+    end)
+
+    it("keeps its state apart from later steps: " .. name, function()
+      local x = parameter(3, -2)
+      local optimizer = optim[name]({x}, options)
+      descend(optimizer, x, 2)
+      local state = optimizer:state_dict()
+      local y, z = nn.Parameter(x:detach():clone()), nn.Parameter(x:detach():clone())
+      local a = optim[name]({y}, options)
+      a:load_state_dict(state)
+      descend(a, y, 3)
+      local b = optim[name]({z}, options)
+      b:load_state_dict(state)
+      descend(b, z, 3)
+      assert.same(y:totable(), z:totable())
+    end)
+  end
+end)
+
+describe("groups", function()
+  it("have settings of their own, the rest from the options", function()
+    local a, b = parameter(1), parameter(1)
+    local optimizer = optim.SGD({{params = {a}}, {params = {b}, lr = 0.5}}, {lr = 0.1})
+    assert.equal(2, #optimizer.param_groups)
+    near(0.1, optimizer.param_groups[1].lr)
+    near(0.5, optimizer.param_groups[2].lr)
+    assert.is_true(optimizer.param_groups[2].params[1] == b)
+    a.grad, b.grad = neap.tensor{1}, neap.tensor{1}
+    optimizer:step()
+    near(0.9, a:item())
+    near(0.5, b:item())
+  end)
+
+  it("let settings be read and written", function()
+    local a = parameter(1)
+    local optimizer = optim.Adam({a}, {lr = 0.1, betas = {0.7, 0.8}})
+    local group = optimizer.param_groups[1]
+    near(0.7, group.betas[1])
+    near(0.8, group.betas[2])
+    group.lr = 0.25
+    near(0.25, optimizer.param_groups[1].lr)
+    near(0.25, optimizer.lr)
+    optimizer.lr = 0.5
+    near(0.5, group.lr)
+    assert.error_matches(function() group.rl = 1 end, "optim_spec.lua:%d+:.*did you mean 'lr'")
+  end)
+
+  it("can be added later", function()
+    local a, b = parameter(1), parameter(2)
+    local optimizer = optim.SGD({a}, {lr = 0.1})
+    optimizer:add_param_group{params = {b}, lr = 1}
+    a.grad, b.grad = neap.tensor{1}, neap.tensor{1}
+    optimizer:step()
+    near(0.9, a:item())
+    near(1, b:item())
+  end)
+end)
+
+describe("an optimizer", function()
+  it("leaves parameters without a gradient alone", function()
+    local a, b = parameter(1), parameter(1)
+    local optimizer = optim.Adam({a, b}, {lr = 0.1, weight_decay = 0.5})
+    a.grad = neap.tensor{1}
+    optimizer:step()
+    assert.equal(1.0, b:item())
+    assert.is_true(a:item() < 1)
+    optimizer:zero_grad()
+    assert.is_true(a.grad == nil or a.grad:item() == 0)
+  end)
+
+  it("says what is wrong", function()
+    local a = parameter(1)
+    assert.error_matches(function() optim.SGD({a}, {lrr = 0.1}) end, "optim_spec.lua:%d+:.*did you mean 'lr'")
+    assert.error_matches(function() optim.SGD({}, {lr = 0.1}) end, "no parameters")
+    assert.error_matches(function() optim.SGD(a, {lr = 0.1}) end, "list")
+    assert.error_matches(function() optim.SGD({neap.ones(2), 3}, {lr = 0.1}) end, "parameter")
+    local b = optim.SGD({a}, {lr = 0.1})
+    assert.error_matches(function() b:load_state_dict{} end, "param_groups")
+    local two = optim.SGD({parameter(1), parameter(2)}, {lr = 0.1})
+    assert.error_matches(function() b:load_state_dict(two:state_dict()) end, "1.*2")
+    local text = tostring(b)
+    assert.matches("SGD", text)
+    assert.matches("lr", text)
+  end)
+
+  it("is bound to the handles: a model sees what is updated", function()
+    neap.seed(1)
+    local model = nn.Linear(2, 1)
+    local before = model.weight:totable()
+    local optimizer = optim.SGD(model:parameters(), {lr = 0.1})
+    model(neap.ones(1, 2)):sum():backward()
+    optimizer:step()
+    near(before[1][1] - 0.1, model.weight[1][1]:item())
+    near(before[1][1] - 0.1, model:state_dict().weight[1][1]:item())
+  end)
+end)
+
+describe("a schedule", function()
+  -- The rates of n epochs.
+  local function rates(make, n)
+    local optimizer = optim.SGD({{params = {parameter(1)}}, {params = {parameter(1)}, lr = 2}}, {lr = 1})
+    local schedule = make(optimizer)
+    local first, second = {}, {}
+    for i = 1, n do
+      first[i], second[i] = optimizer.param_groups[1].lr, optimizer.param_groups[2].lr
+      near(first[i], schedule:get_last_lr()[1])
+      schedule:step()
+    end
+    return first, second
+  end
+
+  local function same(wanted, got)
+    assert.equal(#wanted, #got)
+    for i, v in ipairs(wanted) do near(v, got[i], "step " .. i - 1) end
+  end
+
+  it("StepLR", function()
+    local first, second = rates(function(o) return optim.lr.StepLR(o, {step_size = 2, gamma = 0.5}) end, 5)
+    same({1, 1, 0.5, 0.5, 0.25}, first)
+    same({2, 2, 1, 1, 0.5}, second)
+  end)
+
+  it("CosineAnnealingLR", function()
+    same({1, 0.55 + 0.45 * math.sqrt(0.5), 0.55, 0.55 - 0.45 * math.sqrt(0.5), 0.1},
+      (rates(function(o) return optim.lr.CosineAnnealingLR(o, {T_max = 4, eta_min = 0.1}) end, 5)))
+  end)
+
+  it("LinearWarmup, then another", function()
+    same({0, 0.25, 0.5, 0.75, 1, 1}, (rates(function(o) return optim.lr.LinearWarmup(o, {steps = 4}) end, 6)))
+    local first, second = rates(function(o)
+      return optim.lr.LinearWarmup(o, {steps = 2, after = optim.lr.StepLR(o, {step_size = 1, gamma = 0.1})})
+    end, 5)
+    same({0, 0.5, 1, 0.1, 0.01}, first)
+    same({0, 1, 2, 0.2, 0.02}, second)
+  end)
+
+  it("any function", function()
+    same({1, 1 / 2, 1 / 3}, (rates(function(o)
+      return optim.lr.LambdaLR(o, function(t) return 1 / (t + 1) end)
+    end, 3)))
+  end)
+
+  it("goes on from its state", function()
+    local optimizer = optim.SGD({parameter(1)}, {lr = 1})
+    local a = optim.lr.StepLR(optimizer, {step_size = 2, gamma = 0.5})
+    for _ = 1, 3 do a:step() end
+    local other = optim.SGD({parameter(1)}, {lr = 1})
+    local b = optim.lr.StepLR(other, {step_size = 2, gamma = 0.5})
+    b:load_state_dict(a:state_dict())
+    near(0.5, other.lr)
+    b:step()
+    near(0.25, other.lr)
+  end)
+
+  it("says what is wrong", function()
+    local optimizer = optim.SGD({parameter(1)}, {lr = 1})
+    assert.error_matches(function() optim.lr.StepLR(optimizer, {}) end, "step_size is a number above 0")
+    assert.error_matches(function() optim.lr.StepLR(optimizer, {step = 3}) end, "unknown option 'step'")
+    assert.error_matches(function() optim.lr.StepLR({}, {step_size = 3}) end, "takes an optimizer first")
+    assert.error_matches(function() optim.lr.LambdaLR(optimizer, 3) end, "takes a function")
+  end)
+end)
