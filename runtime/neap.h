@@ -332,6 +332,7 @@ NEAP_API int neap_optimizer_set_steps(neap_optimizer *o, int group, int i, int64
 NEAP_API neap_tensor *neap_optimizer_state(neap_optimizer *o, int group, int i, int slot); /* a reference to a view; NULL: not used */
 NEAP_API double neap_clip_grad_norm(neap_context *c, int n, neap_tensor *const *parameters, double max_norm, double p); /* returns the norm before */
 NEAP_API int neap_clip_grad_value(neap_context *c, int n, neap_tensor *const *parameters, double limit);
+NEAP_API neap_tensor *neap_penalty(neap_context *c, int n, neap_tensor *const *parameters, double l1, double l2); /* l1 sum |w| + l2 sum w^2, recorded */
 
 /* ---- a training step in slices ------------------------------------------------------------------------------- */
 

@@ -159,10 +159,10 @@ static neap_tensor *read_tensor(source *s) {
 
 neap_tensor *neap_read_idx(neap_context *c, const char *path) {
   np_mapping m;
-  if (np_failed(c) || np_map(c, path, &m) != NEAP_OK) return NULL;
+  if (np_failed(c) || np_map_file(c, path, &m) != NEAP_OK) return NULL;
   source s = {.ctx = c, .path = path, .at = m.data, .left = m.size};
   neap_tensor *t = read_tensor(&s);
   close_zip(&s);
-  np_unmap(&m);
+  np_unmap_file(&m);
   return t;
 }

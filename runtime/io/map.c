@@ -12,7 +12,7 @@ typedef struct mapped {
 static void unmap(void *user, void *data) {
   mapped *m = user;
   (void)data;
-  np_unmap(&m->map);
+  np_unmap_file(&m->map);
   np_heap_free(m->heap, m, sizeof *m);
 }
 
@@ -20,10 +20,10 @@ np_storage *np_map_storage(neap_context *c, const char *path) {
   mapped *m = np_alloc(c, sizeof *m);
   if (!m) return NULL;
   m->heap = c->heap;
-  if (np_map(c, path, &m->map) == NEAP_OK) {
+  if (np_map_file(c, path, &m->map) == NEAP_OK) {
     np_storage *s = np_storage_wrap(c, (void *)(uintptr_t)m->map.data, m->map.size, 1, unmap, m);
     if (s) return s;
-    np_unmap(&m->map);
+    np_unmap_file(&m->map);
   }
   np_free(c, m, sizeof *m);
   return NULL;

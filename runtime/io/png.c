@@ -17,6 +17,7 @@ typedef struct job {
   png_structp png;
   png_infop info;
   char message[128];
+  int refused;       /* an allocation was */
   const uint8_t *at; /* reading: what is left of the file */
   size_t left;
   np_writer *writer; /* writing */
@@ -34,8 +35,14 @@ static void on_error(png_structp png, png_const_charp message) {
 }
 
 static void on_warning(png_structp png, png_const_charp message) { (void)png, (void)message; }
-static png_voidp on_alloc(png_structp png, png_alloc_size_t size) { return np_lib_alloc(png_get_mem_ptr(png), size); }
-static void on_free(png_structp png, png_voidp block) { np_lib_free(png_get_mem_ptr(png), block); }
+static void on_free(png_structp png, png_voidp block) { np_lib_free(((job *)png_get_mem_ptr(png))->ctx, block); }
+
+static png_voidp on_alloc(png_structp png, png_alloc_size_t size) {
+  job *j = png_get_mem_ptr(png);
+  void *p = np_lib_alloc(j->ctx, size);
+  if (!p) j->refused = 1;
+  return p;
+}
 
 static int make_pixels(job *j) {
   j->bytes = (size_t)(j->H * j->W * j->C);
@@ -60,7 +67,7 @@ static void on_read(png_structp png, png_bytep out, size_t n) {
 static int decode(job *j) {
   if (setjmp(j->jump)) return -1;
   size_t file = j->left;
-  j->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, j, on_error, on_warning, j->ctx, on_alloc, on_free);
+  j->png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, j, on_error, on_warning, j, on_alloc, on_free);
   if (j->png) j->info = png_create_info_struct(j->png);
   if (!j->info) return -1;
   png_set_read_fn(j->png, j, on_read);
@@ -101,7 +108,7 @@ static neap_tensor *to_planes(job *j) {
 neap_tensor *neap_read_png(neap_context *c, const char *path) {
   np_mapping m;
   neap_tensor *t = NULL;
-  if (np_failed(c) || np_map(c, path, &m) != NEAP_OK) return NULL;
+  if (np_failed(c) || np_map_file(c, path, &m) != NEAP_OK) return NULL;
   job *j = np_alloc_zero(c, sizeof *j);
   if (j) {
     j->ctx = c;
@@ -109,13 +116,13 @@ neap_tensor *neap_read_png(neap_context *c, const char *path) {
     j->at = m.data;
     j->left = m.size;
     if (decode(j) == 0) t = to_planes(j);
-    else if (j->message[0]) np_bad_file(c, path, "%s", j->message);
+    else if (j->message[0] && !j->refused) np_bad_file(c, path, "%s", j->message);
     else np_fail(c, NEAP_ERR_MEMORY, "read_png: out of memory");
     png_destroy_read_struct(&j->png, &j->info, NULL);
     free_pixels(j);
     np_free(c, j, sizeof *j);
   }
-  np_unmap(&m);
+  np_unmap_file(&m);
   return t;
 }
 
@@ -130,7 +137,7 @@ static void on_flush(png_structp png) { (void)png; }
 
 static int encode(job *j) {
   if (setjmp(j->jump)) return -1;
-  j->png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, j, on_error, on_warning, j->ctx, on_alloc, on_free);
+  j->png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, j, on_error, on_warning, j, on_alloc, on_free);
   if (j->png) j->info = png_create_info_struct(j->png);
   if (!j->info) return -1;
   png_set_write_fn(j->png, j, on_write, on_flush);
@@ -189,7 +196,7 @@ static int write_image(job *j, neap_tensor *image) {
   png_destroy_write_struct(&j->png, &j->info);
   if (done) return np_writer_commit(j->writer);
   np_writer_abandon(j->writer); /* a failed write has set its error; np_fail keeps the first */
-  if (j->message[0]) return np_fail(c, NEAP_ERR_IO, "cannot write \"%s\": %s", j->path, j->message);
+  if (j->message[0] && !j->refused) return np_fail(c, NEAP_ERR_IO, "cannot write \"%s\": %s", j->path, j->message);
   return np_fail(c, NEAP_ERR_MEMORY, "write_png: out of memory");
 }
 

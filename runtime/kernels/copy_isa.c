@@ -1,6 +1,7 @@
-/* copy_isa.c: strided copies of whole elements, whatever they mean: copy2d and fill for elements of 1, 2, 4 and 8 bytes.
-   copy2d turns the axes so that the destination runs along its columns, then copies rows, or, where the source runs along
-   the other axis, goes through square blocks that stay in the first-level cache. Conversion belongs in tile_isa.c. */
+/* copy_isa.c: strided copies of whole elements, whatever they mean: copy2d and fill for elements of 1, 2, 4 and 8
+   bytes. copy2d turns the axes so that the destination runs along its columns, then copies rows, or, where the
+   source runs along the other axis, goes through square blocks that stay in the first-level cache. Conversion
+   belongs in tile_isa.c. */
 #include <string.h>
 
 #include "isa.h"

@@ -1,8 +1,9 @@
-/* gemm.inl: products of matrices of one float type. Included by gemm_f32_isa.c and gemm_f64_isa.c with T and S defined.
-   As in Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008): op(B) is packed in panels
-   NR wide and op(A) in panels MR high, KC deep, and a register kernel makes an R x (V vectors) tile of C from a panel of
-   each. A small product reads B where it is; one row or column has loops of its own. The order in which an element's
-   k products are added depends on the sizes alone. The cutting of large products among threads belongs to the caller. */
+/* gemm.inl: products of matrices of one float type. Included by gemm_f32_isa.c and gemm_f64_isa.c with T and S
+   defined. As in Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008): op(B) is
+   packed in panels NR wide and op(A) in panels MR high, KC deep, and a register kernel makes an R x (V vectors)
+   tile of C from a panel of each. A small product reads B where it is; one row or column has loops of its own. The
+   order in which an element's k products are added depends on the sizes alone. The cutting of large products among
+   threads belongs to the caller. */
 #include <string.h>
 
 #include "isa.h"
@@ -63,7 +64,8 @@ static __attribute__((noinline)) void put(int64_t rows, int64_t cols, const T *r
   }
 }
 
-/* c (R, cols) = alpha a b + beta c: a[i*ai + p*ap] is (R, k), b has k rows ldb apart; cols <= V vectors, all readable. */
+/* c (R, cols) = alpha a b + beta c: a[i*ai + p*ap] is (R, k), b has k rows ldb apart; cols <= V vectors, all
+   readable. */
 INLINE void tile(const int R, const int V, int64_t k, const T *restrict a, int64_t ai, int64_t ap, const T *restrict b,
                  int64_t ldb, T alpha, T beta, T *restrict c, int64_t ci, int64_t cj, int64_t cols) {
   vec acc[MR][2];
@@ -131,9 +133,11 @@ static const kernel tiles[MR][2] = {PAIR(tile, 1), PAIR(tile, 2), PAIR(tile, 3),
 
 /* ---- packing ---- */
 
-/* dst[p*width + i] = src[i*si + p*sp] for i < count <= width, p < k; what stands beyond count is never used. One of si, sp
-   is 1. Writes up to 32 bytes past the panel: panels are packed in ascending order, and scratch has room at its end. */
-static void pack(int64_t width, int64_t count, int64_t k, const T *restrict src, int64_t si, int64_t sp, T *restrict dst) {
+/* dst[p*width + i] = src[i*si + p*sp] for i < count <= width, p < k; what stands beyond count is never used. One
+   of si, sp is 1. Writes up to 32 bytes past the panel: panels are packed in ascending order, and scratch has room
+   at its end. */
+static void pack(int64_t width, int64_t count, int64_t k, const T *restrict src, int64_t si, int64_t sp,
+                 T *restrict dst) {
   if (si == 1) {
     if (count == NR) {
       for (int64_t p = 0; p < k; p++) memcpy(dst + p * width, src + p * sp, (size_t)NR * sizeof(T));
@@ -165,8 +169,8 @@ static void pack(int64_t width, int64_t count, int64_t k, const T *restrict src,
 
 /* c[i*ci + j*cj] = alpha (row i of a) . (row j of b) + beta c for M rows of a and N of b, M N = 8, of which m and n
    count. */
-INLINE void dots(const int M, const int N, int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64_t lda, const T *b,
-                 int64_t ldb, T beta, T *c, int64_t ci, int64_t cj) {
+INLINE void dots(const int M, const int N, int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64_t lda,
+                 const T *b, int64_t ldb, T beta, T *c, int64_t ci, int64_t cj) {
   const T *x[2], *z[8];
   T lanes[8][NP_VEC_BYTES / sizeof(T)];
   vec s[2][8];
@@ -204,7 +208,8 @@ INLINE void dots(const int M, const int N, int64_t m, int64_t n, int64_t k, T al
 }
 
 /* y[j*ys] = alpha x . (row j of a) + beta y; rows and x contiguous. */
-static void rows_times(int64_t rows, int64_t k, T alpha, const T *a, int64_t lda, const T *x, T beta, T *y, int64_t ys) {
+static void rows_times(int64_t rows, int64_t k, T alpha, const T *a, int64_t lda, const T *x, T beta, T *y,
+                       int64_t ys) {
   for (int64_t j = 0; j < rows; j += 8)
     dots(1, 8, 1, smaller(8, rows - j), k, alpha, x, 0, a + j * lda, lda, beta, y + j * ys, 0, ys);
 }
@@ -254,8 +259,8 @@ static void times_rows(int64_t cols, int64_t k, T alpha, const T *a, int64_t lda
 }
 
 /* y = alpha op(a) x + beta y: op(a) is (rows, k), `across` when a itself is (k, rows). */
-static void vector_product(int across, int64_t rows, int64_t k, T alpha, const T *a, int64_t lda, const T *x, int64_t xs,
-                           T beta, T *y, int64_t ys, T *scratch) {
+static void vector_product(int across, int64_t rows, int64_t k, T alpha, const T *a, int64_t lda, const T *x,
+                           int64_t xs, T beta, T *y, int64_t ys, T *scratch) {
   if (across) {
     times_rows(rows, k, alpha, a, lda, x, xs, beta, y, ys);
     return;
@@ -275,8 +280,8 @@ static void scale(int64_t m, int64_t n, T beta, T *c, int64_t ldc) {
 }
 
 /* c[i*ci + j*cj] = alpha sum_p a[i*ai + p*ap] b[p*bp + j*bj] + beta c; one of ai, ap and one of bp, bj is 1. */
-static void product(int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64_t ai, int64_t ap, const T *b, int64_t bp,
-                    int64_t bj, T beta0, T *c, int64_t ci, int64_t cj, T *scratch) {
+static void product(int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64_t ai, int64_t ap, const T *b,
+                    int64_t bp, int64_t bj, T beta0, T *c, int64_t ci, int64_t cj, T *scratch) {
   const int near_b = bj == 1 && m <= NEAR_M, near_a = m * n * k <= NEAR_MNK;
   const int64_t height = near_a ? 4 : MR;
   for (int64_t jc = 0; jc < n; jc += NC) {
@@ -315,8 +320,9 @@ size_t NP_NAME(NP_CAT(np_gemm_scratch_, S))(int64_t m, int64_t n, int64_t k) {
   return (size_t)round_up((packed > k ? packed : k) * (int64_t)sizeof(T), 64) + 64;
 }
 
-void NP_NAME(NP_CAT(np_gemm_, S))(int ta, int tb, int64_t m, int64_t n, int64_t k, double al, const void *va, int64_t lda,
-                                  const void *vb, int64_t ldb, double be, void *vc, int64_t ldc, void *scratch) {
+void NP_NAME(NP_CAT(np_gemm_, S))(int ta, int tb, int64_t m, int64_t n, int64_t k, double al, const void *va,
+                                  int64_t lda, const void *vb, int64_t ldb, double be, void *vc, int64_t ldc,
+                                  void *scratch) {
   const T alpha = (T)al, beta = (T)be, *a = va, *b = vb;
   T *c = vc;
   if (m == 0 || n == 0) return;

@@ -1,5 +1,5 @@
-/* gemm_i64_isa.c: products of int64 matrices, wrapping. Rows of op(B) are added to rows of C in blocks of k, or, where B
-   is transposed, rows are multiplied; no packing. Floats have gemm.inl. */
+/* gemm_i64_isa.c: products of int64 matrices, wrapping. Rows of op(B) are added to rows of C in blocks of k, or,
+   where B is transposed, rows are multiplied; no packing. Floats have gemm.inl. */
 #include "isa.h"
 #include "kernels.h"
 #include "scalar.h"

@@ -20,7 +20,7 @@ enum { NP_ISA_BASELINE, NP_ISA_AVX2, NP_ISA_AVX512, NP_ISA_LEVELS };
    results is itself a tile of NP_CF64 or NP_CI64 and goes through store[] to any dtype. */
 enum { NP_CF32, NP_CF64, NP_CI64, NP_CTYPES };
 
-/* ---- tiles: between strided memory of any dtype and contiguous tiles ------------------------------------------ */
+/* ---- tiles: between strided memory of any dtype and contiguous tiles ---- */
 
 /* load[dtype][ctype], store[ctype][dtype]. Floats become integers by truncation toward zero, saturating at int64's
    ends, NaN is 0, and then wrap to the narrower type; to bool, (x != 0), so NaN is true. bfloat16 and float16 round to
@@ -28,7 +28,7 @@ enum { NP_CF32, NP_CF64, NP_CI64, NP_CTYPES };
 typedef void (*np_load)(int64_t n, const void *src, int64_t stride, void *tile);
 typedef void (*np_store)(int64_t n, const void *tile, void *dst, int64_t stride);
 
-/* ---- elementwise maps (rows of elementwise.def) --------------------------------------------------------------- */
+/* ---- elementwise maps (rows of elementwise.def) ---- */
 
 #define UNARY(name, ...) NP_EW_##name,
 #define BINARY(name, ...) NP_EW_##name,
@@ -41,13 +41,13 @@ enum {
 #undef BINARY
 #undef TERNARY
 
-/* in[i] is a tile, or with step[i] == 0 one scalar; out is a tile of the compute type, or of uint8 0/1 for the kinds
-   C, L and Q. par: P(0) and P(1), always two doubles, or NULL for a row without settings. out may be the same pointer as an input, and the scalar of a
-   step-0 input may lie inside out; other overlap is not allowed. For gradients in = {g, x, z, w, y}: those that the
-   derivative does not mention may be NULL. */
+/* in[i] is a tile, or with step[i] == 0 one scalar; out is a tile of the compute type, or of uint8 0/1 for the
+   kinds C, L and Q. par: P(0) and P(1), always two doubles, or NULL for a row without settings. out may be the
+   same pointer as an input, and the scalar of a step-0 input may lie inside out; other overlap is not allowed. For
+   gradients in = {g, x, z, w, y}: those that the derivative does not mention may be NULL. */
 typedef void (*np_map)(int64_t n, const void *const *in, const uint8_t *step, void *out, const double *par);
 
-/* ---- reductions ------------------------------------------------------------------------------------------------ */
+/* ---- reductions ---- */
 
 /* The results of several blocks are folded again with the op named behind: sums with NP_SUM, extremes with NP_MAX or
    NP_MIN, the last three with themselves (NP_COUNT with NP_SUM), on tiles of A. */
@@ -81,7 +81,7 @@ typedef struct np_reduce { /* one per compute type */
   void (*axpy)(int64_t n, double a, const void *x, void *y);        /* y += a*x (a cast to int64 for NP_CI64) */
 } np_reduce;
 
-/* ---- rows of layers and losses (float types) -------------------------------------------------------------------- */
+/* ---- rows of layers and losses (float types) ---- */
 
 typedef struct np_row { /* x, y, g, dx contiguous rows of n >= 1; y may be x, dx may be g */
   void (*logsumexp)(int64_t n, const void *x, double *y);                    /* y = log sum exp x */
@@ -112,7 +112,8 @@ typedef struct np_row { /* x, y, g, dx contiguous rows of n >= 1; y may be x, dx
                                   double scale, void *dx);
 } np_row;
 
-/* ---- index kernels ------------------------------------------------------------------------------------------------ */
+/* ---- index kernels
+   ------------------------------------------------------------------------------------------------ */
 
 /* Index lists: n values of int64 (wide != 0) or int32, contiguous, counted from `base`; all within range. */
 typedef struct np_index {
@@ -134,7 +135,8 @@ typedef struct np_index {
                                  int64_t src_stride, void *dst, int64_t dst_stride);
 } np_index;
 
-/* ---- products ------------------------------------------------------------------------------------------------------ */
+/* ---- products
+   ------------------------------------------------------------------------------------------------------ */
 
 /* C (m, n) = alpha op(A) op(B) + beta C, row-major; op(A) is (m, k): A is (m, k) with ld lda, or with ta != 0 (k, m);
    likewise B. beta == 0 never reads C. C overlaps nothing. scratch: gemm_scratch(m, n, k) bytes (0: may be NULL),
@@ -143,7 +145,8 @@ typedef struct np_index {
 typedef void (*np_gemm)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a, int64_t lda,
                         const void *b, int64_t ldb, double beta, void *c, int64_t ldc, void *scratch);
 
-/* ---- random numbers ------------------------------------------------------------------------------------------------- */
+/* ---- random numbers
+   ------------------------------------------------------------------------------------------------- */
 
 /* Philox4x32-10 (Salmon et al., SC 2011) with key = seed and 128-bit counter (offset + block, 0): a block gives four
    32-bit words. Element i0+j goes to out[j] and depends on (seed, offset, i0+j) alone, so any cut of the elements
@@ -162,7 +165,8 @@ typedef struct np_random {
   void (*randint)(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, int64_t *out, int64_t lo, int64_t hi);
 } np_random;
 
-/* ---- update rules, over flat buffers; PyTorch's semantics -------------------------------------------------------------- */
+/* ---- update rules, over flat buffers; PyTorch's semantics
+   -------------------------------------------------------------- */
 
 typedef struct np_sgd {
   double lr, momentum, dampening, weight_decay;
@@ -181,12 +185,14 @@ typedef struct np_rmsprop {
 
 typedef struct np_optim { /* w weights, g gradients (unchanged), then state, all of n elements */
   void (*sgd)(int64_t n, void *w, const void *g, void *buf, const np_sgd *s); /* buf NULL when momentum is 0 */
-  void (*adam)(int64_t n, void *w, const void *g, void *m, void *v, void *vmax, const np_adam *s); /* vmax: amsgrad, or NULL */
+  /* vmax: the greatest v so far (amsgrad), or NULL. */
+  void (*adam)(int64_t n, void *w, const void *g, void *m, void *v, void *vmax, const np_adam *s);
   /* avg: mean gradient (centered), or NULL; buf: momentum, NULL when it is 0. All state starts as zeros. */
   void (*rmsprop)(int64_t n, void *w, const void *g, void *sq, void *avg, void *buf, const np_rmsprop *s);
 } np_optim;
 
-/* ---- the table ----------------------------------------------------------------------------------------------------------- */
+/* ---- the table
+   ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct np_kernels {
   const char *name; /* "baseline", "avx2", "avx512" */

@@ -1,7 +1,7 @@
-/* lanes.h: vectors of one float type and the sums that all row kernels are built from. Included with T, its suffix S and
-   BITS (an unsigned integer of T's size) defined, and NP_F32 when T is float. A sum keeps 4 vectors of lanes, and after
-   16 steps adds them to lanes of double, so a float32 sum errs by a few ulp however long it is, and always adds in the
-   same order. */
+/* lanes.h: vectors of one float type and the sums that all row kernels are built from. Included with T, its suffix
+   S and BITS (an unsigned integer of T's size) defined, and NP_F32 when T is float. A sum keeps 4 vectors of
+   lanes, and after 16 steps adds them to lanes of double, so a float32 sum errs by a few ulp however long it is,
+   and always adds in the same order. */
 #include <math.h>
 #include <string.h>
 
@@ -48,49 +48,50 @@ NP_FN double wide_total(wide w) { /* halves onto halves */
 
 /* `result` (double) = sum over i < n of a term: `vector` is the term as an expression of the offset o (LANES elements),
    `single` that of one element o. */
-#define LANE_SUM(result, n, vector, single)                                       \
-  do {                                                                            \
-    wide lane_total = {{0}, {0}};                                                 \
-    int64_t o = 0, lane_n = (n);                                                  \
-    while (lane_n - o >= 4 * LANES) {                                             \
-      int64_t lane_steps = (lane_n - o) / (4 * LANES);                            \
-      vec lane_a = {0}, lane_b = {0}, lane_c = {0}, lane_d = {0};                 \
-      for (lane_steps = lane_steps < 16 ? lane_steps : 16; lane_steps; lane_steps--) { \
-        lane_a += (vector), o += LANES;                                           \
-        lane_b += (vector), o += LANES;                                           \
-        lane_c += (vector), o += LANES;                                           \
-        lane_d += (vector), o += LANES;                                           \
-      }                                                                           \
-      wide_add(&lane_total, (lane_a + lane_b) + (lane_c + lane_d));               \
-    }                                                                             \
-    vec lane_rest = {0};                                                          \
-    for (; lane_n - o >= LANES; o += LANES) lane_rest += (vector);                \
-    double lane_tail = 0;                                                         \
-    for (; o < lane_n; o++) lane_tail += (double)(single);                        \
-    wide_add(&lane_total, lane_rest);                                             \
-    (result) = wide_total(lane_total) + lane_tail;                                \
+#define LANE_SUM(result, n, vector, single)                                                                         \
+  do {                                                                                                              \
+    wide lane_total = {{0}, {0}};                                                                                   \
+    int64_t o = 0, lane_n = (n);                                                                                    \
+    while (lane_n - o >= 4 * LANES) {                                                                               \
+      int64_t lane_steps = (lane_n - o) / (4 * LANES);                                                              \
+      vec lane_a = {0}, lane_b = {0}, lane_c = {0}, lane_d = {0};                                                   \
+      for (lane_steps = lane_steps < 16 ? lane_steps : 16; lane_steps; lane_steps--) {                              \
+        lane_a += (vector), o += LANES;                                                                             \
+        lane_b += (vector), o += LANES;                                                                             \
+        lane_c += (vector), o += LANES;                                                                             \
+        lane_d += (vector), o += LANES;                                                                             \
+      }                                                                                                             \
+      wide_add(&lane_total, (lane_a + lane_b) + (lane_c + lane_d));                                                 \
+    }                                                                                                               \
+    vec lane_rest = {0};                                                                                            \
+    for (; lane_n - o >= LANES; o += LANES) lane_rest += (vector);                                                  \
+    double lane_tail = 0;                                                                                           \
+    for (; o < lane_n; o++) lane_tail += (double)(single);                                                          \
+    wide_add(&lane_total, lane_rest);                                                                               \
+    (result) = wide_total(lane_total) + lane_tail;                                                                  \
   } while (0)
 
 /* `result` (T) = the extreme of the terms: the greatest, or the first NaN's like. init is what n == 0 gives. */
-#define LANE_MAX(result, n, init, vector, single)                                 \
-  do {                                                                            \
-    int64_t o = 0, lane_n = (n);                                                  \
-    T lane_max = (init);                                                          \
-    if (lane_n >= LANES) {                                                        \
-      vec lane_a = (vec){0} + lane_max, lane_b = lane_a, lane_c = lane_a, lane_d = lane_a; \
-      for (; lane_n - o >= 4 * LANES;) {                                          \
-        lane_a = vec_max((vector), lane_a), o += LANES;                           \
-        lane_b = vec_max((vector), lane_b), o += LANES;                           \
-        lane_c = vec_max((vector), lane_c), o += LANES;                           \
-        lane_d = vec_max((vector), lane_d), o += LANES;                           \
-      }                                                                           \
-      for (; lane_n - o >= LANES; o += LANES) lane_a = vec_max((vector), lane_a); \
-      lane_a = vec_max(vec_max(lane_a, lane_b), vec_max(lane_c, lane_d));         \
-      for (int64_t j = 0; j < LANES; j++) lane_max = lane_a[j] > lane_max || lane_a[j] != lane_a[j] ? lane_a[j] : lane_max; \
-    }                                                                             \
-    for (; o < lane_n; o++) {                                                     \
-      T lane_x = (single);                                                        \
-      lane_max = lane_x > lane_max || lane_x != lane_x ? lane_x : lane_max;       \
-    }                                                                             \
-    (result) = lane_max;                                                          \
+#define LANE_MAX(result, n, init, vector, single)                                                                   \
+  do {                                                                                                              \
+    int64_t o = 0, lane_n = (n);                                                                                    \
+    T lane_max = (init);                                                                                            \
+    if (lane_n >= LANES) {                                                                                          \
+      vec lane_a = (vec){0} + lane_max, lane_b = lane_a, lane_c = lane_a, lane_d = lane_a;                          \
+      for (; lane_n - o >= 4 * LANES;) {                                                                            \
+        lane_a = vec_max((vector), lane_a), o += LANES;                                                             \
+        lane_b = vec_max((vector), lane_b), o += LANES;                                                             \
+        lane_c = vec_max((vector), lane_c), o += LANES;                                                             \
+        lane_d = vec_max((vector), lane_d), o += LANES;                                                             \
+      }                                                                                                             \
+      for (; lane_n - o >= LANES; o += LANES) lane_a = vec_max((vector), lane_a);                                   \
+      lane_a = vec_max(vec_max(lane_a, lane_b), vec_max(lane_c, lane_d));                                           \
+      for (int64_t j = 0; j < LANES; j++)                                                                           \
+        lane_max = lane_a[j] > lane_max || lane_a[j] != lane_a[j] ? lane_a[j] : lane_max;                           \
+    }                                                                                                               \
+    for (; o < lane_n; o++) {                                                                                       \
+      T lane_x = (single);                                                                                          \
+      lane_max = lane_x > lane_max || lane_x != lane_x ? lane_x : lane_max;                                         \
+    }                                                                                                               \
+    (result) = lane_max;                                                                                            \
   } while (0)

@@ -1,7 +1,7 @@
-/* map.inl: the elementwise maps of one compute type, made of elementwise.def. Included with T and its suffix S defined, and
-   NP_INTEGER for int64: by map_*_isa.c for the forward maps, by grad_*_isa.c, with NP_GRADS, for the backward maps. Every map is
-   one loop over contiguous operands: a scalar operand (step 0) is spread over a short buffer first and the loop runs in
-   chunks of that size, so all cases vectorise and in-place use is safe. */
+/* map.inl: the elementwise maps of one compute type, made of elementwise.def. Included with T and its suffix S
+   defined, and NP_INTEGER for int64: by map_*_isa.c for the forward maps, by grad_*_isa.c, with NP_GRADS, for the
+   backward maps. Every map is one loop over contiguous operands: a scalar operand (step 0) is spread over a short
+   buffer first and the loop runs in chunks of that size, so all cases vectorise and in-place use is safe. */
 #include "isa.h"
 #include "kernels.h"
 #include "scalar.h"
@@ -14,7 +14,7 @@
 #define C(v) ((T)(v))
 #define P(i) p##i
 #define PT(i) F_(param)(p##i)
-#define IF(i, a, b) (p##i != 0 ? (a) : (b))
+#define IF(i, a, b) (p##i##_set ? (a) : (b))
 #define NONE C(0)
 #define ADD(a, b) F_(add)(a, b)
 #define SUB(a, b) F_(sub)(a, b)
@@ -36,6 +36,7 @@
 #define ATAN2(a, b) F_(atan2)(a, b)
 #define HYPOT(a, b) F_(hypot)(a, b)
 #define COPYSIGN(a, b) F_(copysign)(a, b)
+#define LOGADDEXP(a, b) F_(logaddexp)(a, b)
 #define LERP(a, b, w) F_(lerp)(a, b, w)
 #define EXP(a) F_(exp)(a)
 #define EXP2(a) F_(exp2)(a)
@@ -130,14 +131,11 @@ NP_FN const T *np_spread(const void *in, int step, int64_t n, T *buf) {
   return buf;
 }
 
-/* One map: `operands` declares them with OPERAND, `names` reads their element j, `value` is the result for it. */
-#define NP_MAP(fn, OUT, operands, names, value)                                                                     \
-  static void fn(int64_t n, const void *const *in, const uint8_t *step, void *out, const double *par) {             \
-    int64_t chunk = n;                                                                                              \
-    OUT *y = out;                                                                                                   \
-    const NP_PARAM p0 = (NP_PARAM)(par ? par[0] : 0), p1 = (NP_PARAM)(par ? par[1] : 0);                            \
-    (void)p0, (void)p1;                                                                                             \
-    operands                                                                                                        \
+/* One map: `operands` declares them with OPERAND, `names` reads their element j, `value` is the result for it.
+   Where the first setting is a choice, each choice has a loop of its own. */
+#define NP_LOOP(OUT, names, value, choice)                                                                          \
+  {                                                                                                                 \
+    enum { p0_set = choice };                                                                                       \
     for (int64_t i = 0; i < n; i += chunk) {                                                                        \
       int64_t m = n - i < chunk ? n - i : chunk;                                                                    \
       NP_IVDEP for (int64_t j = 0; j < m; j++) {                                                                    \
@@ -145,6 +143,18 @@ NP_FN const T *np_spread(const void *in, int step, int64_t n, T *buf) {
         y[i + j] = (OUT)(value);                                                                                    \
       }                                                                                                             \
     }                                                                                                               \
+  }
+#define NP_MAP(fn, OUT, settings, operands, names, value)                                                           \
+  static void fn(int64_t n, const void *const *in, const uint8_t *step, void *out, const double *par) {             \
+    int64_t chunk = n;                                                                                              \
+    OUT *y = out;                                                                                                   \
+    const NP_PARAM p0 = (NP_PARAM)(par ? par[0] : 0), p1 = (NP_PARAM)(par ? par[1] : 0);                            \
+    (void)p1;                                                                                                       \
+    operands                                                                                                        \
+    if (!strncmp(strchr(settings, ':') ? strchr(settings, ':') : "", ":enum", 5) && p0 != 0)                        \
+      NP_LOOP(OUT, names, value, 1)                                                                                 \
+    else                                                                                                            \
+      NP_LOOP(OUT, names, value, 0)                                                                                 \
   }
 #define OPERAND(p, k, used)                                                                                         \
   T p##_buf[NP_CHUNK];                                                                                              \
@@ -159,12 +169,12 @@ NP_FN const T *np_spread(const void *in, int step, int64_t n, T *buf) {
 #ifndef NP_GRADS
 
 #define UNARY(name, kind, settings, formula, dX, sample, doc, example)                                              \
-  NP_HAS_##kind(NP_MAP(map_##name, NP_OUT_##kind, OPERAND(x, 0, 1), ELEMENT(X, x), formula))
+  NP_HAS_##kind(NP_MAP(map_##name, NP_OUT_##kind, settings, OPERAND(x, 0, 1), ELEMENT(X, x), formula))
 #define BINARY(name, kind, settings, formula, dX, dZ, sample, doc, example)                                         \
-  NP_HAS_##kind(NP_MAP(map_##name, NP_OUT_##kind, OPERAND(x, 0, 1) OPERAND(z, 1, 1),                                \
+  NP_HAS_##kind(NP_MAP(map_##name, NP_OUT_##kind, settings, OPERAND(x, 0, 1) OPERAND(z, 1, 1),                      \
                        ELEMENT(X, x) ELEMENT(Z, z), formula))
 #define TERNARY(name, kind, settings, formula, dX, dZ, dW, sample, doc, example)                                    \
-  NP_HAS_##kind(NP_MAP(map_##name, NP_OUT_##kind, OPERAND(x, 0, 1) OPERAND(z, 1, 1) OPERAND(w, 2, 1),               \
+  NP_HAS_##kind(NP_MAP(map_##name, NP_OUT_##kind, settings, OPERAND(x, 0, 1) OPERAND(z, 1, 1) OPERAND(w, 2, 1),     \
                        ELEMENT(X, x) ELEMENT(Z, z) ELEMENT(W, w), formula))
 #include "elementwise.def"
 #undef UNARY
@@ -183,18 +193,20 @@ const np_map NP_NAME(NP_CAT(np_map_, S))[NP_EW_COUNT] = {
 /* Whether a derivative mentions an operand, known when it is compiled: what it does not mention may be NULL. */
 #define NP_USES(d, V)                                                                                               \
   (strstr(d, "(" V ",") || strstr(d, "(" V ")") || strstr(d, " " V ",") || strstr(d, " " V ")") || !strcmp(d, V))
-#define NP_GRAD(fn, d, value)                                                                                       \
-  __attribute__((unused)) NP_MAP(fn, T,                                                                             \
+#define NP_GRAD(fn, settings, d, value)                                                                             \
+  __attribute__((unused)) NP_MAP(fn, T, settings,                                                                   \
                                  OPERAND(g, 0, NP_USES(d, "G")) OPERAND(x, 1, NP_USES(d, "X"))                      \
                                  OPERAND(z, 2, NP_USES(d, "Z")) OPERAND(w, 3, NP_USES(d, "W"))                      \
                                  OPERAND(r, 4, NP_USES(d, "Y")),                                                    \
                                  ELEMENT(G, g) ELEMENT(X, x) ELEMENT(Z, z) ELEMENT(W, w) ELEMENT(Y, r), value)
 
-#define UNARY(name, kind, settings, formula, dX, sample, doc, example) NP_GRAD(grad_##name##_x, #dX, dX)
+#define UNARY(name, kind, settings, formula, dX, sample, doc, example) NP_GRAD(grad_##name##_x, settings, #dX, dX)
 #define BINARY(name, kind, settings, formula, dX, dZ, sample, doc, example)                                         \
-  NP_GRAD(grad_##name##_x, #dX, dX) NP_GRAD(grad_##name##_z, #dZ, dZ)
+  NP_GRAD(grad_##name##_x, settings, #dX, dX) NP_GRAD(grad_##name##_z, settings, #dZ, dZ)
 #define TERNARY(name, kind, settings, formula, dX, dZ, dW, sample, doc, example)                                    \
-  NP_GRAD(grad_##name##_x, #dX, dX) NP_GRAD(grad_##name##_z, #dZ, dZ) NP_GRAD(grad_##name##_w, #dW, dW)
+  NP_GRAD(grad_##name##_x, settings, #dX, dX)                                                                       \
+  NP_GRAD(grad_##name##_z, settings, #dZ, dZ)                                                                       \
+  NP_GRAD(grad_##name##_w, settings, #dW, dW)
 #include "elementwise.def"
 #undef UNARY
 #undef BINARY

@@ -29,7 +29,8 @@ static void sgd(int64_t n, void *vw, const void *vg, void *vb, const np_sgd *s) 
   }
 }
 
-/* m += (1 - beta1)(d - m);  v = beta2 v + (1 - beta2) d^2;  w -= lr/c1 m / (sqrt(v)/sqrt(c2) + eps),  c = 1 - beta^step */
+/* m += (1 - beta1)(d - m);  v = beta2 v + (1 - beta2) d^2;  w -= lr/c1 m / (sqrt(v)/sqrt(c2) + eps),  c = 1 -
+   beta^step */
 static void adam(int64_t n, void *vw, const void *vg, void *vm, void *vv, void *vmax, const np_adam *s) {
   T *restrict w = vw, *restrict m = vm, *restrict v = vv, *restrict top = vmax;
   const T *restrict g = vg;

@@ -1,29 +1,55 @@
-/* random_isa.c: counter-based random numbers. Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
-   SC 2011) turns key = seed and counter = (offset + block, 0) into four 32-bit words; element i of a fill reads word i % 4
-   of block i / 4, or for 64-bit elements words 2(i % 2) and 2(i % 2) + 1 of block i / 2, low word first. So an element
-   depends on its index alone, not on how a fill was cut. The stream's state (seed, next offset) belongs to the caller. */
+/* random_isa.c: counter-based random numbers. Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
+   1, 2, 3", SC 2011) turns key = seed and counter = (offset + block, 0) into four 32-bit words; element i of a
+   fill reads word i % 4 of block i / 4, or for 64-bit elements words 2(i % 2) and 2(i % 2) + 1 of block i / 2, low
+   word first. So an element depends on its index alone, not on how a fill was cut. The stream's state (seed, next
+   offset) belongs to the caller. */
 #include "isa.h"
 #include "kernels.h"
 #include "scalar.h"
 
-enum { GROUP = 16, BLOCKS = 64, WORDS = 4 * BLOCKS };
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
-/* blocks (at most BLOCKS, rounded up to GROUP) from counter `first` into w. */
+enum { LANES = NP_VEC_BYTES / 8, GROUP = 2 * LANES, BLOCKS = 64, WORDS = 4 * BLOCKS };
+typedef uint64_t u64s __attribute__((vector_size(NP_VEC_BYTES)));
+
+/* Products of the low halves of 64-bit lanes. The instruction is named because compilers multiply the whole lanes. */
+static inline u64s times(u64s a, uint64_t b) {
+#if defined(__AVX512F__)
+  return (u64s)_mm512_mul_epu32((__m512i)a, _mm512_set1_epi64((long long)b));
+#elif defined(__AVX2__)
+  return (u64s)_mm256_mul_epu32((__m256i)a, _mm256_set1_epi64x((long long)b));
+#elif defined(__SSE2__)
+  return (u64s)_mm_mul_epu32((__m128i)a, _mm_set1_epi64x((long long)b));
+#else
+  return (a & 0xffffffff) * b;
+#endif
+}
+
+/* blocks (at most BLOCKS, rounded up to GROUP) from counter `first` into w. Each word sits in the low half of a
+   lane, what is in the high half does not matter; two vectors of blocks keep the multipliers busy. */
 static void philox(uint64_t seed, uint64_t first, int64_t blocks, uint32_t *restrict w) {
   for (int64_t b = 0; b < blocks; b += GROUP, w += 4 * GROUP) {
-    uint32_t c0[GROUP], c1[GROUP], c2[GROUP], c3[GROUP], k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int j = 0; j < GROUP; j++) {
-      uint64_t c = first + (uint64_t)b + (uint64_t)j;
-      c0[j] = (uint32_t)c, c1[j] = (uint32_t)(c >> 32), c2[j] = 0, c3[j] = 0;
+    u64s c[2][4], k0 = (u64s){0} + (uint32_t)seed, k1 = (u64s){0} + (seed >> 32);
+    for (int v = 0; v < 2; v++) {
+      uint64_t counter[LANES];
+      for (int j = 0; j < LANES; j++) counter[j] = first + (uint64_t)(b + v * LANES + j);
+      memcpy(&c[v][0], counter, sizeof counter);
+      c[v][1] = c[v][0] >> 32;
+      c[v][2] = c[v][3] = (u64s){0};
     }
     for (int r = 0; r < 10; r++, k0 += 0x9E3779B9, k1 += 0xBB67AE85)
-      for (int j = 0; j < GROUP; j++) {
-        uint64_t p0 = (uint64_t)0xD2511F53 * c0[j], p1 = (uint64_t)0xCD9E8D57 * c2[j];
-        uint32_t x1 = c1[j], x3 = c3[j];
-        c0[j] = (uint32_t)(p1 >> 32) ^ x1 ^ k0, c1[j] = (uint32_t)p1;
-        c2[j] = (uint32_t)(p0 >> 32) ^ x3 ^ k1, c3[j] = (uint32_t)p0;
+      for (int v = 0; v < 2; v++) {
+        u64s p0 = times(c[v][0], 0xD2511F53), p1 = times(c[v][2], 0xCD9E8D57);
+        c[v][0] = (p1 >> 32) ^ c[v][1] ^ k0, c[v][1] = p1;
+        c[v][2] = (p0 >> 32) ^ c[v][3] ^ k1, c[v][3] = p0;
       }
-    for (int j = 0; j < GROUP; j++) w[4 * j] = c0[j], w[4 * j + 1] = c1[j], w[4 * j + 2] = c2[j], w[4 * j + 3] = c3[j];
+    uint64_t lanes[4][GROUP];
+    for (int q = 0; q < 4; q++)
+      for (int v = 0; v < 2; v++) memcpy(&lanes[q][v * LANES], &c[v][q], sizeof(u64s));
+    for (int j = 0; j < GROUP; j++)
+      for (int q = 0; q < 4; q++) w[4 * j + q] = (uint32_t)lanes[q][j];
   }
 }
 

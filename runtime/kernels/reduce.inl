@@ -1,6 +1,6 @@
-/* reduce.inl: reductions of one float type, along a contiguous row and down columns. Included by reduce_f32_isa.c and
-   reduce_f64_isa.c with T, S and BITS defined. Results are doubles (int64 for counts); the order of additions depends on
-   the sizes alone. What combines a reduction with exponentials lives in row.inl. */
+/* reduce.inl: reductions of one float type, along a contiguous row and down columns. Included by reduce_f32_isa.c
+   and reduce_f64_isa.c with T, S and BITS defined. Results are doubles (int64 for counts); the order of additions
+   depends on the sizes alone. What combines a reduction with exponentials lives in row.inl. */
 #include "kernels.h"
 #include "lanes.h"
 #include "scalar.h"

@@ -77,8 +77,8 @@ static void log_softmax_grad(int64_t n, const void *vy, const void *vg, void *ou
 /* ---- layer norm ---- */
 
 /* y = (x - mean) rstd gamma + beta */
-static void layer_norm(int64_t n, const void *in, const void *gamma, const void *beta, double eps, void *out, void *mean,
-                       void *rstd) {
+static void layer_norm(int64_t n, const void *in, const void *gamma, const void *beta, double eps, void *out,
+                       void *mean, void *rstd) {
   const T *x = in, *w = gamma, *b = beta, c = (T)(sum_of(n, x) / (double)n);
   T *y = out;
   double var;
@@ -122,7 +122,8 @@ static void layer_norm_grad(int64_t n, const void *vg, const void *vx, const voi
 /* ---- cross-entropy ---- */
 
 /* loss = (1-e) w[t] (L - x[t]) + e/n sum_c w[c] (L - x[c]) */
-static void cross_entropy(int64_t n, const void *in, int64_t t, const void *weights, double e, double *loss, double *L) {
+static void cross_entropy(int64_t n, const void *in, int64_t t, const void *weights, double e, double *loss,
+                          double *L) {
   const T *x = in, *w = weights;
   const double l = log_sum_exp(n, x);
   *loss = (1 - e) * (w ? (double)w[t] : 1) * (l - (double)x[t]);

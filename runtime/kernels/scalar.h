@@ -179,6 +179,17 @@ NP_FN float np_log1p_f32(float x) {
   return x == 0 ? x : y;
 }
 
+/* The same for 0 <= x <= 1, where it is 2 atanh(s) = 2 s + s^3 P(s^2), s = x/(2+x). */
+NP_FN float np_log1p_unit_f32(float x) {
+  float s = x / (2 + x), z = s * s, p = 0.242452711f;
+  p = p * z + 0.214438841f;
+  p = p * z + 0.286152124f;
+  p = p * z + 0.399989486f;
+  p = p * z + 0.666666746f;
+  return 2 * s + s * z * p;
+}
+NP_FN double np_log1p_unit_f64(double x) { return log1p(x); }
+
 NP_FN float np_sigmoid_f32(float x) { return 1 / (1 + np_exp_f32(-x)); }
 NP_FN double np_sigmoid_f64(double x) { return 1 / (1 + np_exp_f64(-x)); }
 
@@ -355,7 +366,12 @@ NP_FN double np_hypot_f64(double x, double z) { return hypot(x, z); }
     return z == 0 ? x / z : y == 0 ? copysign##F(y, x / z) : y;                                                     \
   }                                                                                                                 \
   NP_FN T np_lerp_##S(T x, T z, T w) { return w < (T)0.5 ? x + w * (z - x) : z - (z - x) * (1 - w); }               \
-  NP_FN T np_logsigmoid_##S(T x) { return (x < 0 ? x : 0) - np_log1p_##S(np_exp_##S(-fabs##F(x))); }   \
+  NP_FN T np_logsigmoid_##S(T x) {                                                                                  \
+    return (x < 0 ? x : 0) - np_log1p_unit_##S(np_exp_##S(-fabs##F(x)));                                            \
+  }                                                                                                                 \
+  NP_FN T np_logaddexp_##S(T x, T z) {                                                                              \
+    return np_maximum_##S(x, z) + np_log1p_unit_##S(np_exp_##S(x == z ? 0 : -fabs##F(x - z)));                      \
+  }                                                                                                                 \
   NP_FN T np_silu_##S(T x) { return x / (1 + np_exp_##S(-x)); }                                                     \
   NP_FN T np_gelu_##S(T x) { return (T)0.5 * x * (1 + np_erf_##S(x * (T)0.70710678118654752440)); }                 \
   NP_FN T np_gelu_tanh_##S(T x) {                                                                                   \

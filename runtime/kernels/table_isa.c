@@ -7,14 +7,16 @@ extern const np_store NP_NAME(np_store_table)[NP_CTYPES][NEAP_DTYPES];
 void NP_NAME(np_copy2d)(int size, int64_t rows, int64_t cols, const void *src, int64_t src_row, int64_t src_col,
                         void *dst, int64_t dst_row, int64_t dst_col);
 void NP_NAME(np_fill)(int size, int64_t n, const void *value, void *dst, int64_t stride);
-extern const np_map NP_NAME(np_map_f32)[NP_EW_COUNT], NP_NAME(np_map_f64)[NP_EW_COUNT], NP_NAME(np_map_i64)[NP_EW_COUNT];
+extern const np_map NP_NAME(np_map_f32)[NP_EW_COUNT], NP_NAME(np_map_f64)[NP_EW_COUNT];
+extern const np_map NP_NAME(np_map_i64)[NP_EW_COUNT];
 extern const np_map NP_NAME(np_grad_f32)[NP_EW_COUNT][3], NP_NAME(np_grad_f64)[NP_EW_COUNT][3];
 extern const np_reduce NP_NAME(np_reduce_f32), NP_NAME(np_reduce_f64), NP_NAME(np_reduce_i64);
 extern const np_row NP_NAME(np_row_f32), NP_NAME(np_row_f64);
 extern const np_index NP_NAME(np_index_table);
 #define GEMM(S)                                                                                                     \
   void NP_NAME(np_gemm_##S)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a,           \
-                            int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc, void *scratch); \
+                            int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc,             \
+                            void *scratch);                                                                         \
   size_t NP_NAME(np_gemm_scratch_##S)(int64_t m, int64_t n, int64_t k);
 GEMM(f32) GEMM(f64) GEMM(i64)
 extern const np_random NP_NAME(np_random_table);

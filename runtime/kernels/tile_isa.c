@@ -1,6 +1,6 @@
-/* tile_isa.c: load and store, between strided memory of any dtype and contiguous tiles of a compute type. One row per
-   dtype below says how an element becomes each compute type and back; the loops follow from the rows. bool holds 0 or 1,
-   bfloat16 and float16 go through float32. Arithmetic does not belong here. */
+/* tile_isa.c: load and store, between strided memory of any dtype and contiguous tiles of a compute type. One row
+   per dtype below says how an element becomes each compute type and back; the loops follow from the rows. bool
+   holds 0 or 1, bfloat16 and float16 go through float32. Arithmetic does not belong here. */
 #include "isa.h"
 #include "kernels.h"
 #include "scalar.h"
@@ -39,46 +39,46 @@ NP_FN uint16_t brain_from_f32(float x) {
 #define CUT_BRAIN(x) np_param_i64((double)brain_to_f32(x))
 
 /*   dtype, type in memory, element to float, element to int64, float to element, int64 to element */
-#define DTYPES(ROW)                                        \
-  ROW(F32, float, AS_IS, CUT, AS_IS, AS_IS)                \
-  ROW(F64, double, AS_IS, CUT, AS_IS, AS_IS)               \
-  ROW(I64, int64_t, AS_IS, AS_IS, CUT, AS_IS)              \
-  ROW(I32, int32_t, AS_IS, AS_IS, CUT, AS_IS)              \
-  ROW(I16, int16_t, AS_IS, AS_IS, CUT, AS_IS)              \
-  ROW(I8, int8_t, AS_IS, AS_IS, CUT, AS_IS)                \
-  ROW(U8, uint8_t, AS_IS, AS_IS, CUT, AS_IS)               \
-  ROW(U16, uint16_t, AS_IS, AS_IS, CUT, AS_IS)             \
-  ROW(BOOL, uint8_t, TRUTH, TRUTH, TRUTH, TRUTH)           \
-  ROW(BF16, uint16_t, BRAIN, CUT_BRAIN, TO_BRAIN, TO_BRAIN) \
+#define DTYPES(ROW)                                                                                                 \
+  ROW(F32, float, AS_IS, CUT, AS_IS, AS_IS)                                                                         \
+  ROW(F64, double, AS_IS, CUT, AS_IS, AS_IS)                                                                        \
+  ROW(I64, int64_t, AS_IS, AS_IS, CUT, AS_IS)                                                                       \
+  ROW(I32, int32_t, AS_IS, AS_IS, CUT, AS_IS)                                                                       \
+  ROW(I16, int16_t, AS_IS, AS_IS, CUT, AS_IS)                                                                       \
+  ROW(I8, int8_t, AS_IS, AS_IS, CUT, AS_IS)                                                                         \
+  ROW(U8, uint8_t, AS_IS, AS_IS, CUT, AS_IS)                                                                        \
+  ROW(U16, uint16_t, AS_IS, AS_IS, CUT, AS_IS)                                                                      \
+  ROW(BOOL, uint8_t, TRUTH, TRUTH, TRUTH, TRUTH)                                                                    \
+  ROW(BF16, uint16_t, BRAIN, CUT_BRAIN, TO_BRAIN, TO_BRAIN)                                                         \
   ROW(F16, uint16_t, HALF, CUT_HALF, TO_HALF, TO_HALF)
 
 /* ---- the loops ---- */
 
-#define LOAD(fn, D, T, convert)                                                         \
-  static void fn(int64_t n, const void *src, int64_t stride, void *tile) {              \
-    const D *restrict x = src;                                                          \
-    T *restrict y = tile;                                                               \
-    if (stride == 1)                                                                    \
-      for (int64_t i = 0; i < n; i++) y[i] = (T)convert(x[i]);                          \
-    else                                                                                \
-      for (int64_t i = 0; i < n; i++) y[i] = (T)convert(x[i * stride]);                 \
+#define LOAD(fn, D, T, convert)                                                                                     \
+  static void fn(int64_t n, const void *src, int64_t stride, void *tile) {                                          \
+    const D *restrict x = src;                                                                                      \
+    T *restrict y = tile;                                                                                           \
+    if (stride == 1)                                                                                                \
+      for (int64_t i = 0; i < n; i++) y[i] = (T)convert(x[i]);                                                      \
+    else                                                                                                            \
+      for (int64_t i = 0; i < n; i++) y[i] = (T)convert(x[i * stride]);                                             \
   }
-#define STORE(fn, D, T, convert)                                                        \
-  static void fn(int64_t n, const void *tile, void *dst, int64_t stride) {              \
-    const T *restrict x = tile;                                                         \
-    D *restrict y = dst;                                                                \
-    if (stride == 1)                                                                    \
-      for (int64_t i = 0; i < n; i++) y[i] = (D)convert(x[i]);                          \
-    else                                                                                \
-      for (int64_t i = 0; i < n; i++) y[i * stride] = (D)convert(x[i]);                 \
+#define STORE(fn, D, T, convert)                                                                                    \
+  static void fn(int64_t n, const void *tile, void *dst, int64_t stride) {                                          \
+    const T *restrict x = tile;                                                                                     \
+    D *restrict y = dst;                                                                                            \
+    if (stride == 1)                                                                                                \
+      for (int64_t i = 0; i < n; i++) y[i] = (D)convert(x[i]);                                                      \
+    else                                                                                                            \
+      for (int64_t i = 0; i < n; i++) y[i * stride] = (D)convert(x[i]);                                             \
   }
 
-#define ROW(N, D, to_float, to_int, from_float, from_int) \
-  LOAD(load_##N##_f32, D, float, to_float)                \
-  LOAD(load_##N##_f64, D, double, to_float)               \
-  LOAD(load_##N##_i64, D, int64_t, to_int)                \
-  STORE(store_f32_##N, D, float, from_float)              \
-  STORE(store_f64_##N, D, double, from_float)             \
+#define ROW(N, D, to_float, to_int, from_float, from_int)                                                           \
+  LOAD(load_##N##_f32, D, float, to_float)                                                                          \
+  LOAD(load_##N##_f64, D, double, to_float)                                                                         \
+  LOAD(load_##N##_i64, D, int64_t, to_int)                                                                          \
+  STORE(store_f32_##N, D, float, from_float)                                                                        \
+  STORE(store_f64_##N, D, double, from_float)                                                                       \
   STORE(store_i64_##N, D, int64_t, from_int)
 DTYPES(ROW)
 #undef ROW

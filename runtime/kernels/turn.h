@@ -1,5 +1,6 @@
-/* turn.h: square blocks transposed in registers, 8 x 8 elements of 4 bytes or 4 x 4 of 8, by exchanging ever larger parts
-   of rows. Used where memory runs along one axis at the source and along the other at the destination. */
+/* turn.h: square blocks transposed in registers, 8 x 8 elements of 4 bytes or 4 x 4 of 8, by exchanging ever
+   larger parts of rows. Used where memory runs along one axis at the source and along the other at the
+   destination. */
 #ifndef NP_TURN_H
 #define NP_TURN_H
 

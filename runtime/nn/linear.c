@@ -46,45 +46,8 @@ int np_bilinear_setup(neap_module *m) {
   return m->arg[3].i ? uniform_part(m, "bias", 1, shape, bound) : NEAP_OK;
 }
 
-static int bilinear_shapes(neap_module *m, neap_tensor *a, neap_tensor *b) {
-  char first[96], second[96];
-  int n = a->at.ndim, same = n > 0 && n == b->at.ndim;
-  for (int i = 0; same && i < n - 1; i++) same = a->at.shape[i] == b->at.shape[i];
-  if (same && a->at.shape[n - 1] == m->arg[0].i && b->at.shape[n - 1] == m->arg[1].i) return NEAP_OK;
-  np_shape_text(first, sizeof first, a);
-  np_shape_text(second, sizeof second, b);
-  return np_layer_fail(m, NEAP_ERR_SHAPE, "takes x1 (..., %lld) and x2 (..., %lld) that agree in all else, got %s and %s",
-                       (long long)m->arg[0].i, (long long)m->arg[1].i, first, second);
-}
-
-/* y[n,o] = sum_i x1[n,i] (weight[o] x2[n])[i]: the inner product is one matrix product over all o and i. */
-static neap_tensor *bilinear(neap_module *m, neap_tensor *x1, neap_tensor *x2) {
-  neap_context *c = m->ctx;
-  int64_t in1 = m->arg[0].i, in2 = m->arg[1].i, out = m->arg[2].i, ndim = x1->at.ndim;
-  int64_t flat[] = {out * in1, in2}, shape[NEAP_MAX_DIMS + 1];
-  for (int i = 0; i < ndim; i++) shape[i] = x1->at.shape[i];
-  shape[ndim - 1] = out;
-  shape[ndim] = in1;
-  if (ndim == NEAP_MAX_DIMS) {
-    np_layer_fail(m, NEAP_ERR_SHAPE, "takes tensors of %d dimensions at most", NEAP_MAX_DIMS - 1);
-    return NULL;
-  }
-  neap_tensor *w = neap_reshape(c, m->part[0].t, 2, flat);
-  neap_tensor *wx = w ? neap_linear(c, x2, w, NULL, 0) : NULL;             /* (..., out * in1) */
-  if (wx) wx = neap_reshape(c, wx, (int)ndim + 1, shape);                  /* (..., out, in1) */
-  neap_tensor *x = wx ? neap_unsqueeze(c, x1, -1) : NULL;                  /* (..., in1, 1) */
-  neap_tensor *y = x ? neap_matmul(c, wx, x) : NULL;                       /* (..., out, 1) */
-  if (y) y = neap_squeeze(c, y, 1, (const int64_t[]){-1});
-  return y && m->n_parts > 1 ? neap_add(c, y, m->part[1].t) : y;
-}
-
 neap_tensor *np_bilinear_forward(neap_module *m, neap_tensor *const *x) {
-  if (bilinear_shapes(m, x[0], x[1]) != 0) return NULL;
-  neap_scope scope;
-  np_scope_enter(m->ctx, &scope);
-  neap_tensor *y = bilinear(m, x[0], x[1]);
-  np_scope_leave(&scope, 1, &y);
-  return y;
+  return neap_bilinear(m->ctx, x[0], x[1], m->part[0].t, np_part_of(m, 1));
 }
 
 /* ---- Embedding: weight (num, dim) ---- */

@@ -45,7 +45,11 @@ struct neap_module {
 /* table.c */
 const np_layer *np_layer_row(int layer);
 const np_signature *np_layer_signature(neap_context *c, int layer);
-const char *np_fused_activation(const neap_module *m, int *length); /* the op's name when the module is a plain activation */
+const char *np_fused_activation(const neap_module *m, int *length); /* plain.c: the op's name, when it is a plain activation */
+
+/* plain.c: of every OP_LAYER */
+int np_op_setup(neap_module *m);
+neap_tensor *np_op_forward(neap_module *m, neap_tensor *const *x);
 
 /* module.c: a part is float32 and not yet filled; a parameter requires a gradient. NULL: an error is pending. */
 neap_tensor *np_add_part(neap_module *m, const char *name, int buffer, int ndim, const int64_t *shape);
@@ -69,7 +73,7 @@ const np_spelling *np_spell(neap_context *c, const char *own, int n);
 static inline const char *np_child_path(const np_spelling *s, int i) { return s->first + (size_t)i * s->stride; }
 
 /* A mark on handles while a walk over a tree or a list is at work; never left behind. */
-enum { NP_MARK = 1 << 15 };
+enum { NP_VISITED = 1 << 15 };
 
 /* ops/keep.c */
 const np_signature *np_signature_kept(neap_context *c, const char *family, const char *name);

@@ -37,7 +37,7 @@ static void walk(neap_module *m, void (*visit)(void *arg, neap_tensor *t, int bu
 
 static void unmark(void *arg, neap_tensor *t, int buffer) {
   (void)arg, (void)buffer;
-  t->flags &= (uint16_t)~NP_MARK;
+  t->flags &= (uint16_t)~NP_VISITED;
 }
 
 /* Each handle once. */
@@ -45,8 +45,8 @@ typedef struct handle_list { neap_tensor **at; int n, room, buffers; } handle_li
 
 static void add_handle(void *arg, neap_tensor *t, int buffer) {
   handle_list *l = arg;
-  if (t->flags & NP_MARK || (buffer && !l->buffers)) return;
-  t->flags |= NP_MARK;
+  if (t->flags & NP_VISITED || (buffer && !l->buffers)) return;
+  t->flags |= NP_VISITED;
   if (l->n < l->room) l->at[l->n] = t;
   l->n++;
 }

@@ -29,10 +29,10 @@ int np_need_no_grad(np_call *c, const char *name, neap_tensor *t) {
   return np_reject(c, NEAP_ERR_UNSUPPORTED, "no gradient flows to %s: pass %s:detach()", name, name);
 }
 
-void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name) {
-  np_text t;
-  np_text_init(&t, buffer, size);
-  np_text_add(&t, "dimension %lld of %s", NP_DIM(c, dim), name);
+void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name, const neap_tensor *t) {
+  np_text text;
+  np_text_init(&text, buffer, size);
+  np_text_add(&text, "dimension %lld of %s has size %lld", NP_DIM(c, dim), name, (long long)(t->at.ndim ? t->at.shape[dim] : 1));
 }
 
 typedef struct zeroing {

@@ -30,7 +30,7 @@ static inline int64_t np_blocks(int64_t n, int64_t block) { return n / block + (
 int np_spec(np_call *c, int out, int dtype, int ndim, const int64_t *shape); /* says what output `out` will be */
 int np_need_float(np_call *c, const char *name, const neap_tensor *t);
 int np_need_no_grad(np_call *c, const char *name, neap_tensor *t); /* refuses a tensor that wants a gradient */
-void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name); /* "dimension 2 of x" */
+void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name, const neap_tensor *t); /* "dimension 2 of x has size 5" */
 int np_zero(neap_context *c, neap_tensor *t);      /* t contiguous: all zeros */
 uint32_t np_mask_of(const neap_value *dims, int ndim); /* of a recorded dims/axes list: as np_axes, already checked */
 neap_tensor *np_keep_dims(neap_context *c, neap_tensor *y, const np_layout *x, uint32_t mask); /* a result with its dims back */
@@ -73,13 +73,30 @@ typedef struct np_positions {
   int64_t n;
 } np_positions;
 /* In infer: refuses what is no integer tensor (bools too) and values outside of base .. base + size - 1; with negative
- * also -size .. -1. what: "dimension 2 of x"; skip: a value that passes always, or NULL. */
-int np_positions_check(np_call *c, const char *name, neap_tensor *index, int64_t size, const char *what, int negative,
+ * also -size .. -1. why: "dimension 2 of x has size 5", for the error; skip: a value that always passes, or NULL. */
+int np_positions_check(np_call *c, const char *name, neap_tensor *index, int64_t size, const char *why, int negative,
                        const int64_t *skip);
 int np_positions_get(neap_context *c, neap_tensor *index, np_positions *p); /* in run */
 static inline int64_t np_position(const np_positions *p, int64_t i) {
   return p->wide ? ((const int64_t *)p->at)[i] : ((const int32_t *)p->at)[i];
 }
+
+/* Rows picked from a table by a list of positions, or put there: the table is (outer, positions, inner) with dense inner
+ * rows, the list (outer, n, inner) contiguous. idx counts from base in steps of `unit` elements. */
+enum { NP_TAKE, NP_PUT, NP_ADD }; /* list = table[idx]; table[idx] = list, the last one stays; table[idx] += list, in order */
+typedef struct np_pick {
+  int op, dtype;          /* NP_ADD: of a compute type */
+  int n_outer;
+  int64_t shape[NEAP_MAX_DIMS], step[NEAP_MAX_DIMS]; /* of the outer dimensions, in elements of the table */
+  int64_t n, inner, unit, base;
+  const void *idx;
+  int wide;
+  char *table, *list;
+} np_pick;
+void np_pick_run(neap_context *c, const np_pick *p);
+
+/* Flat 0-based positions where a bool tensor is true, in row-major order: int64, to be released. */
+neap_tensor *np_true_positions(neap_context *c, neap_tensor *mask);
 
 /* ---- matrices (matmul.c) ---- */
 

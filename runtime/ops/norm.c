@@ -2,7 +2,8 @@
  * of each row (Ba, Kiros, Hinton, 2016). Backward works mean and rstd out again, which is cheaper than keeping them. */
 #include "loops.h"
 
-enum { X, SHAPE, W, B, EPS };
+enum { X, SHAPE, W, B, EPS };     /* arguments */
+enum { IN_X, IN_W, IN_B };         /* the tensors among them, as records number them */
 
 int np_layer_norm_infer(np_call *c) {
   neap_tensor *x = np_t(c, X);
@@ -98,42 +99,42 @@ static neap_tensor *total(np_back *b, int in, neap_tensor *sums) {
 
 int np_layer_norm_back(np_back *b) {
   neap_context *c = b->ctx;
-  int n_axes = b->arg[SHAPE].n, native = np_native_of(b->in[X].at.dtype);
-  neap_tensor *x = rows_ready(c, b->x[X], n_axes), *g = rows_ready(c, b->g[0], n_axes), *w = np_contiguous_of(c, b->x[W], native);
-  neap_tensor *gx = np_tensor_like(b->x[X], b->in[X].at.dtype);
+  int n_axes = b->arg[SHAPE].n, native = np_native_of(b->in[IN_X].at.dtype);
+  neap_tensor *x = rows_ready(c, b->x[IN_X], n_axes), *g = rows_ready(c, b->g[0], n_axes), *w = np_contiguous_of(c, b->x[IN_W], native);
+  neap_tensor *gx = np_tensor_like(b->x[IN_X], b->in[IN_X].at.dtype);
   if (np_failed(c)) return c->error;
   norm s = { .k = c->kernels->row[np_ctype(native)], .sums = c->kernels->reduce[np_ctype(native)], .ctype = np_ctype(native), .n = 1,
-    .eps = b->arg[EPS].d, .w = w ? np_data(w) : NULL, .wants_x = b->in[X].needs };
+    .eps = b->arg[EPS].d, .w = w ? np_data(w) : NULL, .wants_x = b->in[IN_X].needs };
   for (int i = 0; i < n_axes; i++) s.n *= b->arg[SHAPE].is[i];
   np_rows rows = rows_of(NULL, x, n_axes);
   rows.n_in = 2, rows.n_out = 1, rows.t[0] = x, rows.t[1] = g, rows.t[2] = gx;
   int64_t shape[2] = { np_rows_blocks(&rows), s.n };
-  neap_tensor *gw = b->in[W].needs ? np_tensor_new(c, NEAP_F64, 2, shape) : NULL;
-  neap_tensor *gb = b->in[B].needs ? np_tensor_new(c, NEAP_F64, 2, shape) : NULL;
+  neap_tensor *gw = b->in[IN_W].needs ? np_tensor_new(c, NEAP_F64, 2, shape) : NULL;
+  neap_tensor *gb = b->in[IN_B].needs ? np_tensor_new(c, NEAP_F64, 2, shape) : NULL;
   if (np_failed(c)) return c->error;
   if (gw) np_zero(c, gw), s.gw = (double *)np_data(gw);
   if (gb) np_zero(c, gb), s.gb = (double *)np_data(gb);
   np_rows_run(c, &rows, gradient_row, &s);
-  if (b->in[X].needs) b->gx[X] = gx;
-  if (gw) b->gx[W] = total(b, W, gw);
-  if (gb) b->gx[B] = total(b, B, gb);
+  if (b->in[IN_X].needs) b->gx[IN_X] = gx;
+  if (gw) b->gx[IN_W] = total(b, IN_W, gw);
+  if (gb) b->gx[IN_B] = total(b, IN_B, gb);
   return c->error;
 }
 
 int np_layer_norm_twin(np_back *b) {
   neap_context *c = b->ctx;
-  neap_tensor *x = b->x[X], *g = b->g[0];
+  neap_tensor *x = b->x[IN_X], *g = b->g[0];
   int n = b->arg[SHAPE].n;
   int64_t dims[NEAP_MAX_DIMS];
   for (int i = 0; i < n; i++) dims[i] = i - n;
   neap_tensor *dev = neap_sub(c, x, neap_mean(c, x, n, dims, 1));
   neap_tensor *rstd = neap_rsqrt(c, neap_add(c, neap_mean(c, neap_square(c, dev), n, dims, 1), NP_C(c, b->arg[EPS].d)));
-  neap_tensor *h = neap_mul(c, dev, rstd), *d = b->in[W].given ? neap_mul(c, g, b->x[W]) : g;
-  if (b->in[X].needs) {
+  neap_tensor *h = neap_mul(c, dev, rstd), *d = b->in[IN_W].given ? neap_mul(c, g, b->x[IN_W]) : g;
+  if (b->in[IN_X].needs) {
     neap_tensor *along = neap_mul(c, h, neap_mean(c, neap_mul(c, d, h), n, dims, 1));
-    b->gx[X] = neap_mul(c, rstd, neap_sub(c, neap_sub(c, d, neap_mean(c, d, n, dims, 1)), along));
+    b->gx[IN_X] = neap_mul(c, rstd, neap_sub(c, neap_sub(c, d, neap_mean(c, d, n, dims, 1)), along));
   }
-  if (b->in[W].needs) b->gx[W] = neap_mul(c, g, h);
-  if (b->in[B].needs) b->gx[B] = g;
+  if (b->in[IN_W].needs) b->gx[IN_W] = neap_mul(c, g, h);
+  if (b->in[IN_B].needs) b->gx[IN_B] = g;
   return c->error;
 }

@@ -81,7 +81,7 @@ int np_update_begin(neap_optimizer *o);
 int np_update_advance(neap_optimizer *o, int64_t limit);
 
 /* A mark on handles while a walk over a list is at work; never left behind. */
-enum { NP_MARK = 1 << 15 };
+enum { NP_LISTED = 1 << 14 };
 
 /* ops/keep.c */
 const np_signature *np_signature_kept(neap_context *c, const char *family, const char *name);

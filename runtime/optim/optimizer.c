@@ -85,7 +85,7 @@ static int check_parameter(neap_optimizer *o, const neap_tensor *t, int i) {
     return np_fail(c, NEAP_ERR_DTYPE, "%s: parameter %d is %s; float32 and float64 can be optimized", rule, i,
                    np_dtypes[t->at.dtype].info.name);
   if (t->storage->read_only) return np_fail(c, NEAP_ERR_STATE, "%s: parameter %d lies in read-only memory", rule, i);
-  if (t->flags & NP_MARK) return np_fail(c, NEAP_ERR_ARGUMENT, "%s: parameter %d is already being optimized", rule, i);
+  if (t->flags & NP_LISTED) return np_fail(c, NEAP_ERR_ARGUMENT, "%s: parameter %d is already being optimized", rule, i);
   return NEAP_OK;
 }
 
@@ -93,7 +93,7 @@ static void mark_members(neap_optimizer *o, int on) {
   for (int g = 0; g < o->n_groups; g++)
     for (int i = 0; i < o->group[g]->n; i++) {
       neap_tensor *t = o->group[g]->member[i].t;
-      t->flags = (uint16_t)(on ? t->flags | NP_MARK : t->flags & ~NP_MARK);
+      t->flags = (uint16_t)(on ? t->flags | NP_LISTED : t->flags & ~NP_LISTED);
     }
 }
 
@@ -101,8 +101,8 @@ static void mark_members(neap_optimizer *o, int on) {
 static int check_parameters(neap_optimizer *o, int n, neap_tensor *const *t) {
   int met = 0;
   mark_members(o, 1);
-  for (; met < n && check_parameter(o, t[met], met) == 0; met++) t[met]->flags |= NP_MARK;
-  for (int i = 0; i < met; i++) t[i]->flags &= (uint16_t)~NP_MARK;
+  for (; met < n && check_parameter(o, t[met], met) == 0; met++) t[met]->flags |= NP_LISTED;
+  for (int i = 0; i < met; i++) t[i]->flags &= (uint16_t)~NP_LISTED;
   mark_members(o, 0);
   return o->ctx->error;
 }
@@ -118,10 +118,11 @@ static np_storage *zeros(neap_context *c, int64_t n, int kind) {
   return s;
 }
 
-static neap_tensor *place_on(neap_context *c, np_storage *s, const neap_tensor *t, int64_t at) {
+/* A handle on a member's place in one of its lines. */
+static neap_tensor *place_on(neap_context *c, np_storage *s, const np_member *m) {
   np_layout l;
-  np_layout_set(&l, t->at.dtype, t->at.ndim, t->at.shape);
-  l.offset = at;
+  np_layout_set(&l, m->kind ? NEAP_F64 : NEAP_F32, m->t->at.ndim, m->t->at.shape);
+  l.offset = m->at;
   return np_tensor_on(c, s, &l);
 }
 
@@ -129,7 +130,7 @@ static neap_tensor *place_on(neap_context *c, np_storage *s, const neap_tensor *
 static int move_in(neap_context *c, np_member *m, np_storage *s) {
   neap_tensor *t = m->t;
   if (t->base || atomic_load(&t->storage->refs) > 1) return NEAP_OK;
-  neap_tensor *place = place_on(c, s, t, m->at);
+  neap_tensor *place = place_on(c, s, m);
   if (!place) return c->error;
   np_copy(c, place, t);
   np_tensor_rehome(t, s, m->at);
@@ -138,14 +139,15 @@ static int move_in(neap_context *c, np_member *m, np_storage *s) {
 
 /* The home is the gradient's own storage inside of the line; a gradient that is there moves in. */
 static int make_home(neap_context *c, np_member *m, np_storage *s) {
-  neap_tensor *home = place_on(c, s, m->t, m->at), *old = m->t->grad;
+  neap_tensor *home = place_on(c, s, m), *old = m->t->grad;
   if (!home) return c->error;
   np_tensor_rehome(home, s, m->at);
   if (np_failed(c)) return c->error;
-  int there = m->t->flags & NP_HAS_GRAD;
-  if (there && (old->record || np_needs_grad(old))) return NEAP_OK; /* part of a graph: it stays */
-  if (there) np_copy(c, home, old);
   m->home = np_hold(home);
+  if (m->t->flags & NP_HAS_GRAD) {
+    if (old->record || old->at.dtype != home->at.dtype) return NEAP_OK; /* part of a graph: it stays until it is cleared */
+    np_copy(c, home, old);
+  }
   m->t->grad = np_hold(home);
   np_drop(old);
   return NEAP_OK;
@@ -298,6 +300,6 @@ neap_tensor *neap_optimizer_state(neap_optimizer *o, int group, int i, int slot)
   np_member *m = member_of(o, group, i);
   if (np_failed(o->ctx) || !m || m->steps == 0 || !np_slot_used(o, g, slot) || np_make_slots(o, g) != 0) return NULL;
   np_storage *s = g->line[m->kind].slot[slot];
-  if (s) return place_on(o->ctx, s, m->t, m->at);
+  if (s) return place_on(o->ctx, s, m);
   return np_tensor_like(m->t, m->t->at.dtype); /* of a parameter without elements */
 }

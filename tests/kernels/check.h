@@ -1,5 +1,6 @@
 /* check.h: what the kernel tests share: the tables that this cpu can run, numbers to feed them, and lines that say
-   "ok NAME" or "not ok NAME". Each test compares a kernel with a naive twin, written as its definition, on every table. */
+   "ok NAME" or "not ok NAME". Each test compares a kernel with a naive twin, written as its definition, on every
+   table. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -22,8 +23,10 @@ static char group_note[200];
 #define EXPECT(condition, ...) \
   ((condition) || group_bad++ ? (void)0 : (void)snprintf(group_note, sizeof group_note, __VA_ARGS__))
 static inline void done(const char *name) {
-  if (group_bad) printf("not ok %s.%s: %s (%d in all)\n", K->name, name, group_note, group_bad), failures++;
-  else printf("ok %s.%s\n", K->name, name);
+  if (group_bad)
+    printf("not ok %s.%s: %s (%d in all)\n", K->name, name, group_note, group_bad), failures++;
+  else
+    printf("ok %s.%s\n", K->name, name);
   group_bad = 0;
 }
 
@@ -32,24 +35,37 @@ static inline uint64_t next_random(void) {
   s ^= s << 13, s ^= s >> 7, s ^= s << 17;
   return s;
 }
-static inline double between(double lo, double hi) { return lo + (hi - lo) * (double)(next_random() >> 11) * 0x1p-53; }
+static inline double between(double lo, double hi) {
+  return lo + (hi - lo) * (double)(next_random() >> 11) * 0x1p-53;
+}
 
 /* Element i of a tile of compute type ct, as a double, and back. */
 static inline double get(int ct, const void *x, int64_t i) {
-  return ct == NP_CF32 ? (double)((const float *)x)[i] : ct == NP_CF64 ? ((const double *)x)[i] : (double)((const int64_t *)x)[i];
+  return ct == NP_CF32   ? (double)((const float *)x)[i]
+         : ct == NP_CF64 ? ((const double *)x)[i]
+                         : (double)((const int64_t *)x)[i];
 }
 static inline void set(int ct, void *x, int64_t i, double v) {
-  if (ct == NP_CF32) ((float *)x)[i] = (float)v;
-  else if (ct == NP_CF64) ((double *)x)[i] = v;
-  else ((int64_t *)x)[i] = (int64_t)v;
+  if (ct == NP_CF32)
+    ((float *)x)[i] = (float)v;
+  else if (ct == NP_CF64)
+    ((double *)x)[i] = v;
+  else
+    ((int64_t *)x)[i] = (int64_t)v;
 }
 static inline void fill_between(int ct, void *x, int64_t n, double lo, double hi) {
   for (int64_t i = 0; i < n; i++) set(ct, x, i, between(lo, hi));
 }
-static inline size_t width(int ct) { return ct == NP_CF32 ? 4 : 8; }
-static inline const char *ct_name(int ct) { return ct == NP_CF32 ? "f32" : ct == NP_CF64 ? "f64" : "i64"; }
+static inline size_t width(int ct) {
+  return ct == NP_CF32 ? 4 : 8;
+}
+static inline const char *ct_name(int ct) {
+  return ct == NP_CF32 ? "f32" : ct == NP_CF64 ? "f64" : "i64";
+}
 
-static inline int same(double a, double b) { return a == b || (a != a && b != b); }
+static inline int same(double a, double b) {
+  return a == b || (a != a && b != b);
+}
 /* Within a relative and absolute error; NaN and infinities must match. */
 static inline int near(double a, double b, double tol) {
   return same(a, b) || fabs(a - b) <= tol * (1 + fabs(a < b || a != a ? b : a));

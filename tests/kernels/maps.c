@@ -1,6 +1,6 @@
-/* maps.c: every row of elementwise.def: float32 against float64, all combinations of scalar and tile operands, in-place
-   use, gradients against differences, and what the rows do at their special points. A new row is tested without a line
-   here. */
+/* maps.c: every row of elementwise.def: float32 against float64, all combinations of scalar and tile operands,
+   in-place use, gradients against differences, and what the rows do at their special points. A new row is tested
+   without a line here. */
 #include "check.h"
 
 typedef struct row {
@@ -9,9 +9,14 @@ typedef struct row {
   int operands;
 } row;
 
-#define UNARY(name, kind, settings, formula, dX, sample, doc, example) {#name, settings, sample, {#dX, "NONE", "NONE"}, #kind[0], 1},
-#define BINARY(name, kind, settings, formula, dX, dZ, sample, doc, example) {#name, settings, sample, {#dX, #dZ, "NONE"}, #kind[0], 2},
-#define TERNARY(name, kind, settings, formula, dX, dZ, dW, sample, doc, example) {#name, settings, sample, {#dX, #dZ, #dW}, #kind[0], 3},
+/* clang-format off */
+#define UNARY(name, kind, settings, formula, dX, sample, doc, example) \
+  {#name, settings, sample, {#dX, "NONE", "NONE"}, #kind[0], 1},
+#define BINARY(name, kind, settings, formula, dX, dZ, sample, doc, example) \
+  {#name, settings, sample, {#dX, #dZ, "NONE"}, #kind[0], 2},
+#define TERNARY(name, kind, settings, formula, dX, dZ, dW, sample, doc, example) \
+  {#name, settings, sample, {#dX, #dZ, #dW}, #kind[0], 3},
+/* clang-format on */
 static const row rows[NP_EW_COUNT] = {
 #include "elementwise.def"
 };
@@ -33,7 +38,9 @@ static void range(const char *sample, int operand, double *lo, double *hi) {
   *hi = atof(strchr(sample, ',') + 1);
 }
 
-static int boolean(char kind) { return kind == 'C' || kind == 'L' || kind == 'Q'; }
+static int boolean(char kind) {
+  return kind == 'C' || kind == 'L' || kind == 'Q';
+}
 static double result(const row *r, int ct, const void *y, int64_t i) {
   return boolean(r->kind) ? ((const uint8_t *)y)[i] : get(ct, y, i);
 }
@@ -103,7 +110,8 @@ static void steps(void) {
           if (boolean(r->kind)) continue;
           map(n, in, step, tiles[0], par);
           for (int64_t i = 0; i < n; i++)
-            EXPECT(same(get(ct, tiles[0], i), get(ct, want, i)), "%s %s in place, steps %d", r->name, ct_name(ct), mask);
+            EXPECT(same(get(ct, tiles[0], i), get(ct, want, i)), "%s %s in place, steps %d", r->name, ct_name(ct),
+                   mask);
         }
     }
   done("steps");
@@ -181,32 +189,68 @@ static double slope(int op, int o, double x, double z, double p0, double p1) {
 static void special_points(void) {
   const double nan = NAN, inf = INFINITY;
   for (int ct = NP_CF32; ct <= NP_CF64; ct++) {
-#define IS(op, x, z, w, p0, p1, y)                                                     \
-  do {                                                                                 \
-    double got = eval(ct, NP_EW_##op, x, z, w, p0, p1), t = ct == NP_CF32 ? (float)(y) : (y); \
+#define IS(op, x, z, w, p0, p1, y)                                                                               \
+  do {                                                                                                           \
+    double got = eval(ct, NP_EW_##op, x, z, w, p0, p1), t = ct == NP_CF32 ? (float)(y) : (y);                    \
     EXPECT(same(got, t), "%s(%g, %g) %s: %.17g, not %.17g", #op, (double)(x), (double)(z), ct_name(ct), got, t); \
   } while (0)
-    IS(minimum, nan, 1, 0, 0, 0, nan); IS(minimum, 1, nan, 0, 0, 0, nan); IS(maximum, nan, 1, 0, 0, 0, nan);
-    IS(maximum, 1, nan, 0, 0, 0, nan); IS(maximum, -inf, 1, 0, 0, 0, 1); IS(clamp, nan, 0, 0, 0, 1, nan);
-    IS(clamp, 5, 0, 0, nan, 1, 1); IS(clamp, -5, 0, 0, nan, 1, -5); IS(clamp, -5, 0, 0, 0, nan, 0);
-    IS(clamp, 5, 0, 0, 3, 1, 1); IS(relu6, nan, 0, 0, 0, 0, nan); IS(hardtanh, nan, 0, 0, -1, 1, nan);
-    IS(remainder, -7, 3, 0, 0, 0, 2); IS(remainder, 7, -3, 0, 0, 0, -2); IS(remainder, 6, 3, 0, 0, 0, 0);
-    IS(remainder, 5, 0, 0, 0, 0, nan); IS(fmod, -7, 3, 0, 0, 0, -1); IS(floor_divide, -7, 2, 0, 0, 0, -4);
-    IS(floor_divide, 7, 2, 0, 0, 0, 3); IS(floor_divide, 1, 0, 0, 0, 0, inf); IS(floor_divide, 1, 0.1, 0, 0, 0, ct == NP_CF32 ? 9 : 9);
-    IS(sign, -3, 0, 0, 0, 0, -1); IS(sign, 0, 0, 0, 0, 0, 0); IS(xlogy, 0, 0, 0, 0, 0, 0); IS(xlogy, 0, nan, 0, 0, 0, nan);
-    IS(logaddexp, -inf, -inf, 0, 0, 0, -inf); IS(logaddexp, inf, 1, 0, 0, 0, inf); IS(logaddexp, nan, 1, 0, 0, 0, nan);
-    IS(isnan, nan, 0, 0, 0, 0, 1); IS(isinf, -inf, 0, 0, 0, 0, 1); IS(isinf, nan, 0, 0, 0, 0, 0);
-    IS(isfinite, nan, 0, 0, 0, 0, 0); IS(isfinite, 3, 0, 0, 0, 0, 1); IS(eq, nan, nan, 0, 0, 0, 0); IS(ne, nan, nan, 0, 0, 0, 1);
-    IS(logical_xor, nan, 0, 0, 0, 0, 1); IS(where, 1, 5, 6, 0, 0, 5); IS(where, 0, 5, nan, 0, 0, nan);
-    IS(lerp, 1, 3, 1, 0, 0, 3); IS(softplus, 100, 0, 0, 1, 20, 100); IS(bce_error, 0, 1, 0, 0, 0, 100);
-    IS(bce_error, 0, 0, 0, 0, 0, 0); IS(kl_error, 3, 0, 0, 0, 0, 0); IS(smooth_l1_error, 1, 3, 0, 0, 0, 2);
-    IS(hardswish, -3, 0, 0, 0, 0, 0); IS(softshrink, nan, 0, 0, 0.5, 0, nan); IS(elu, -inf, 0, 0, 1, 0, -1);
+    IS(minimum, nan, 1, 0, 0, 0, nan);
+    IS(minimum, 1, nan, 0, 0, 0, nan);
+    IS(maximum, nan, 1, 0, 0, 0, nan);
+    IS(maximum, 1, nan, 0, 0, 0, nan);
+    IS(maximum, -inf, 1, 0, 0, 0, 1);
+    IS(clamp, nan, 0, 0, 0, 1, nan);
+    IS(clamp, 5, 0, 0, nan, 1, 1);
+    IS(clamp, -5, 0, 0, nan, 1, -5);
+    IS(clamp, -5, 0, 0, 0, nan, 0);
+    IS(clamp, 5, 0, 0, 3, 1, 1);
+    IS(relu6, nan, 0, 0, 0, 0, nan);
+    IS(hardtanh, nan, 0, 0, -1, 1, nan);
+    IS(remainder, -7, 3, 0, 0, 0, 2);
+    IS(remainder, 7, -3, 0, 0, 0, -2);
+    IS(remainder, 6, 3, 0, 0, 0, 0);
+    IS(remainder, 5, 0, 0, 0, 0, nan);
+    IS(fmod, -7, 3, 0, 0, 0, -1);
+    IS(floor_divide, -7, 2, 0, 0, 0, -4);
+    IS(floor_divide, 7, 2, 0, 0, 0, 3);
+    IS(floor_divide, 1, 0, 0, 0, 0, inf);
+    IS(floor_divide, 1, 0.1, 0, 0, 0, ct == NP_CF32 ? 9 : 9);
+    IS(sign, -3, 0, 0, 0, 0, -1);
+    IS(sign, 0, 0, 0, 0, 0, 0);
+    IS(xlogy, 0, 0, 0, 0, 0, 0);
+    IS(xlogy, 0, nan, 0, 0, 0, nan);
+    IS(logaddexp, -inf, -inf, 0, 0, 0, -inf);
+    IS(logaddexp, inf, 1, 0, 0, 0, inf);
+    IS(logaddexp, nan, 1, 0, 0, 0, nan);
+    IS(isnan, nan, 0, 0, 0, 0, 1);
+    IS(isinf, -inf, 0, 0, 0, 0, 1);
+    IS(isinf, nan, 0, 0, 0, 0, 0);
+    IS(isfinite, nan, 0, 0, 0, 0, 0);
+    IS(isfinite, 3, 0, 0, 0, 0, 1);
+    IS(eq, nan, nan, 0, 0, 0, 0);
+    IS(ne, nan, nan, 0, 0, 0, 1);
+    IS(logical_xor, nan, 0, 0, 0, 0, 1);
+    IS(where, 1, 5, 6, 0, 0, 5);
+    IS(where, 0, 5, nan, 0, 0, nan);
+    IS(lerp, 1, 3, 1, 0, 0, 3);
+    IS(softplus, 100, 0, 0, 1, 20, 100);
+    IS(bce_error, 0, 1, 0, 0, 0, 100);
+    IS(bce_error, 0, 0, 0, 0, 0, 0);
+    IS(kl_error, 3, 0, 0, 0, 0, 0);
+    IS(smooth_l1_error, 1, 3, 0, 0, 0, 2);
+    IS(hardswish, -3, 0, 0, 0, 0, 0);
+    IS(softshrink, nan, 0, 0, 0.5, 0, nan);
+    IS(elu, -inf, 0, 0, 1, 0, -1);
   }
-  static const struct { int op, o; double x, z, y; } at[] = {
-      {NP_EW_relu, 0, 0, 0, 0}, {NP_EW_abs, 0, 0, 0, 0}, {NP_EW_minimum, 0, 1, 1, 0.5}, {NP_EW_maximum, 1, 1, 1, 0.5},
-      {NP_EW_pow, 0, 0, 0, 0}, {NP_EW_pow, 0, 0, 1, 1}, {NP_EW_pow, 0, -2, 3, 12}, {NP_EW_pow, 1, 0, 2, 0},
-      {NP_EW_xlogy, 0, 0, 0, 0}, {NP_EW_clamp, 0, 1, 0, 1}, {NP_EW_clamp, 0, 1.5, 0, 0}, {NP_EW_hardtanh, 0, 1, 0, 0},
-      {NP_EW_relu6, 0, 6, 0, 0}, {NP_EW_elu, 0, 1000, 0, 1}, {NP_EW_softplus, 0, 1000, 0, 1}, {NP_EW_kl_error, 1, 3, 0, 0}};
+  static const struct {
+    int op, o;
+    double x, z, y;
+  } at[] = {{NP_EW_relu, 0, 0, 0, 0},      {NP_EW_abs, 0, 0, 0, 0},     {NP_EW_minimum, 0, 1, 1, 0.5},
+            {NP_EW_maximum, 1, 1, 1, 0.5}, {NP_EW_pow, 0, 0, 0, 0},     {NP_EW_pow, 0, 0, 1, 1},
+            {NP_EW_pow, 0, -2, 3, 12},     {NP_EW_pow, 1, 0, 2, 0},     {NP_EW_xlogy, 0, 0, 0, 0},
+            {NP_EW_clamp, 0, 1, 0, 1},     {NP_EW_clamp, 0, 1.5, 0, 0}, {NP_EW_hardtanh, 0, 1, 0, 0},
+            {NP_EW_relu6, 0, 6, 0, 0},     {NP_EW_elu, 0, 1000, 0, 1},  {NP_EW_softplus, 0, 1000, 0, 1},
+            {NP_EW_kl_error, 1, 3, 0, 0}};
   for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
     double p0 = at[i].op == NP_EW_elu || at[i].op == NP_EW_softplus ? 1 : -1, p1 = at[i].op == NP_EW_softplus ? 20 : 1;
     double y = slope(at[i].op, at[i].o, at[i].x, at[i].z, p0, p1);
@@ -224,9 +268,10 @@ static void integers(void) {
   for (int i = 0; i < N; i++)
     for (int j = 0; j < N; j++) {
       *x = v[i], *z = v[j];
-#define GIVES(op, value)                                                                                              \
-  K->map[ct][NP_EW_##op](1, in, all, out, par);                                                                       \
-  EXPECT(*y == (value), "%s(%lld, %lld): %lld, not %lld", #op, (long long)v[i], (long long)v[j], (long long)*y, (long long)(value));
+#define GIVES(op, value)                                                                                        \
+  K->map[ct][NP_EW_##op](1, in, all, out, par);                                                                 \
+  EXPECT(*y == (value), "%s(%lld, %lld): %lld, not %lld", #op, (long long)v[i], (long long)v[j], (long long)*y, \
+         (long long)(value));
       GIVES(add, (int64_t)((uint64_t)v[i] + (uint64_t)v[j]))
       GIVES(sub, (int64_t)((uint64_t)v[i] - (uint64_t)v[j]))
       GIVES(mul, (int64_t)((uint64_t)v[i] * (uint64_t)v[j]))
@@ -237,7 +282,8 @@ static void integers(void) {
       GIVES(clamp, v[i])
       GIVES(floor, v[i])
       int64_t q = 0, r = 0;
-      if (v[j] == -1) q = (int64_t)(0 - (uint64_t)v[i]);
+      if (v[j] == -1)
+        q = (int64_t)(0 - (uint64_t)v[i]);
       else if (v[j] != 0) {
         q = v[i] / v[j], r = v[i] % v[j];
         if (r != 0 && (r < 0) != (v[j] < 0)) q--, r += v[j];
@@ -265,4 +311,6 @@ static void test(void) {
   integers();
 }
 
-int main(void) { return each_level(test); }
+int main(void) {
+  return each_level(test);
+}

@@ -1,5 +1,5 @@
-/* math.c: the scalar functions behind the elementwise maps against libm in long double, in units of the last place, over
-   sweeps of their domains; and what they make of NaN, infinities, zeros and domain errors. */
+/* math.c: the scalar functions behind the elementwise maps against libm in long double, in units of the last
+   place, over sweeps of their domains; and what they make of NaN, infinities, zeros and domain errors. */
 #include "check.h"
 
 typedef struct row {
@@ -9,11 +9,21 @@ typedef struct row {
   double lo, hi, limit32, limit64; /* domain, ulp allowed */
 } row;
 
-static long double sigmoid(long double x) { return 1 / (1 + expl(-x)); }
-static long double logsigmoid(long double x) { return -log1pl(expl(-x)); }
-static long double rsqrt(long double x) { return 1 / sqrtl(x); }
-static long double silu(long double x) { return x / (1 + expl(-x)); }
-static long double gelu(long double x) { return 0.5L * x * erfcl(-x * sqrtl(0.5L)); }
+static long double sigmoid(long double x) {
+  return 1 / (1 + expl(-x));
+}
+static long double logsigmoid(long double x) {
+  return -log1pl(expl(-x));
+}
+static long double rsqrt(long double x) {
+  return 1 / sqrtl(x);
+}
+static long double silu(long double x) {
+  return x / (1 + expl(-x));
+}
+static long double gelu(long double x) {
+  return 0.5L * x * erfcl(-x * sqrtl(0.5L));
+}
 
 static const row rows[] = {
     {"exp", NP_EW_exp, expl, -110, 92, 1.5, 1.5},
@@ -101,12 +111,18 @@ static double one(int ct, int op, double x, double z) {
 
 /* Two operands: powers and angles on all pairs of awkward numbers, and over a sweep. */
 static void pairs(void) {
-  static const double odd[] = {0.0, -0.0, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1e30, -1e30, 1e-30, 7, -7, 1048577, -1048577,
-                               0x1p24, -0x1p24, INFINITY, -INFINITY, NAN};
+  static const double odd[] = {0.0,   -0.0,  1, -1, 2,       -2,       3,      -3,      0.5,      -0.5,      1e30,
+                               -1e30, 1e-30, 7, -7, 1048577, -1048577, 0x1p24, -0x1p24, INFINITY, -INFINITY, NAN};
   enum { ODD = sizeof odd / sizeof *odd };
-  static const struct { const char *name; int op; long double (*twin)(long double, long double); double limit; } two[] = {
-      {"pow", NP_EW_pow, powl, 1.5}, {"atan2", NP_EW_atan2, atan2l, 1.5}, {"hypot", NP_EW_hypot, hypotl, 1.5},
-      {"fmod", NP_EW_fmod, fmodl, 0.5}};
+  static const struct {
+    const char *name;
+    int op;
+    long double (*twin)(long double, long double);
+    double limit;
+  } two[] = {{"pow", NP_EW_pow, powl, 1.5},
+             {"atan2", NP_EW_atan2, atan2l, 1.5},
+             {"hypot", NP_EW_hypot, hypotl, 1.5},
+             {"fmod", NP_EW_fmod, fmodl, 0.5}};
   for (int k = 0; k < 4; k++)
     for (int ct = NP_CF32; ct <= NP_CF64; ct++) {
       char name[80];
@@ -131,21 +147,62 @@ static void pairs(void) {
 }
 
 static void ends(void) {
-  static const struct { int op; double x, y; } of[] = {
-      {NP_EW_exp, INFINITY, INFINITY}, {NP_EW_exp, -INFINITY, 0}, {NP_EW_exp, NAN, NAN}, {NP_EW_exp, 0, 1},
-      {NP_EW_expm1, INFINITY, INFINITY}, {NP_EW_expm1, -INFINITY, -1}, {NP_EW_expm1, NAN, NAN},
-      {NP_EW_log, 0, -INFINITY}, {NP_EW_log, -1, NAN}, {NP_EW_log, INFINITY, INFINITY}, {NP_EW_log, NAN, NAN},
-      {NP_EW_log, 1, 0}, {NP_EW_log2, 8, 3}, {NP_EW_log2, 0.25, -2}, {NP_EW_log10, 1000, 3}, {NP_EW_log1p, -1, -INFINITY},
-      {NP_EW_log1p, -2, NAN}, {NP_EW_log1p, INFINITY, INFINITY}, {NP_EW_log1p, NAN, NAN},
-      {NP_EW_tanh, INFINITY, 1}, {NP_EW_tanh, -INFINITY, -1}, {NP_EW_tanh, NAN, NAN}, {NP_EW_erf, INFINITY, 1},
-      {NP_EW_erf, -INFINITY, -1}, {NP_EW_erf, NAN, NAN}, {NP_EW_erfc, INFINITY, 0}, {NP_EW_erfc, -INFINITY, 2},
-      {NP_EW_erfc, NAN, NAN}, {NP_EW_sin, INFINITY, NAN}, {NP_EW_cos, NAN, NAN}, {NP_EW_asin, 2, NAN}, {NP_EW_acos, -2, NAN},
-      {NP_EW_atan, INFINITY, 1.5707963267948966}, {NP_EW_sinh, -INFINITY, -INFINITY}, {NP_EW_cosh, -INFINITY, INFINITY},
-      {NP_EW_sigmoid, INFINITY, 1}, {NP_EW_sigmoid, -INFINITY, 0}, {NP_EW_sigmoid, NAN, NAN},
-      {NP_EW_logsigmoid, -INFINITY, -INFINITY}, {NP_EW_logsigmoid, INFINITY, 0}, {NP_EW_logsigmoid, NAN, NAN},
-      {NP_EW_relu, NAN, NAN}, {NP_EW_relu, -INFINITY, 0}, {NP_EW_round, 2.5, 2}, {NP_EW_round, -3.5, -4},
-      {NP_EW_round, NAN, NAN}, {NP_EW_floor, -INFINITY, -INFINITY}, {NP_EW_floor, -0.25, -1}, {NP_EW_ceil, 0.25, 1},
-      {NP_EW_trunc, -1.75, -1}, {NP_EW_floor, 16777217, 16777217}, {NP_EW_ceil, 1e30, 1e30}, {NP_EW_sqrt, -1, NAN}};
+  static const struct {
+    int op;
+    double x, y;
+  } of[] = {{NP_EW_exp, INFINITY, INFINITY},
+            {NP_EW_exp, -INFINITY, 0},
+            {NP_EW_exp, NAN, NAN},
+            {NP_EW_exp, 0, 1},
+            {NP_EW_expm1, INFINITY, INFINITY},
+            {NP_EW_expm1, -INFINITY, -1},
+            {NP_EW_expm1, NAN, NAN},
+            {NP_EW_log, 0, -INFINITY},
+            {NP_EW_log, -1, NAN},
+            {NP_EW_log, INFINITY, INFINITY},
+            {NP_EW_log, NAN, NAN},
+            {NP_EW_log, 1, 0},
+            {NP_EW_log2, 8, 3},
+            {NP_EW_log2, 0.25, -2},
+            {NP_EW_log10, 1000, 3},
+            {NP_EW_log1p, -1, -INFINITY},
+            {NP_EW_log1p, -2, NAN},
+            {NP_EW_log1p, INFINITY, INFINITY},
+            {NP_EW_log1p, NAN, NAN},
+            {NP_EW_tanh, INFINITY, 1},
+            {NP_EW_tanh, -INFINITY, -1},
+            {NP_EW_tanh, NAN, NAN},
+            {NP_EW_erf, INFINITY, 1},
+            {NP_EW_erf, -INFINITY, -1},
+            {NP_EW_erf, NAN, NAN},
+            {NP_EW_erfc, INFINITY, 0},
+            {NP_EW_erfc, -INFINITY, 2},
+            {NP_EW_erfc, NAN, NAN},
+            {NP_EW_sin, INFINITY, NAN},
+            {NP_EW_cos, NAN, NAN},
+            {NP_EW_asin, 2, NAN},
+            {NP_EW_acos, -2, NAN},
+            {NP_EW_atan, INFINITY, 1.5707963267948966},
+            {NP_EW_sinh, -INFINITY, -INFINITY},
+            {NP_EW_cosh, -INFINITY, INFINITY},
+            {NP_EW_sigmoid, INFINITY, 1},
+            {NP_EW_sigmoid, -INFINITY, 0},
+            {NP_EW_sigmoid, NAN, NAN},
+            {NP_EW_logsigmoid, -INFINITY, -INFINITY},
+            {NP_EW_logsigmoid, INFINITY, 0},
+            {NP_EW_logsigmoid, NAN, NAN},
+            {NP_EW_relu, NAN, NAN},
+            {NP_EW_relu, -INFINITY, 0},
+            {NP_EW_round, 2.5, 2},
+            {NP_EW_round, -3.5, -4},
+            {NP_EW_round, NAN, NAN},
+            {NP_EW_floor, -INFINITY, -INFINITY},
+            {NP_EW_floor, -0.25, -1},
+            {NP_EW_ceil, 0.25, 1},
+            {NP_EW_trunc, -1.75, -1},
+            {NP_EW_floor, 16777217, 16777217},
+            {NP_EW_ceil, 1e30, 1e30},
+            {NP_EW_sqrt, -1, NAN}};
   for (int ct = NP_CF32; ct <= NP_CF64; ct++) {
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
       double y = one(ct, of[i].op, of[i].x, 0), t = ct == NP_CF32 ? (float)of[i].y : of[i].y;
@@ -162,4 +219,6 @@ static void test(void) {
   ends();
 }
 
-int main(void) { return each_level(test); }
+int main(void) {
+  return each_level(test);
+}

@@ -1,5 +1,5 @@
-/* random.c: Philox against the published test vectors through a plain twin, every fill against a twin made of the twin's
-   words, any cut of a fill against the whole, and the first moments. */
+/* random.c: Philox against the published test vectors through a plain twin, every fill against a twin made of the
+   twin's words, any cut of a fill against the whole, and the first moments. */
 #include "check.h"
 
 /* Salmon et al. 2011, as written there. */
@@ -17,17 +17,20 @@ static void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t ou
 static const uint64_t seed = 0x0123456789abcdef, offset = 0xfffffffd; /* the counter crosses 2^32 */
 static uint32_t word(int64_t i) {
   uint64_t c = offset + (uint64_t)(i / 4);
-  uint32_t counter[4] = {(uint32_t)c, (uint32_t)(c >> 32), 0, 0}, key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, out[4];
+  uint32_t counter[4] = {(uint32_t)c, (uint32_t)(c >> 32), 0, 0}, key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)},
+           out[4];
   philox(counter, key, out);
   return out[i % 4];
 }
-static uint64_t long_word(int64_t i) { return word(2 * i) | (uint64_t)word(2 * i + 1) << 32; }
+static uint64_t long_word(int64_t i) {
+  return word(2 * i) | (uint64_t)word(2 * i + 1) << 32;
+}
 
 static void vectors(void) {
-  static const uint32_t known[3][10] = {
-      {0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
-      {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
-      {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}};
+  static const uint32_t known[3][10] = {{0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
+                                        {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd},
+                                        {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0,
+                                         0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}};
   uint32_t out[4];
   for (int i = 0; i < 3; i++) {
     philox(known[i], known[i] + 4, out);
@@ -44,30 +47,40 @@ static double all[MOST], part[MOST];
 enum { BITS32, BITS64, UNIFORM, NORMAL = UNIFORM + 2, BERNOULLI = NORMAL + 2, RANDINT = BERNOULLI + 2, FILLS };
 static void fill(int f, int64_t i0, int64_t n, void *out) {
   const np_random *r = K->random;
-  if (f == BITS32) r->bits32(seed, offset, i0, n, out);
-  else if (f == BITS64) r->bits64(seed, offset, i0, n, out);
-  else if (f < NORMAL) r->uniform[f - UNIFORM](seed, offset, i0, n, out, -1, 3);
-  else if (f < BERNOULLI) r->normal[f - NORMAL](seed, offset, i0, n, out, 10, 2);
-  else if (f < RANDINT) r->bernoulli[f - BERNOULLI](seed, offset, i0, n, out, 0.3, 2.5);
-  else r->randint(seed, offset, i0, n, out, -3, 4);
+  if (f == BITS32)
+    r->bits32(seed, offset, i0, n, out);
+  else if (f == BITS64)
+    r->bits64(seed, offset, i0, n, out);
+  else if (f < NORMAL)
+    r->uniform[f - UNIFORM](seed, offset, i0, n, out, -1, 3);
+  else if (f < BERNOULLI)
+    r->normal[f - NORMAL](seed, offset, i0, n, out, 10, 2);
+  else if (f < RANDINT)
+    r->bernoulli[f - BERNOULLI](seed, offset, i0, n, out, 0.3, 2.5);
+  else
+    r->randint(seed, offset, i0, n, out, -3, 4);
 }
-static int type(int f) { return f == BITS32 || f == UNIFORM || f == NORMAL || f == BERNOULLI ? NP_CF32 : f == BITS64 || f == RANDINT ? NP_CI64 : NP_CF64; }
+static int type(int f) {
+  return f == BITS32 || f == UNIFORM || f == NORMAL || f == BERNOULLI ? NP_CF32
+         : f == BITS64 || f == RANDINT                                ? NP_CI64
+                                                                      : NP_CF64;
+}
 static double twin(int f, int64_t i) {
   const double pi = 3.14159265358979323846;
   double r, t;
   switch (f) {
-    case UNIFORM: return -1 + 4 * ldexp(word(i) >> 8, -24);
-    case UNIFORM + 1: return -1 + 4 * ldexp((double)(long_word(i) >> 11), -53);
-    case NORMAL:
-      r = sqrt(-2 * log(ldexp(word(i & ~1ll) >> 1, -31) + 0x1p-32)), t = 2 * pi * ldexp(word(i | 1) >> 8, -24);
-      return 10 + 2 * r * (i & 1 ? sin(t) : cos(t));
-    case NORMAL + 1:
-      r = sqrt(-2 * log(ldexp((double)(long_word(i & ~1ll) >> 11), -53) + 0x1p-54));
-      t = 2 * pi * ldexp((double)(long_word(i | 1) >> 11), -53);
-      return 10 + 2 * r * (i & 1 ? sin(t) : cos(t));
-    case BERNOULLI:
-    case BERNOULLI + 1: return ldexp(word(i), -32) < 0.3 ? 2.5 : 0;
-    default: return -3 + (double)(int64_t)(((unsigned __int128)long_word(i) * 7) >> 64);
+  case UNIFORM: return -1 + 4 * ldexp(word(i) >> 8, -24);
+  case UNIFORM + 1: return -1 + 4 * ldexp((double)(long_word(i) >> 11), -53);
+  case NORMAL:
+    r = sqrt(-2 * log(ldexp(word(i & ~1ll) >> 1, -31) + 0x1p-32)), t = 2 * pi * ldexp(word(i | 1) >> 8, -24);
+    return 10 + 2 * r * (i & 1 ? sin(t) : cos(t));
+  case NORMAL + 1:
+    r = sqrt(-2 * log(ldexp((double)(long_word(i & ~1ll) >> 11), -53) + 0x1p-54));
+    t = 2 * pi * ldexp((double)(long_word(i | 1) >> 11), -53);
+    return 10 + 2 * r * (i & 1 ? sin(t) : cos(t));
+  case BERNOULLI:
+  case BERNOULLI + 1: return ldexp(word(i), -32) < 0.3 ? 2.5 : 0;
+  default: return -3 + (double)(int64_t)(((unsigned __int128)long_word(i) * 7) >> 64);
   }
 }
 
@@ -79,10 +92,13 @@ static void fills(void) {
         size_t w = f == BITS32 ? 4 : width(type(f));
         fill(f, i0, n, all);
         for (int64_t i = 0; i < n; i++) {
-          if (f == BITS32) EXPECT(((uint32_t *)all)[i] == word(i0 + i), "bits32");
-          else if (f == BITS64) EXPECT(((uint64_t *)all)[i] == long_word(i0 + i), "bits64");
-          else EXPECT(near(get(type(f), all, i), twin(f, i0 + i), type(f) == NP_CF32 ? 1e-6 : 1e-13), "fill %d, %lld: %.12g, not %.12g",
-                      f, (long long)i, get(type(f), all, i), twin(f, i0 + i));
+          if (f == BITS32)
+            EXPECT(((uint32_t *)all)[i] == word(i0 + i), "bits32");
+          else if (f == BITS64)
+            EXPECT(((uint64_t *)all)[i] == long_word(i0 + i), "bits64");
+          else
+            EXPECT(near(get(type(f), all, i), twin(f, i0 + i), type(f) == NP_CF32 ? 1e-6 : 1e-13),
+                   "fill %d, %lld: %.12g, not %.12g", f, (long long)i, get(type(f), all, i), twin(f, i0 + i));
         }
         for (int64_t i = 0, m; i < n; i += m) {
           m = 1 + (int64_t)(next_random() % 300);
@@ -109,7 +125,8 @@ static void moments(void) {
       double d = get(type(f), v, i) - s;
       q += d * d / N, third += d * d * d / N;
     }
-    EXPECT(fabs(s - mean[f - UNIFORM]) < 0.02 && fabs(sqrt(q) - dev[f - UNIFORM]) < 0.02, "fill %d: mean %g, deviation %g", f, s, sqrt(q));
+    EXPECT(fabs(s - mean[f - UNIFORM]) < 0.02 && fabs(sqrt(q) - dev[f - UNIFORM]) < 0.02,
+           "fill %d: mean %g, deviation %g", f, s, sqrt(q));
     EXPECT(f >= BERNOULLI || fabs(third) < 0.1, "fill %d: third moment %g", f, third);
   }
   done("moments");
@@ -121,4 +138,6 @@ static void test(void) {
   moments();
 }
 
-int main(void) { return each_level(test); }
+int main(void) {
+  return each_level(test);
+}

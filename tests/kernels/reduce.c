@@ -1,5 +1,6 @@
-/* reduce.c: reductions along rows and down columns against plain loops in long double, with NaN, infinities and ties; the
-   rows of softmax, layer norm and cross-entropy against their definitions, and their gradients against differences. */
+/* reduce.c: reductions along rows and down columns against plain loops in long double, with NaN, infinities and
+   ties; the rows of softmax, layer norm and cross-entropy against their definitions, and their gradients against
+   differences. */
 #include "check.h"
 
 static double x[8 * MOST], z[8 * MOST];
@@ -10,16 +11,16 @@ static double twin(int op, int ct, const void *v, int64_t n, int64_t step) {
   for (int64_t i = 0; i < n; i++) {
     long double e = (long double)get(ct, v, i * step);
     switch (op) {
-      case NP_SUM: y += e; break;
-      case NP_SUM_ABS: y += fabsl(e); break;
-      case NP_SUM_SQ: y += e * e; break;
-      case NP_PROD: y *= e; break;
-      case NP_MAX: y = y != y || e != e ? NAN : e > y ? e : y; break;
-      case NP_MIN: y = y != y || e != e ? NAN : e < y ? e : y; break;
-      case NP_MAX_ABS: y = y != y || e != e ? NAN : fabsl(e) > y ? fabsl(e) : y; break;
-      case NP_ANY: y = y != 0 || e != 0; break;
-      case NP_ALL: y = y != 0 && e != 0; break;
-      default: y += e != 0;
+    case NP_SUM: y += e; break;
+    case NP_SUM_ABS: y += fabsl(e); break;
+    case NP_SUM_SQ: y += e * e; break;
+    case NP_PROD: y *= e; break;
+    case NP_MAX: y = y != y || e != e ? NAN : e > y ? e : y; break;
+    case NP_MIN: y = y != y || e != e ? NAN : e < y ? e : y; break;
+    case NP_MAX_ABS: y = y != y || e != e ? NAN : fabsl(e) > y ? fabsl(e) : y; break;
+    case NP_ANY: y = y != 0 || e != 0; break;
+    case NP_ALL: y = y != 0 && e != 0; break;
+    default: y += e != 0;
     }
   }
   return (double)y;
@@ -39,7 +40,9 @@ static int64_t twin_arg(int least, int ct, const void *v, int64_t n, int64_t ste
 /* Kinds of content: numbers, many ties and zeros, a few NaN, a few infinities, mostly -inf. */
 static void content(int ct, int kind, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
-    double v = kind == 1 ? (double)(next_random() % 3) : ct == NP_CI64 ? (double)(int64_t)between(-3, 4) : between(-2, 2);
+    double v = kind == 1       ? (double)(next_random() % 3)
+               : ct == NP_CI64 ? (double)(int64_t)between(-3, 4)
+                               : between(-2, 2);
     if (kind == 2 && ct != NP_CI64 && next_random() % 200 == 0) v = NAN;
     if (kind == 3 && ct != NP_CI64 && next_random() % 50 == 0) v = INFINITY;
     if (kind == 4 && ct != NP_CI64) v = i % 7 ? -INFINITY : 2;
@@ -62,13 +65,15 @@ static void reductions(void) {
           double t = twin(op, ct, x, n, 1);
           if (ct == NP_CI64 && op == NP_PROD && fabs(t) > 1e18) continue;
           if (ct != NP_CI64 && op == NP_PROD && fabs(t) < 1e-300) continue;
-          EXPECT(near(accumulated(op, ct, &y, 0), t, (ct == NP_CF32 ? 1e-6 : 1e-12) * (op == NP_SUM ? sqrt((double)n + 1) : 1)), "%s op %d n %lld: %.17g, not %.17g",
-                 ct_name(ct), op, (long long)n, accumulated(op, ct, &y, 0), t);
+          EXPECT(near(accumulated(op, ct, &y, 0), t,
+                      (ct == NP_CF32 ? 1e-6 : 1e-12) * (op == NP_SUM ? sqrt((double)n + 1) : 1)),
+                 "%s op %d n %lld: %.17g, not %.17g", ct_name(ct), op, (long long)n, accumulated(op, ct, &y, 0), t);
         }
         for (int least = 0; least < 2 && n; least++) {
           int64_t i;
           K->reduce[ct]->arg[least](n, x, &i);
-          EXPECT(i == twin_arg(least, ct, x, n, 1), "%s arg %d n %lld: %lld", ct_name(ct), least, (long long)n, (long long)i);
+          EXPECT(i == twin_arg(least, ct, x, n, 1), "%s arg %d n %lld: %lld", ct_name(ct), least, (long long)n,
+                 (long long)i);
         }
       }
       static const int64_t heights[] = {1, 3, 8, 21}, widths[] = {0, 1, 7, 64, 100};
@@ -88,7 +93,8 @@ static void reductions(void) {
             if (cut) K->reduce[ct]->arg_cols[least](cut, n, x, ld, 0, best, at);
             K->reduce[ct]->arg_cols[least](m - cut, n, rest, ld, cut, best, at);
             for (int64_t j = 0; j < n; j++)
-              EXPECT(at[j] == twin_arg(least, ct, (char *)x + j * (int64_t)width(ct), m, ld), "%s arg_cols", ct_name(ct));
+              EXPECT(at[j] == twin_arg(least, ct, (char *)x + j * (int64_t)width(ct), m, ld), "%s arg_cols",
+                     ct_name(ct));
           }
         }
     }
@@ -131,7 +137,8 @@ static void pairs(void) {
   float *big = malloc(4000000);
   double t = 0, y1;
   for (int i = 0; big && i < 1000000; i++) t += big[i] = (float)between(0.5, 1.5);
-  if (big) K->reduce[NP_CF32]->row[NP_SUM](1000000, big, &y1), EXPECT(fabs(y1 - t) < 1e-7 * t, "%.17g, not %.17g", y1, t);
+  if (big)
+    K->reduce[NP_CF32]->row[NP_SUM](1000000, big, &y1), EXPECT(fabs(y1 - t) < 1e-7 * t, "%.17g, not %.17g", y1, t);
   free(big);
   done("a long sum");
 }

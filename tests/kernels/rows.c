@@ -1,5 +1,5 @@
-/* rows.c: softmax, layer norm and cross-entropy against their definitions in long double; gradients against differences
-   of the same definitions. */
+/* rows.c: softmax, layer norm and cross-entropy against their definitions in long double; gradients against
+   differences of the same definitions. */
 #include "check.h"
 
 static double x[MOST], y[MOST], g[MOST], q[MOST], w[MOST], dx[MOST], mean, rstd;
@@ -25,7 +25,8 @@ static void softmax(void) {
       K->row[ct]->softmax(n, x, y);
       for (int64_t i = 0; i < n; i++) {
         long double p = expl((long double)get(ct, x, i) - L);
-        EXPECT(fabsl((long double)get(ct, y, i) - p) <= 30 * tol * p + 1e-37, "softmax %s: %g, not %Lg", ct_name(ct), get(ct, y, i), p);
+        EXPECT(fabsl((long double)get(ct, y, i) - p) <= 30 * tol * p + 1e-37, "softmax %s: %g, not %Lg", ct_name(ct),
+               get(ct, y, i), p);
         gy += p * (long double)get(ct, g, i), sum_g += (long double)get(ct, g, i);
       }
       K->row[ct]->softmax_grad(n, y, g, dx);
@@ -34,7 +35,8 @@ static void softmax(void) {
         EXPECT(near(get(ct, dx, i), (double)(p * ((long double)get(ct, g, i) - gy)), 20 * tol), "softmax_grad");
       }
       K->row[ct]->log_softmax(n, x, y);
-      for (int64_t i = 0; i < n; i++) EXPECT(near(get(ct, y, i), (double)((long double)get(ct, x, i) - L), tol), "log_softmax");
+      for (int64_t i = 0; i < n; i++)
+        EXPECT(near(get(ct, y, i), (double)((long double)get(ct, x, i) - L), tol), "log_softmax");
       memcpy(dx, g, sizeof dx);
       K->row[ct]->log_softmax_grad(n, y, dx, dx);
       for (int64_t i = 0; i < n; i++) {
@@ -45,7 +47,8 @@ static void softmax(void) {
       K->row[ct]->softmax(n, x, dx), K->row[ct]->softmax(n, y, y);
       EXPECT(!memcmp(y, dx, (size_t)n * width(ct)), "softmax in place");
     }
-  double v, none[3] = {-INFINITY, -INFINITY, -INFINITY}, mixed[3] = {-INFINITY, 0, 0}, big[2] = {INFINITY, 1}, bad[2] = {1, NAN};
+  double v, none[3] = {-INFINITY, -INFINITY, -INFINITY}, mixed[3] = {-INFINITY, 0, 0}, big[2] = {INFINITY, 1},
+            bad[2] = {1, NAN};
   K->row[NP_CF64]->logsumexp(3, none, &v), EXPECT(v == -INFINITY, "logsumexp of -inf: %g", v);
   K->row[NP_CF64]->logsumexp(2, big, &v), EXPECT(v == INFINITY, "logsumexp of inf: %g", v);
   K->row[NP_CF64]->logsumexp(2, bad, &v), EXPECT(v != v, "logsumexp of NaN: %g", v);
@@ -77,7 +80,8 @@ static void layer_norm(void) {
         for (int64_t i = 0; i < n; i++) {
           double t = (double)normed(q, n, i, eps);
           dgamma[i] = 1, dbeta[i] = 2;
-          EXPECT(near(get(ct, y, i), (ga ? get(ct, gamma, i) : 1) * t + (be ? get(ct, beta, i) : 0), tol), "layer_norm %s", ct_name(ct));
+          EXPECT(near(get(ct, y, i), (ga ? get(ct, gamma, i) : 1) * t + (be ? get(ct, beta, i) : 0), tol),
+                 "layer_norm %s", ct_name(ct));
         }
         K->row[ct]->layer_norm_grad(n, g, x, ga, &mean, &rstd, dx, dgamma, dbeta);
         K->row[ct]->layer_norm_grad(n, g, x, ga, &mean, &rstd, NULL, NULL, NULL);
@@ -89,12 +93,14 @@ static void layer_norm(void) {
           double keep = q[i];
           loss_up = loss_down = 0;
           q[i] = keep + h;
-          for (int64_t j = 0; j < n; j++) loss_up += get(ct, g, j) * (ga ? get(ct, gamma, j) : 1) * (double)normed(q, n, j, eps);
+          for (int64_t j = 0; j < n; j++)
+            loss_up += get(ct, g, j) * (ga ? get(ct, gamma, j) : 1) * (double)normed(q, n, j, eps);
           q[i] = keep - h;
-          for (int64_t j = 0; j < n; j++) loss_down += get(ct, g, j) * (ga ? get(ct, gamma, j) : 1) * (double)normed(q, n, j, eps);
+          for (int64_t j = 0; j < n; j++)
+            loss_down += get(ct, g, j) * (ga ? get(ct, gamma, j) : 1) * (double)normed(q, n, j, eps);
           q[i] = keep;
-          EXPECT(near(get(ct, dx, i), (loss_up - loss_down) / (2 * h), ct == NP_CF32 ? 1e-5 : 1e-8), "dx %s: %.9g, not %.9g",
-                 ct_name(ct), get(ct, dx, i), (loss_up - loss_down) / (2 * h));
+          EXPECT(near(get(ct, dx, i), (loss_up - loss_down) / (2 * h), ct == NP_CF32 ? 1e-5 : 1e-8),
+                 "dx %s: %.9g, not %.9g", ct_name(ct), get(ct, dx, i), (loss_up - loss_down) / (2 * h));
         }
       }
   done("layer norm");
@@ -104,7 +110,8 @@ static void layer_norm(void) {
 static double entropy(int ct, int64_t n, int64_t t, const void *probs, const void *weights, double e) {
   long double L = lse(ct, x, n), y1 = 0;
   for (int64_t c = 0; c < n; c++) {
-    long double r = (1 - (long double)e) * (probs ? (long double)get(ct, probs, c) : c == t) + (long double)e / (long double)n;
+    long double r =
+        (1 - (long double)e) * (probs ? (long double)get(ct, probs, c) : c == t) + (long double)e / (long double)n;
     y1 += r * (weights ? (long double)get(ct, weights, c) : 1) * (L - (long double)get(ct, x, c));
   }
   return (double)y1;
@@ -118,20 +125,24 @@ static void cross_entropy(void) {
         const void *weights = with & 1 ? w : NULL, *probs = with & 2 ? q : NULL;
         double e = with & 4 ? 0.1 : 0, tol = ct == NP_CF32 ? 3e-6 : 1e-13, loss, L, h = ct == NP_CF32 ? 0.01 : 1e-5;
         fill_between(ct, x, n, -5, 5), fill_between(ct, w, n, 0.5, 2), fill_between(ct, q, n, 0, 1);
-        if (probs) K->row[ct]->cross_entropy_soft(n, x, q, weights, e, &loss, &L);
-        else K->row[ct]->cross_entropy(n, x, t, weights, e, &loss, &L);
+        if (probs)
+          K->row[ct]->cross_entropy_soft(n, x, q, weights, e, &loss, &L);
+        else
+          K->row[ct]->cross_entropy(n, x, t, weights, e, &loss, &L);
         double twin = entropy(ct, n, t, probs, weights, e);
         EXPECT(near(loss, twin, tol), "loss %s: %.12g, not %.12g", ct_name(ct), loss, twin);
         EXPECT(near(L, (double)lse(ct, x, n), tol), "L");
-        if (probs) K->row[ct]->cross_entropy_soft_grad(n, x, q, weights, e, L, 0.5, dx);
-        else K->row[ct]->cross_entropy_grad(n, x, t, weights, e, L, 0.5, dx);
-        for (int64_t i = 0; i < n; i += n > 6 ? n / 3 : 1) {
+        if (probs)
+          K->row[ct]->cross_entropy_soft_grad(n, x, q, weights, e, L, 0.5, dx);
+        else
+          K->row[ct]->cross_entropy_grad(n, x, t, weights, e, L, 0.5, dx);
+        for (int64_t i = 0; i<n; i += n> 6 ? n / 3 : 1) {
           double keep = get(ct, x, i), up, down, a, b;
           set(ct, x, i, keep + h), a = get(ct, x, i), up = entropy(ct, n, t, probs, weights, e);
           set(ct, x, i, keep - h), b = get(ct, x, i), down = entropy(ct, n, t, probs, weights, e);
           set(ct, x, i, keep);
-          EXPECT(near(get(ct, dx, i), 0.5 * (up - down) / (a - b), ct == NP_CF32 ? 2e-4 : 2e-7), "dx %s %d: %.9g, not %.9g",
-                 ct_name(ct), with, get(ct, dx, i), 0.5 * (up - down) / (a - b));
+          EXPECT(near(get(ct, dx, i), 0.5 * (up - down) / (a - b), ct == NP_CF32 ? 2e-4 : 2e-7),
+                 "dx %s %d: %.9g, not %.9g", ct_name(ct), with, get(ct, dx, i), 0.5 * (up - down) / (a - b));
         }
       }
   done("cross-entropy");
@@ -143,4 +154,6 @@ static void test(void) {
   cross_entropy();
 }
 
-int main(void) { return each_level(test); }
+int main(void) {
+  return each_level(test);
+}

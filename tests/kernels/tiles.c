@@ -1,5 +1,5 @@
-/* tiles.c: load, store, copy2d, fill and the index kernels against element-by-element twins; float16 and bfloat16 over all
-   their values. */
+/* tiles.c: load, store, copy2d, fill and the index kernels against element-by-element twins; float16 and bfloat16
+   over all their values. */
 #include "check.h"
 
 static unsigned char memory[24 * MOST * 8], result[24 * MOST * 8], want[24 * MOST * 8];
@@ -23,7 +23,8 @@ static void small_floats(void) {
     K->store[NP_CF32][d](65536, f, again, 1);
     for (int i = 0; i < 65536; i++) {
       EXPECT(same(f[i], small_float((unsigned)i, e, m)), "%04x loads as %.9g", i, (double)f[i]);
-      EXPECT(f[i] != f[i] ? small_float(again[i], e, m) != small_float(again[i], e, m) : again[i] == i, "%04x comes back as %04x", i, again[i]);
+      EXPECT(f[i] != f[i] ? small_float(again[i], e, m) != small_float(again[i], e, m) : again[i] == i,
+             "%04x comes back as %04x", i, again[i]);
     }
     /* between neighbours: the nearest one, halves to the even */
     for (int i = 0; i < (k ? 0x7bff : 0x7f7f); i++) {
@@ -31,7 +32,8 @@ static void small_floats(void) {
       float x[3] = {(float)half, nextafterf((float)half, 0), nextafterf((float)half, INFINITY)};
       uint16_t y[3];
       K->store[NP_CF32][d](3, x, y, 1);
-      EXPECT(y[0] == (i & 1 ? i + 1 : i) && y[1] == i && y[2] == i + 1, "near %04x: %04x %04x %04x", i, y[0], y[1], y[2]);
+      EXPECT(y[0] == (i & 1 ? i + 1 : i) && y[1] == i && y[2] == i + 1, "near %04x: %04x %04x %04x", i, y[0], y[1],
+             y[2]);
     }
     float over[4] = {INFINITY, -3.4e38f, 3.4e38f, -INFINITY};
     uint16_t y[4];
@@ -42,23 +44,26 @@ static void small_floats(void) {
 }
 
 /* The int64 that a double is cut to, and element i of dtype d made of the double or int64 v. */
-static int64_t cut(double v) { return v != v ? 0 : v >= 0x1p63 ? INT64_MAX : v <= -0x1p63 ? INT64_MIN : (int64_t)v; }
+static int64_t cut(double v) {
+  return v != v ? 0 : v >= 0x1p63 ? INT64_MAX : v <= -0x1p63 ? INT64_MIN : (int64_t)v;
+}
 static double plain(int d, double v, int64_t k, int ct) {
   switch (d) {
-    case NEAP_F32: return ct == NP_CI64 ? (float)k : (float)v;
-    case NEAP_F64: return ct == NP_CI64 ? (double)k : v;
-    case NEAP_I64: return (double)k;
-    case NEAP_I32: return (int32_t)(uint64_t)k;
-    case NEAP_I16: return (int16_t)(uint64_t)k;
-    case NEAP_I8: return (int8_t)(uint64_t)k;
-    case NEAP_U8: return (uint8_t)k;
-    case NEAP_U16: return (uint16_t)k;
-    default: return ct == NP_CI64 ? k != 0 : v != 0;
+  case NEAP_F32: return ct == NP_CI64 ? (float)k : (float)v;
+  case NEAP_F64: return ct == NP_CI64 ? (double)k : v;
+  case NEAP_I64: return (double)k;
+  case NEAP_I32: return (int32_t)(uint64_t)k;
+  case NEAP_I16: return (int16_t)(uint64_t)k;
+  case NEAP_I8: return (int8_t)(uint64_t)k;
+  case NEAP_U8: return (uint8_t)k;
+  case NEAP_U16: return (uint16_t)k;
+  default: return ct == NP_CI64 ? k != 0 : v != 0;
   }
 }
 
 static void conversions(void) {
-  static const double odd[] = {NAN, INFINITY, -INFINITY, 1e30, -1e30, 0.5, -0.5, -1, 255.9, 256, 300, 65536, -129, 2147483648.0, 0};
+  static const double odd[] = {NAN,   INFINITY, -INFINITY, 1e30,  -1e30, 0.5,          -0.5, -1,
+                               255.9, 256,      300,       65536, -129,  2147483648.0, 0};
   for (int ct = 0; ct < NP_CTYPES; ct++)
     for (int d = 0; d < NEAP_BF16; d++)
       for (int s = 0; s < SIZES; s++)
@@ -97,7 +102,8 @@ static void copies(void) {
     for (int a = 0; a < 7; a++)
       for (int b = 0; b < 7; b++)
         for (int mode = 0; mode < 8; mode++) {
-          int64_t r = dims[a], c = dims[b], xr = mode & 1 ? 1 : c, xc = mode & 1 ? r : 1, yr = mode & 2 ? 1 : c, yc = mode & 2 ? r : 1;
+          int64_t r = dims[a], c = dims[b], xr = mode & 1 ? 1 : c, xc = mode & 1 ? r : 1, yr = mode & 2 ? 1 : c,
+                  yc = mode & 2 ? r : 1;
           if (mode & 4) xr *= 2, xc *= 2, yr *= 2, yc *= -2;
           int64_t start = mode & 4 ? 2 * r * c : 0;
           memset(result, 7, sizeof result), memset(want, 7, sizeof want);
@@ -105,7 +111,8 @@ static void copies(void) {
           for (int64_t i = 0; i < r; i++)
             for (int64_t j = 0; j < c; j++)
               memcpy(want + (start + i * yr + j * yc) * size, memory + (i * xr + j * xc) * size, (size_t)size);
-          EXPECT(!memcmp(result, want, sizeof want), "%lld x %lld of %d bytes, mode %d", (long long)r, (long long)c, size, mode);
+          EXPECT(!memcmp(result, want, sizeof want), "%lld x %lld of %d bytes, mode %d", (long long)r, (long long)c,
+                 size, mode);
         }
   done("copy2d");
   for (int size = 1; size <= 8; size *= 2)
@@ -144,7 +151,8 @@ static void indices(void) {
             set(ct, t, (idx[i] - base) * WIDE + j, get(ct, t, (idx[i] - base) * WIDE + j) + get(ct, x, i * WIDE + j));
         EXPECT(!memcmp(y, t, sizeof t), "add_rows");
         K->index->scatter_add[ct](N, list, wide, base, x, 2, y, 3);
-        for (int i = 0; i < N; i++) set(ct, t, (idx[i] - base) * 3, get(ct, t, (idx[i] - base) * 3) + get(ct, x, i * 2));
+        for (int i = 0; i < N; i++)
+          set(ct, t, (idx[i] - base) * 3, get(ct, t, (idx[i] - base) * 3) + get(ct, x, i * 2));
         EXPECT(!memcmp(y, t, sizeof t), "scatter_add");
       }
       for (int size = 1; size <= 8; size *= 2) {
@@ -168,4 +176,6 @@ static void test(void) {
   indices();
 }
 
-int main(void) { return each_level(test); }
+int main(void) {
+  return each_level(test);
+}

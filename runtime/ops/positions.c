@@ -1,0 +1,143 @@
+/* Lists of positions and labels: checked against the range they may have, with the offender named as the caller counts,
+ * and turned into the contiguous int32 or int64 that the kernels take. Also the engine that picks rows of a table by
+ * such a list, or puts them there; sums are added in the order of the list, whatever the number of threads. */
+#include "loops.h"
+
+enum { TILE = 512 };
+
+/* ---- checks ---- */
+
+static int offender(np_call *c, const char *name, neap_tensor *index, int64_t flat, int64_t v, int64_t size, const char *why, int negative) {
+  char text[256], range[128];
+  np_text t;
+  int64_t base = c->ctx->site.base, at[NEAP_MAX_DIMS];
+  np_text_init(&t, text, sizeof text);
+  np_text_add(&t, "%s", name);
+  for (int d = index->at.ndim - 1; d >= 0; d--) {
+    at[d] = flat % index->at.shape[d];
+    flat /= index->at.shape[d];
+  }
+  for (int d = 0; d < index->at.ndim; d++)
+    np_text_add(&t, "%s%lld%s", d ? ", " : "[", (long long)(at[d] + base), d == index->at.ndim - 1 ? "]" : "");
+  np_text_init(&t, range, sizeof range);
+  if (size == 0) np_text_add(&t, "none is allowed");
+  else np_text_add(&t, "%lld to %lld are allowed", (long long)base, (long long)(size - 1 + base));
+  if (size > 0 && negative) np_text_add(&t, ", or -1 to %lld from the end", (long long)-size);
+  return np_reject(c, NEAP_ERR_INDEX, "%s is %lld, but %s: %s%s", text, (long long)v, why, range,
+                   base == 1 && v == 0 ? " (positions count from 1)" : "");
+}
+
+typedef struct check {
+  int64_t low, high, negative_low, skip;
+  int negative, has_skip;
+} check;
+
+static int64_t first_bad(const check *k, int64_t n, const int64_t *v) { /* n: none */
+  for (int64_t i = 0; i < n; i++) {
+    if (v[i] >= k->low && v[i] <= k->high) continue;
+    if (k->negative && v[i] < 0 && v[i] >= k->negative_low) continue;
+    if (k->has_skip && v[i] == k->skip) continue;
+    return i;
+  }
+  return n;
+}
+
+int np_positions_check(np_call *c, const char *name, neap_tensor *index, int64_t size, const char *why, int negative, const int64_t *skip) {
+  int dtype = index->at.dtype;
+  if (np_dtypes[dtype].category != 1)
+    return np_reject(c, NEAP_ERR_DTYPE, "%s must hold integers, got %s: convert it with to('int64')", name, np_dtypes[dtype].info.name);
+  int64_t base = c->ctx->site.base, tile[TILE], at[NP_ITER_MAX];
+  check k = { .low = base, .high = size - 1 + base, .negative_low = -size, .negative = negative, .has_skip = skip != NULL, .skip = skip ? *skip : 0 };
+  np_iter it;
+  np_iter_init(&it, 1, (const np_layout *[]){ &index->at }, index->at.ndim, index->at.shape);
+  np_load load = c->ctx->kernels->load[dtype][NP_CI64];
+  for (int64_t r = 0; r < it.rows && index->at.count > 0; r++) {
+    np_iter_row(&it, r, at);
+    for (int64_t i = 0; i < it.n; i += TILE) {
+      int64_t n = np_min(TILE, it.n - i);
+      const char *p = np_data(index) + (at[0] + i * it.stride[0]) * np_size_of(dtype);
+      const int64_t *v = dtype == NEAP_I64 && it.stride[0] == 1 ? (const int64_t *)(const void *)p : tile;
+      if (v == tile) load(n, p, it.stride[0], tile);
+      int64_t bad = first_bad(&k, n, v);
+      if (bad < n) return offender(c, name, index, r * it.n + i + bad, v[bad], size, why, negative);
+    }
+  }
+  return NEAP_OK;
+}
+
+int np_positions_get(neap_context *c, neap_tensor *index, np_positions *p) {
+  p->t = np_contiguous_of(c, index, index->at.dtype == NEAP_I32 ? NEAP_I32 : NEAP_I64);
+  if (!p->t) return c->error;
+  p->at = np_data(p->t);
+  p->wide = p->t->at.dtype == NEAP_I64;
+  p->n = p->t->at.count;
+  return NEAP_OK;
+}
+
+/* ---- picking and putting ---- */
+
+typedef struct picking {
+  const np_pick *p;
+  neap_context *c;
+  int64_t size, block, blocks;   /* of list entries (take) or of columns (put, add) */
+} picking;
+
+static void pick_task(void *arg, int64_t task) {
+  const picking *s = arg;
+  const np_pick *p = s->p;
+  const np_index *k = s->c->kernels->index;
+  int64_t outer = task / s->blocks, rest = outer, from = task % s->blocks * s->block, offset = 0, size = s->size;
+  for (int d = p->n_outer - 1; d >= 0; d--) {
+    offset += rest % p->shape[d] * p->step[d];
+    rest /= p->shape[d];
+  }
+  char *table = p->table + offset * size, *list = p->list + outer * p->n * p->inner * size;
+  if (p->op == NP_TAKE) {
+    int64_t n = np_min(s->block, p->n - from);
+    const char *idx = (const char *)p->idx + from * (p->wide ? 8 : 4);
+    list += from * p->inner * size;
+    if (p->inner == 1) k->gather((int)size, n, idx, p->wide, p->base, table, p->unit, list, 1);
+    else k->take_rows(n, idx, p->wide, p->base, (size_t)(p->inner * size), table, p->unit * size, list, p->inner * size);
+    return;
+  }
+  int64_t n = np_min(s->block, p->inner - from);
+  table += from * size, list += from * size;
+  if (p->op == NP_PUT) {
+    if (p->inner == 1) k->scatter((int)size, p->n, p->idx, p->wide, p->base, list, 1, table, p->unit);
+    else k->put_rows(p->n, p->idx, p->wide, p->base, (size_t)(n * size), list, p->inner * size, table, p->unit * size);
+  } else if (p->inner == 1) {
+    k->scatter_add[np_ctype(p->dtype)](p->n, p->idx, p->wide, p->base, list, 1, table, p->unit);
+  } else {
+    k->add_rows[np_ctype(p->dtype)](p->n, p->idx, p->wide, p->base, n, list, p->inner, table, p->unit);
+  }
+}
+
+void np_pick_run(neap_context *c, const np_pick *p) {
+  picking s = { .p = p, .c = c, .size = np_size_of(p->dtype) };
+  int64_t outer = 1;
+  for (int d = 0; d < p->n_outer; d++) outer *= p->shape[d];
+  if (outer * p->n * p->inner == 0) return;
+  int64_t cut = p->op == NP_TAKE ? p->n : p->inner;
+  s.block = p->op == NP_TAKE ? np_max(1, NP_GRAIN / p->inner) : np_max(64, NP_GRAIN / p->n);
+  s.block = np_min(s.block, cut);
+  s.blocks = np_blocks(cut, s.block);
+  np_parallel(c, outer * s.blocks, (double)(outer * p->n) * (3 + 0.3 * (double)p->inner), pick_task, &s);
+}
+
+/* ---- where a mask holds ---- */
+
+neap_tensor *np_true_positions(neap_context *c, neap_tensor *mask) {
+  neap_tensor *m = np_contiguous_of(c, mask, NEAP_BOOL);
+  if (!m) return NULL;
+  const uint8_t *p = (const uint8_t *)np_data(m);
+  int64_t n = 0, all = m->at.count;
+  for (int64_t i = 0; i < all; i++) n += p[i] != 0;
+  neap_tensor *at = np_tensor_new(c, NEAP_I64, 1, &n);
+  if (at) {
+    int64_t *to = (int64_t *)np_data(at), k = 0;
+    for (int64_t i = 0; i < all && k < n; i++)
+      if (p[i]) to[k++] = i;
+  }
+  neap_release(m);
+  return at;
+}
