@@ -4,6 +4,9 @@
  * each of which may be NULL. A name that ends in _ writes to its first argument and returns a reference to it. */
 #define NEAP_ABSENT INT64_MIN
 enum { NEAP_APPROXIMATE_NONE = 0, NEAP_APPROXIMATE_TANH = 1 };
+enum { NEAP_ACTIVATION_NONE = 0, NEAP_ACTIVATION_RELU = 1, NEAP_ACTIVATION_SIGMOID = 2, NEAP_ACTIVATION_TANH = 3 };
+enum { NEAP_REDUCTION_NONE = 0, NEAP_REDUCTION_MEAN = 1, NEAP_REDUCTION_SUM = 2 };
+enum { NEAP_REDUCTION_BATCHMEAN = 3 };
 
 /* elementwise */
 NEAP_API neap_tensor *neap_add(neap_context *c, neap_tensor *x, neap_tensor *z); /* Sum of x and z. */
@@ -86,7 +89,7 @@ NEAP_API neap_tensor *neap_sigmoid(neap_context *c, neap_tensor *x); /* 1 / (1 +
 NEAP_API neap_tensor *neap_sigmoid_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_logsigmoid(neap_context *c, neap_tensor *x); /* Logarithm of sigmoid(x). */
 NEAP_API neap_tensor *neap_logsigmoid_(neap_context *c, neap_tensor *x);
-NEAP_API neap_tensor *neap_gelu(neap_context *c, neap_tensor *x, int approximate); /* x times the normal distribution function of x, exact or by the tanh formula (Hendrycks and Gimpel, 2016). */
+NEAP_API neap_tensor *neap_gelu(neap_context *c, neap_tensor *x, int approximate); /* x times the normal distribution function of x, exact or by tanh (Hendrycks and Gimpel, 2016). */
 NEAP_API neap_tensor *neap_gelu_(neap_context *c, neap_tensor *x, int approximate);
 NEAP_API neap_tensor *neap_silu(neap_context *c, neap_tensor *x); /* x sigmoid(x). */
 NEAP_API neap_tensor *neap_silu_(neap_context *c, neap_tensor *x);
@@ -194,3 +197,125 @@ NEAP_API neap_tensor *neap_cast(neap_context *c, neap_tensor *x, int dtype); /* 
 NEAP_API neap_tensor *neap_detach(neap_context *c, neap_tensor *x); /* x's memory without x's history: no gradient flows through. */
 NEAP_API neap_tensor *neap_copy(neap_context *c, neap_tensor *x, neap_tensor *source); /* source broadcast to x's shape and dtype; copy_ writes it into x. */
 NEAP_API neap_tensor *neap_copy_(neap_context *c, neap_tensor *x, neap_tensor *source);
+/* reduce */
+NEAP_API neap_tensor *neap_sum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Sum over all elements or over dims; of integers and bools as int64. */
+NEAP_API neap_tensor *neap_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Mean over all elements or over dims. */
+NEAP_API neap_tensor *neap_var(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim); /* Variance: squared deviations from the mean, divided by their number less correction. */
+NEAP_API neap_tensor *neap_std(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim); /* Standard deviation, the square root of the variance. */
+NEAP_API neap_tensor *neap_prod(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Product over all elements or over dims; of integers and bools as int64. */
+NEAP_API neap_tensor *neap_norm(neap_context *c, neap_tensor *x, double p, int n_dims, const int64_t *dims, int keepdim); /* Vector norm (sum |x|^p)^(1/p); p may be 0 (how many are not 0) and inf or -inf (largest, smallest |x|). */
+NEAP_API neap_tensor *neap_any(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Whether any element is not 0. */
+NEAP_API neap_tensor *neap_all(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Whether all elements are not 0. */
+NEAP_API neap_tensor *neap_count_nonzero(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* How many elements are not 0. */
+NEAP_API neap_tensor *neap_logsumexp(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Logarithm of the sum of exponentials, safe for large x. */
+/* extreme */
+NEAP_API neap_tensor *neap_amax(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Largest value; equal ones share the gradient. */
+NEAP_API neap_tensor *neap_amin(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Smallest value; equal ones share the gradient. */
+NEAP_API neap_tensor *neap_max(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Largest value and its position along dim, or in all of x row by row; the first of equal ones. */
+NEAP_API neap_tensor *neap_min(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Smallest value and its position along dim, or in all of x row by row; the first of equal ones. */
+NEAP_API neap_tensor *neap_argmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim); /* Position of the largest value along dim, or in all of x row by row. */
+NEAP_API neap_tensor *neap_argmin(neap_context *c, neap_tensor *x, int64_t dim, int keepdim); /* Position of the smallest value along dim, or in all of x row by row. */
+/* softmax */
+NEAP_API neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* exp(x) divided by its sum along dim. */
+NEAP_API neap_tensor *neap_log_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* Logarithm of softmax, safe for large x. */
+/* view */
+NEAP_API neap_tensor *neap_view(neap_context *c, neap_tensor *x, int n_size, const int64_t *size); /* x's memory in another shape; a size of -1 is what is left. */
+NEAP_API neap_tensor *neap_reshape(neap_context *c, neap_tensor *x, int n_size, const int64_t *size); /* x in another shape: a view where the strides allow it, else a copy. */
+NEAP_API neap_tensor *neap_flatten(neap_context *c, neap_tensor *x, int64_t start_dim, int64_t end_dim); /* x with the dimensions from start_dim to end_dim joined into one. */
+NEAP_API neap_tensor *neap_unflatten(neap_context *c, neap_tensor *x, int64_t dim, int n_sizes, const int64_t *sizes); /* x with one dimension cut into several. */
+NEAP_API neap_tensor *neap_transpose(neap_context *c, neap_tensor *x, int64_t dim0, int64_t dim1); /* x with two dimensions exchanged. */
+NEAP_API neap_tensor *neap_permute(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims); /* x with its dimensions in another order. */
+NEAP_API neap_tensor *neap_t(neap_context *c, neap_tensor *x); /* A matrix transposed; a vector or a scalar as it is. */
+NEAP_API neap_tensor *neap_narrow(neap_context *c, neap_tensor *x, int64_t dim, int64_t start, int64_t length); /* length positions of dim from start on. */
+NEAP_API neap_tensor *neap_slice(neap_context *c, neap_tensor *x, int64_t dim, int64_t start, int64_t length, int64_t step); /* length positions of dim from start on, step apart. */
+NEAP_API neap_tensor *neap_select(neap_context *c, neap_tensor *x, int64_t dim, int64_t index); /* x at one position of dim, which is gone from the shape. */
+NEAP_API neap_tensor *neap_squeeze(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims); /* x without its dimensions of size 1, or without those of dims that have it. */
+NEAP_API neap_tensor *neap_unsqueeze(neap_context *c, neap_tensor *x, int64_t dim); /* x with a new dimension of size 1 at dim. */
+NEAP_API neap_tensor *neap_expand(neap_context *c, neap_tensor *x, int n_size, const int64_t *size); /* x seen with dimensions of size 1, or new ones in front, repeated without a copy. */
+NEAP_API neap_tensor *neap_place(neap_context *c, neap_tensor *x, int n_size, const int64_t *size, int64_t dim, int64_t start, int64_t step); /* Zeros of the given size with x at positions of dim from start on, step apart. */
+/* strided */
+NEAP_API neap_tensor *neap_as_strided(neap_context *c, neap_tensor *x, int n_size, const int64_t *size, int n_stride, const int64_t *stride, int64_t offset); /* Any view of x's storage: sizes, strides and the first element's place, counted from 0. */
+NEAP_API neap_tensor *neap_as_strided_add(neap_context *c, neap_tensor *x, int64_t n, int n_stride, const int64_t *stride, int64_t offset); /* n zeros with x's elements added at the places that strides and offset say. */
+NEAP_API neap_tensor *neap_as_strided_scatter(neap_context *c, neap_tensor *x, neap_tensor *source, int n_size, const int64_t *size, int n_stride, const int64_t *stride, int64_t offset); /* A copy of x with the region that as_strided would view replaced by source. */
+/* join */
+NEAP_API neap_tensor *neap_cat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim); /* The tensors one after the other along dim. */
+NEAP_API neap_tensor *neap_stack(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim); /* Tensors of one shape along a new dimension. */
+/* index */
+NEAP_API neap_tensor *neap_index_select(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index); /* x at the positions of a list along dim. */
+NEAP_API neap_tensor *neap_embedding(neap_context *c, neap_tensor *weight, neap_tensor *input, int64_t padding_idx); /* Rows of weight by their numbers; the row of padding_idx gets no gradient. */
+NEAP_API neap_tensor *neap_index_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha); /* x with alpha source added at the positions of a list along dim. */
+NEAP_API neap_tensor *neap_index_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha);
+NEAP_API neap_tensor *neap_gather(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index); /* y[i][j] = x[index[i][j]][j] for dim 1, and so on. */
+NEAP_API neap_tensor *neap_scatter(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src); /* x with y[index[i][j]][j] = src[i][j] for dim 1, and so on; src may be one value. */
+NEAP_API neap_tensor *neap_scatter_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src);
+NEAP_API neap_tensor *neap_scatter_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src); /* As scatter, but src is added to x. */
+NEAP_API neap_tensor *neap_scatter_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src);
+NEAP_API neap_tensor *neap_index(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices); /* x at lists of positions or masks, one a dimension, as NumPy indexes; false stands for a whole dimension. */
+NEAP_API neap_tensor *neap_index_put(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate); /* x with values written (or added) at lists of positions or masks. */
+NEAP_API neap_tensor *neap_index_put_(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate);
+/* mask */
+NEAP_API neap_tensor *neap_masked_fill(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value); /* x with value where the mask is true. */
+NEAP_API neap_tensor *neap_masked_fill_(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value);
+NEAP_API neap_tensor *neap_masked_select(neap_context *c, neap_tensor *x, neap_tensor *mask); /* The elements where the mask is true, as a vector. */
+NEAP_API neap_tensor *neap_masked_scatter(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *source); /* x with source's elements, in order, where the mask is true. */
+NEAP_API neap_tensor *neap_masked_scatter_(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *source);
+NEAP_API neap_tensor *neap_nonzero(neap_context *c, neap_tensor *x); /* Positions of the elements that are not 0, one row of dimensions each. */
+NEAP_API neap_tensor *neap_tril(neap_context *c, neap_tensor *x, int64_t diagonal); /* x with zeros above the given diagonal of each matrix. */
+NEAP_API neap_tensor *neap_tril_(neap_context *c, neap_tensor *x, int64_t diagonal);
+NEAP_API neap_tensor *neap_triu(neap_context *c, neap_tensor *x, int64_t diagonal); /* x with zeros below the given diagonal of each matrix. */
+NEAP_API neap_tensor *neap_triu_(neap_context *c, neap_tensor *x, int64_t diagonal);
+NEAP_API neap_tensor *neap_one_hot(neap_context *c, neap_tensor *x, int64_t num_classes); /* Rows of num_classes zeros with a one at each label; as many as the largest label when not given. */
+/* create */
+NEAP_API neap_tensor *neap_zeros(neap_context *c, int n_size, const int64_t *size, int dtype); /* A tensor of zeros; float32 unless dtype says otherwise. */
+NEAP_API neap_tensor *neap_ones(neap_context *c, int n_size, const int64_t *size, int dtype); /* A tensor of ones. */
+NEAP_API neap_tensor *neap_empty(neap_context *c, int n_size, const int64_t *size, int dtype); /* A tensor whose values are not set. */
+NEAP_API neap_tensor *neap_full(neap_context *c, int n_size, const int64_t *size, double fill_value, int dtype); /* A tensor of one value; float32 unless dtype says otherwise. */
+NEAP_API neap_tensor *neap_zeros_like(neap_context *c, neap_tensor *x, int dtype); /* Zeros in x's shape and dtype. */
+NEAP_API neap_tensor *neap_ones_like(neap_context *c, neap_tensor *x, int dtype); /* Ones in x's shape and dtype. */
+NEAP_API neap_tensor *neap_empty_like(neap_context *c, neap_tensor *x, int dtype); /* A tensor in x's shape and dtype whose values are not set. */
+NEAP_API neap_tensor *neap_full_like(neap_context *c, neap_tensor *x, double fill_value, int dtype); /* One value in x's shape and dtype. */
+NEAP_API neap_tensor *neap_fill(neap_context *c, neap_tensor *x, neap_tensor *value); /* A tensor like x of one value; fill_ writes it into x. */
+NEAP_API neap_tensor *neap_fill_(neap_context *c, neap_tensor *x, neap_tensor *value);
+NEAP_API neap_tensor *neap_zero(neap_context *c, neap_tensor *x); /* Zeros like x; zero_ writes them into x. */
+NEAP_API neap_tensor *neap_zero_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_arange(neap_context *c, double start, double end, double step, int dtype); /* start, start + step, ... up to but without end; from 0 when only end is given; int64 when all are whole numbers. */
+NEAP_API neap_tensor *neap_range(neap_context *c, double first, double last, double step, int dtype); /* first, first + step, ... up to and with last, as Lua's for counts; int64 when all are whole numbers. */
+NEAP_API neap_tensor *neap_linspace(neap_context *c, double start, double end, int64_t steps, int dtype); /* steps values evenly from start to end, both included. */
+NEAP_API neap_tensor *neap_eye(neap_context *c, int64_t n, int64_t m, int dtype); /* Ones on the diagonal of an (n, m) matrix, n by n when m is not given. */
+/* random */
+NEAP_API neap_tensor *neap_rand(neap_context *c, int n_size, const int64_t *size, int dtype, neap_generator *generator); /* Uniform numbers in [0, 1). */
+NEAP_API neap_tensor *neap_randn(neap_context *c, int n_size, const int64_t *size, int dtype, neap_generator *generator); /* Normal numbers of mean 0 and deviation 1. */
+NEAP_API neap_tensor *neap_randint(neap_context *c, int64_t low, int64_t high, int n_size, const int64_t *size, int dtype, neap_generator *generator); /* Whole numbers from low up to but without high, as int64. */
+NEAP_API neap_tensor *neap_randperm(neap_context *c, int64_t n, int dtype, neap_generator *generator); /* The first n positions in random order, as int64. */
+NEAP_API neap_tensor *neap_rand_like(neap_context *c, neap_tensor *x, int dtype, neap_generator *generator); /* Uniform numbers in [0, 1) in x's shape and dtype. */
+NEAP_API neap_tensor *neap_randn_like(neap_context *c, neap_tensor *x, int dtype, neap_generator *generator); /* Normal numbers in x's shape and dtype. */
+NEAP_API neap_tensor *neap_uniform(neap_context *c, neap_tensor *x, double from, double to, neap_generator *generator); /* Uniform numbers in [from, to) like x; uniform_ writes them into x. */
+NEAP_API neap_tensor *neap_uniform_(neap_context *c, neap_tensor *x, double from, double to, neap_generator *generator);
+NEAP_API neap_tensor *neap_normal(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator); /* Normal numbers like x; normal_ writes them into x. */
+NEAP_API neap_tensor *neap_normal_(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator);
+NEAP_API neap_tensor *neap_bernoulli(neap_context *c, neap_tensor *x, neap_tensor *p, neap_generator *generator); /* 1 with probability x, else 0; with p, in x's shape with that probability; bernoulli_(p) writes into x, p 0.5 unless given. */
+NEAP_API neap_tensor *neap_bernoulli_(neap_context *c, neap_tensor *x, neap_tensor *p, neap_generator *generator);
+NEAP_API neap_tensor *neap_dropout(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator); /* x with each element 0 with probability p, the others divided by 1 - p; x itself when not training. */
+NEAP_API neap_tensor *neap_dropout_at(neap_context *c, neap_tensor *x, double p, int n_state, const int64_t *state); /* Dropout whose numbers come from a seed and an offset. */
+/* product */
+NEAP_API neap_tensor *neap_matmul(neap_context *c, neap_tensor *x, neap_tensor *other); /* Product of matrices or vectors, with batches of matrices in front broadcast. */
+NEAP_API neap_tensor *neap_mm(neap_context *c, neap_tensor *x, neap_tensor *other); /* Product of two matrices. */
+NEAP_API neap_tensor *neap_mv(neap_context *c, neap_tensor *x, neap_tensor *other); /* Product of a matrix and a vector. */
+NEAP_API neap_tensor *neap_bmm(neap_context *c, neap_tensor *x, neap_tensor *other); /* Products of two batches of matrices, pair by pair. */
+NEAP_API neap_tensor *neap_dot(neap_context *c, neap_tensor *x, neap_tensor *other); /* Inner product of two vectors. */
+NEAP_API neap_tensor *neap_outer(neap_context *c, neap_tensor *x, neap_tensor *other); /* All products of an element of x with one of other. */
+NEAP_API neap_tensor *neap_linear(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int activation); /* x (..., in) times weight (out, in) transposed, plus bias (out), through an activation. */
+NEAP_API neap_tensor *neap_linear_act(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int activation); /* linear with an activation, as it is recorded. */
+NEAP_API neap_tensor *neap_bilinear(neap_context *c, neap_tensor *x1, neap_tensor *x2, neap_tensor *weight, neap_tensor *bias); /* x1 (..., in1) times weight (out, in1, in2) times x2 (..., in2) for each output, plus bias. */
+/* norm */
+NEAP_API neap_tensor *neap_layer_norm(neap_context *c, neap_tensor *x, int n_normalized_shape, const int64_t *normalized_shape, neap_tensor *weight, neap_tensor *bias, double eps); /* x with mean 0 and variance 1 over the trailing dimensions, times weight, plus bias (Ba et al., 2016). */
+/* loss */
+NEAP_API neap_tensor *neap_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int64_t ignore_index, int reduction, double label_smoothing); /* Cross-entropy of scores (N, C, ...) against labels (N, ...) or probabilities (N, C, ...). */
+NEAP_API neap_tensor *neap_nll_loss(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int64_t ignore_index, int reduction); /* Minus the log-probability (N, C, ...) of each label (N, ...). */
+NEAP_API neap_tensor *neap_mse_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction); /* Squared error. */
+NEAP_API neap_tensor *neap_l1_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction); /* Absolute error. */
+NEAP_API neap_tensor *neap_smooth_l1_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, double beta); /* Squared error / (2 beta) within beta, absolute error - beta / 2 beyond (Girshick, 2015). */
+NEAP_API neap_tensor *neap_huber_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, double delta); /* Squared error / 2 within delta, delta (absolute error - delta / 2) beyond (Huber, 1964). */
+NEAP_API neap_tensor *neap_binary_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction); /* Cross-entropy of probabilities against targets in [0, 1], logarithms cut at -100. */
+NEAP_API neap_tensor *neap_binary_cross_entropy_with_logits(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction, neap_tensor *pos_weight); /* Cross-entropy of the sigmoid of scores against targets in [0, 1]; pos_weight weighs the positive ones. */
+NEAP_API neap_tensor *neap_kl_div(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, int log_target); /* Divergence of log-probabilities from probabilities, or from log-probabilities. */

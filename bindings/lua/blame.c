@@ -16,9 +16,9 @@ const char *nl_intern(lua_State *L, nl_state *s, const char *text) {
     lua_pushvalue(L, -1);
     lua_rawset(L, -4);
   }
-  const char *kept = lua_tostring(L, -1);
-  lua_pop(L, 3);
-  return kept;
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+  return lua_tostring(L, -1);
 }
 
 static int is_own(const nl_state *s, const char *source) {
@@ -36,6 +36,7 @@ int nl_locate(lua_State *L, nl_state *s) {
     nl_source *f = &s->files[((uintptr_t)ar.source >> 4) % NL_FILES];
     if (NL_UNLIKELY(f->source != ar.source || strcmp(f->file, ar.short_src) != 0)) {
       const char *file = nl_intern(L, s, ar.short_src);
+      lua_pop(L, 1);
       *f = (nl_source){ar.source, file, is_own(s, ar.source)};
       allocated = 1;
     }
@@ -59,8 +60,10 @@ const char *nl_where(lua_State *L, nl_state *s) {
 /* Raises the text on top with its place in front; remembers it, so that the program knows that no stack is needed. */
 static int raise(lua_State *L, nl_state *s) {
   const char *text = lua_tostring(L, -1);
-  const char *path = s->site.path;
-  if (path && *path) text = lua_pushfstring(L, "%s (in %s)", text, path);
+  nl_path(L, s);
+  const char *path = s->failed_path ? s->failed_path : s->site.path;
+  s->failed_path = NULL;
+  if (path && !strstr(text, path)) text = lua_pushfstring(L, "%s (in %s)", text, path);
   const char *where = nl_where(L, s);
   lua_pushfstring(L, "%s%s", where, text);
   lua_pushvalue(L, -1);

@@ -33,6 +33,7 @@ static int call(lua_State *L) {
   } else {
     for (int i = 0; i < n; i++) result[i] = nl_new(L, s, NL_TENSOR);
   }
+  nl_path(L, s);
 again:
   nl_bind(L, s, &f->bind, 1, top, &a);
   if ((a.needs_grad || f->in_place) && !located) {

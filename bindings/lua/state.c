@@ -206,6 +206,9 @@ nl_state *nl_state_open(lua_State *L, neap_context *c) {
   s->params_ref = weak_table(L, "v");
   s->names_ref = weak_table(L, NULL);
   s->blocks_ref = weak_table(L, NULL);
+  s->stacks_ref = weak_table(L, "k");
+  s->spelt_ref = weak_table(L, "k");
+  s->glue_ref = weak_table(L, NULL);
   lua_pushliteral(L, "");
   s->error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   make_metatables(L, s, state);

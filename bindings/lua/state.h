@@ -75,6 +75,11 @@ typedef struct nl_state {
   int params_ref;                /* address of a parameter or module -> its userdata; weak */
   int names_ref;                 /* interned texts, each its own value */
   int blocks_ref, error_ref;     /* the blocks; the message last raised */
+  int stacks_ref, spelt_ref;     /* see path.c */
+  int glue_ref;                  /* functions that Lua lends to C */
+  int paths, hooked;             /* Lua modules at work; modules of C with hooks */
+  lua_State *path_of;            /* the coroutine whose path site.path is */
+  const char *failed_path;       /* of the call that failed, for the message; NULL: site.path */
   nl_source files[NL_FILES];
   int home_length;               /* of the chunk names of Neap's own files: home is their common start */
   const char *home;
@@ -103,13 +108,20 @@ void nl_release_slot(nl_slot *slot);                        /* drops the object;
 /* ---- blame.c: which line, and errors ---- */
 int nl_locate(lua_State *L, nl_state *s);                   /* fills site.file and line; 1: it allocated, read tensors again */
 const char *nl_where(lua_State *L, nl_state *s);            /* pushes "file:line: " */
-const char *nl_intern(lua_State *L, nl_state *s, const char *text); /* a copy that lives as long as the state */
+const char *nl_intern(lua_State *L, nl_state *s, const char *text); /* pushes a copy that lives as long as the state */
 int nl_fail(lua_State *L, nl_state *s, const char *format, ...);    /* raises; format as lua_pushfstring's */
 int nl_raise(lua_State *L, nl_state *s);                    /* raises the context's pending error, which it clears */
 int nl_system(lua_State *L, nl_state *s);                   /* nil, message, code for files; raises what is misuse */
 const char *nl_describe(lua_State *L, nl_state *s, int index); /* pushes "a string ('x')" */
 /* Pushes " (did you mean 'x'?)" or "" after comparing with names, which next(arg, i) gives until NULL. */
 const char *nl_hint(lua_State *L, const char *word, const char *(*next)(const void *arg, int i), const void *arg);
+
+/* ---- path.c ---- */
+void nl_path_switch(lua_State *L, nl_state *s);             /* site.path becomes this coroutine's */
+static inline void nl_path(lua_State *L, nl_state *s) {
+  if (NL_UNLIKELY(s->paths != 0) && s->path_of != L) nl_path_switch(L, s);
+}
+const char *nl_path_of(lua_State *L, nl_state *s, int index); /* of the module of C at index; NULL: no Lua module is at work */
 
 /* ---- memory.c: the collector's policy ---- */
 void nl_account(lua_State *L, nl_state *s, size_t bytes);   /* bytes more are alive; may collect, so may run finalisers */
@@ -176,6 +188,7 @@ typedef struct nl_args {
 void nl_bind_room(lua_State *L, const nl_binding *b, int first, int top, nl_args *a);
 /* Arguments first .. top against the parameters; raises. Allocates nothing unless it raises. */
 void nl_bind(lua_State *L, nl_state *s, const nl_binding *b, int first, int top, nl_args *a);
+int nl_to_dtype(lua_State *L, int index);                   /* a dtype by any of its names, or -1 */
 int nl_is_options(lua_State *L, int index);                 /* a table with string keys only, one at least */
 void nl_push_value(lua_State *L, nl_state *s, const neap_param *p, const neap_value *v);
 
@@ -192,6 +205,7 @@ void nl_open_autograd(lua_State *L, nl_state *s);
 void nl_open_module(lua_State *L, nl_state *s);
 void nl_open_optimizer(lua_State *L, nl_state *s);
 void nl_open_files(lua_State *L, nl_state *s);
+void nl_open_path(lua_State *L, nl_state *s);
 void nl_open_memory(lua_State *L, nl_state *s);
 void nl_open_system(lua_State *L, nl_state *s);
 void nl_metatable(lua_State *L, nl_state *s, nl_kind kind); /* pushes it */

@@ -51,7 +51,7 @@ int nl_shape_string(lua_State *L, const neap_tensor *t) {
     lua_pushinteger(L, neap_shape(t)[i]);
     luaL_addvalue(&b);
   }
-  luaL_addstring(&b, n == 1 ? ",)" : ")");
+  luaL_addstring(&b, ")");
   luaL_pushresult(&b);
   return 1;
 }
@@ -80,7 +80,7 @@ static int shape_text(lua_State *L) {
     lua_rawgeti(L, 1, i);
     luaL_addvalue(&b);
   }
-  luaL_addstring(&b, n == 1 ? ",)" : ")");
+  luaL_addstring(&b, ")");
   luaL_pushresult(&b);
   return 1;
 }
@@ -335,7 +335,7 @@ void nl_open_tensor(lua_State *L, nl_state *s) {
   }
   lua_setfield(L, neap, "tensor_methods");
 
-  lua_newtable(L);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->glue_ref);
   int glue = lua_gettop(L);
   nl_metatable(L, s, NL_TENSOR);
   closure(L, s, glue, index, "__index");

@@ -13,7 +13,7 @@ typedef struct source {
   const char *path;
   const uint8_t *at;
   size_t left;
-  int zipped;
+  int zipped, complete; /* gzip: its end was read, and its checksum held */
 #if NP_WITH_ZLIB
   z_stream z;
 #endif
@@ -53,7 +53,10 @@ static int read_zip(source *s, uint8_t *out, size_t n, size_t *got) {
     *got += made;
     if (result == Z_MEM_ERROR) return np_fail(s->ctx, NEAP_ERR_MEMORY, "read_idx: out of memory");
     if (result == Z_STREAM_END && s->left > 0) result = inflateReset(&s->z);
-    else if (result == Z_STREAM_END || (result == Z_BUF_ERROR && s->left == 0)) return NEAP_OK;
+    else if (result == Z_STREAM_END || (result == Z_BUF_ERROR && s->left == 0)) {
+      s->complete = result == Z_STREAM_END;
+      return NEAP_OK;
+    }
     if (result != Z_OK)
       return np_bad_file(s->ctx, s->path, "its gzip stream is damaged%s%s", s->z.msg ? ": " : "", s->z.msg ? s->z.msg : "");
   }
@@ -93,6 +96,7 @@ static int check_end(source *s) {
   if (s->zipped) {
     int status = read_zip(s, &more, 1, &got);
     if (status != NEAP_OK) return status;
+    if (!got && !s->complete) return np_bad_file(s->ctx, s->path, "its gzip stream is cut short");
   }
   return got ? np_bad_file(s->ctx, s->path, "it goes on after its last element") : NEAP_OK;
 }

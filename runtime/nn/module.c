@@ -183,7 +183,7 @@ static void value_text(np_text *t, const neap_param *p, const neap_value *v, int
   switch (v->kind) {
   case NEAP_NUMBER: np_text_add(t, "%.6g", v->d); break;
   case NEAP_INT: np_text_add(t, "%lld", (long long)v->i + shift); break;
-  case NEAP_BOOL: np_text_add(t, v->i ? "true" : "false"); break;
+  case NEAP_FLAG: np_text_add(t, v->i ? "true" : "false"); break;
   case NEAP_INTS: np_text_shape(t, v->n, v->is); break;
   case NEAP_DTYPE: np_text_add(t, "%s", np_dtypes[v->i].info.name); break;
   case NEAP_ENUM: choice_text(t, p->choices, v->i); break;

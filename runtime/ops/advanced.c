@@ -132,12 +132,13 @@ static int result_shape(const plan *p, const np_layout *x, int64_t *shape) {
 /* x with its indexed dimensions moved together to place p->first. */
 static np_layout together(const plan *p, const np_layout *x) {
   np_layout l = *x;
-  int n = 0;
+  int n = 0, done = 0;
   for (int d = 0; d <= x->ndim; d++) {
-    if (n == p->first || (p->first == 0 && d == 0)) {
-      if (d == p->first)
-        for (int i = 0; i < p->n; i++, n++) l.shape[n] = x->shape[p->dim[i]], l.stride[n] = x->stride[p->dim[i]];
+    for (int i = 0; !done && n == p->first && i < p->n; i++) {
+      l.shape[p->first + i] = x->shape[p->dim[i]];
+      l.stride[p->first + i] = x->stride[p->dim[i]];
     }
+    if (!done && n == p->first) n += p->n, done = 1;
     if (d < x->ndim && !is_indexed(p, d)) l.shape[n] = x->shape[d], l.stride[n++] = x->stride[d];
   }
   return l;

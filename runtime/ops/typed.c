@@ -1076,3 +1076,775 @@ neap_tensor *neap_copy_(neap_context *c, neap_tensor *x, neap_tensor *source) {
   put_tensor(&a[1], source);
   return call(c, NP_OP_copy, 2, a, 1, NULL);
 }
+neap_tensor *neap_sum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_sum, 3, a, 0, NULL);
+}
+neap_tensor *neap_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_mean, 3, a, 0, NULL);
+}
+neap_tensor *neap_var(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_number(&a[2], correction);
+  put_kind(&a[3], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_var, 4, a, 0, NULL);
+}
+neap_tensor *neap_std(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_number(&a[2], correction);
+  put_kind(&a[3], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_std, 4, a, 0, NULL);
+}
+neap_tensor *neap_prod(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_prod, 3, a, 0, NULL);
+}
+neap_tensor *neap_norm(neap_context *c, neap_tensor *x, double p, int n_dims, const int64_t *dims, int keepdim) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_number(&a[1], p);
+  put_ints(&a[2], n_dims, dims);
+  put_kind(&a[3], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_norm, 4, a, 0, NULL);
+}
+neap_tensor *neap_any(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_any, 3, a, 0, NULL);
+}
+neap_tensor *neap_all(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_all, 3, a, 0, NULL);
+}
+neap_tensor *neap_count_nonzero(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_count_nonzero, 3, a, 0, NULL);
+}
+neap_tensor *neap_logsumexp(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_logsumexp, 3, a, 0, NULL);
+}
+neap_tensor *neap_amax(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_amax, 3, a, 0, NULL);
+}
+neap_tensor *neap_amin(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_amin, 3, a, 0, NULL);
+}
+neap_tensor *neap_max(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_int_or_none(&a[1], dim);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_max, 3, a, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_min(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_int_or_none(&a[1], dim);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_min, 3, a, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_argmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_int_or_none(&a[1], dim);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_argmax, 3, a, 0, NULL);
+}
+neap_tensor *neap_argmin(neap_context *c, neap_tensor *x, int64_t dim, int keepdim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_int_or_none(&a[1], dim);
+  put_kind(&a[2], NEAP_FLAG, keepdim);
+  return call(c, NP_OP_argmin, 3, a, 0, NULL);
+}
+neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  return call(c, NP_OP_softmax, 2, a, 0, NULL);
+}
+neap_tensor *neap_log_softmax(neap_context *c, neap_tensor *x, int64_t dim) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  return call(c, NP_OP_log_softmax, 2, a, 0, NULL);
+}
+neap_tensor *neap_view(neap_context *c, neap_tensor *x, int n_size, const int64_t *size) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_size, size);
+  return call(c, NP_OP_view, 2, a, 0, NULL);
+}
+neap_tensor *neap_reshape(neap_context *c, neap_tensor *x, int n_size, const int64_t *size) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_size, size);
+  return call(c, NP_OP_reshape, 2, a, 0, NULL);
+}
+neap_tensor *neap_flatten(neap_context *c, neap_tensor *x, int64_t start_dim, int64_t end_dim) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_int(&a[1], start_dim);
+  put_int(&a[2], end_dim);
+  return call(c, NP_OP_flatten, 3, a, 0, NULL);
+}
+neap_tensor *neap_unflatten(neap_context *c, neap_tensor *x, int64_t dim, int n_sizes, const int64_t *sizes) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_ints(&a[2], n_sizes, sizes);
+  return call(c, NP_OP_unflatten, 3, a, 0, NULL);
+}
+neap_tensor *neap_transpose(neap_context *c, neap_tensor *x, int64_t dim0, int64_t dim1) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim0);
+  put_int(&a[2], dim1);
+  return call(c, NP_OP_transpose, 3, a, 0, NULL);
+}
+neap_tensor *neap_permute(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  return call(c, NP_OP_permute, 2, a, 0, NULL);
+}
+neap_tensor *neap_t(neap_context *c, neap_tensor *x) {
+  neap_value a[1];
+  put_tensor(&a[0], x);
+  return call(c, NP_OP_t, 1, a, 0, NULL);
+}
+neap_tensor *neap_narrow(neap_context *c, neap_tensor *x, int64_t dim, int64_t start, int64_t length) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_int(&a[2], start);
+  put_int(&a[3], length);
+  return call(c, NP_OP_narrow, 4, a, 0, NULL);
+}
+neap_tensor *neap_slice(neap_context *c, neap_tensor *x, int64_t dim, int64_t start, int64_t length, int64_t step) {
+  neap_value a[5];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_int(&a[2], start);
+  put_int(&a[3], length);
+  put_int(&a[4], step);
+  return call(c, NP_OP_slice, 5, a, 0, NULL);
+}
+neap_tensor *neap_select(neap_context *c, neap_tensor *x, int64_t dim, int64_t index) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_int(&a[2], index);
+  return call(c, NP_OP_select, 3, a, 0, NULL);
+}
+neap_tensor *neap_squeeze(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_dims, dims);
+  return call(c, NP_OP_squeeze, 2, a, 0, NULL);
+}
+neap_tensor *neap_unsqueeze(neap_context *c, neap_tensor *x, int64_t dim) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  return call(c, NP_OP_unsqueeze, 2, a, 0, NULL);
+}
+neap_tensor *neap_expand(neap_context *c, neap_tensor *x, int n_size, const int64_t *size) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_size, size);
+  return call(c, NP_OP_expand, 2, a, 0, NULL);
+}
+neap_tensor *neap_place(neap_context *c, neap_tensor *x, int n_size, const int64_t *size, int64_t dim, int64_t start, int64_t step) {
+  neap_value a[5];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_size, size);
+  put_int(&a[2], dim);
+  put_int(&a[3], start);
+  put_int(&a[4], step);
+  return call(c, NP_OP_place, 5, a, 0, NULL);
+}
+neap_tensor *neap_as_strided(neap_context *c, neap_tensor *x, int n_size, const int64_t *size, int n_stride, const int64_t *stride, int64_t offset) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_size, size);
+  put_ints(&a[2], n_stride, stride);
+  put_int(&a[3], offset);
+  return call(c, NP_OP_as_strided, 4, a, 0, NULL);
+}
+neap_tensor *neap_as_strided_add(neap_context *c, neap_tensor *x, int64_t n, int n_stride, const int64_t *stride, int64_t offset) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_int(&a[1], n);
+  put_ints(&a[2], n_stride, stride);
+  put_int(&a[3], offset);
+  return call(c, NP_OP_as_strided_add, 4, a, 0, NULL);
+}
+neap_tensor *neap_as_strided_scatter(neap_context *c, neap_tensor *x, neap_tensor *source, int n_size, const int64_t *size, int n_stride, const int64_t *stride, int64_t offset) {
+  neap_value a[5];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], source);
+  put_ints(&a[2], n_size, size);
+  put_ints(&a[3], n_stride, stride);
+  put_int(&a[4], offset);
+  return call(c, NP_OP_as_strided_scatter, 5, a, 0, NULL);
+}
+neap_tensor *neap_cat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim) {
+  neap_value a[2];
+  put_tensors(&a[0], n_tensors, tensors);
+  put_int(&a[1], dim);
+  return call(c, NP_OP_cat, 2, a, 0, NULL);
+}
+neap_tensor *neap_stack(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim) {
+  neap_value a[2];
+  put_tensors(&a[0], n_tensors, tensors);
+  put_int(&a[1], dim);
+  return call(c, NP_OP_stack, 2, a, 0, NULL);
+}
+neap_tensor *neap_index_select(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_tensor(&a[2], index);
+  return call(c, NP_OP_index_select, 3, a, 0, NULL);
+}
+neap_tensor *neap_embedding(neap_context *c, neap_tensor *weight, neap_tensor *input, int64_t padding_idx) {
+  neap_value a[3];
+  put_tensor(&a[0], weight);
+  put_tensor(&a[1], input);
+  put_int_or_none(&a[2], padding_idx);
+  return call(c, NP_OP_embedding, 3, a, 0, NULL);
+}
+neap_tensor *neap_index_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha) {
+  neap_value a[5];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_tensor(&a[2], index);
+  put_tensor(&a[3], source);
+  put_number(&a[4], alpha);
+  return call(c, NP_OP_index_add, 5, a, 0, NULL);
+}
+neap_tensor *neap_index_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha) {
+  neap_value a[5];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_tensor(&a[2], index);
+  put_tensor(&a[3], source);
+  put_number(&a[4], alpha);
+  return call(c, NP_OP_index_add, 5, a, 1, NULL);
+}
+neap_tensor *neap_gather(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_tensor(&a[2], index);
+  return call(c, NP_OP_gather, 3, a, 0, NULL);
+}
+neap_tensor *neap_scatter(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_tensor(&a[2], index);
+  put_tensor(&a[3], src);
+  return call(c, NP_OP_scatter, 4, a, 0, NULL);
+}
+neap_tensor *neap_scatter_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_tensor(&a[2], index);
+  put_tensor(&a[3], src);
+  return call(c, NP_OP_scatter, 4, a, 1, NULL);
+}
+neap_tensor *neap_scatter_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_tensor(&a[2], index);
+  put_tensor(&a[3], src);
+  return call(c, NP_OP_scatter_add, 4, a, 0, NULL);
+}
+neap_tensor *neap_scatter_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_int(&a[1], dim);
+  put_tensor(&a[2], index);
+  put_tensor(&a[3], src);
+  return call(c, NP_OP_scatter_add, 4, a, 1, NULL);
+}
+neap_tensor *neap_index(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_tensors(&a[1], n_indices, indices);
+  return call(c, NP_OP_index, 2, a, 0, NULL);
+}
+neap_tensor *neap_index_put(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_tensors(&a[1], n_indices, indices);
+  put_tensor(&a[2], values);
+  put_kind(&a[3], NEAP_FLAG, accumulate);
+  return call(c, NP_OP_index_put, 4, a, 0, NULL);
+}
+neap_tensor *neap_index_put_(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_tensors(&a[1], n_indices, indices);
+  put_tensor(&a[2], values);
+  put_kind(&a[3], NEAP_FLAG, accumulate);
+  return call(c, NP_OP_index_put, 4, a, 1, NULL);
+}
+neap_tensor *neap_masked_fill(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], mask);
+  put_tensor(&a[2], value);
+  return call(c, NP_OP_masked_fill, 3, a, 0, NULL);
+}
+neap_tensor *neap_masked_fill_(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], mask);
+  put_tensor(&a[2], value);
+  return call(c, NP_OP_masked_fill, 3, a, 1, NULL);
+}
+neap_tensor *neap_masked_select(neap_context *c, neap_tensor *x, neap_tensor *mask) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], mask);
+  return call(c, NP_OP_masked_select, 2, a, 0, NULL);
+}
+neap_tensor *neap_masked_scatter(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *source) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], mask);
+  put_tensor(&a[2], source);
+  return call(c, NP_OP_masked_scatter, 3, a, 0, NULL);
+}
+neap_tensor *neap_masked_scatter_(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *source) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], mask);
+  put_tensor(&a[2], source);
+  return call(c, NP_OP_masked_scatter, 3, a, 1, NULL);
+}
+neap_tensor *neap_nonzero(neap_context *c, neap_tensor *x) {
+  neap_value a[1];
+  put_tensor(&a[0], x);
+  return call(c, NP_OP_nonzero, 1, a, 0, NULL);
+}
+neap_tensor *neap_tril(neap_context *c, neap_tensor *x, int64_t diagonal) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_int(&a[1], diagonal);
+  return call(c, NP_OP_tril, 2, a, 0, NULL);
+}
+neap_tensor *neap_tril_(neap_context *c, neap_tensor *x, int64_t diagonal) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_int(&a[1], diagonal);
+  return call(c, NP_OP_tril, 2, a, 1, NULL);
+}
+neap_tensor *neap_triu(neap_context *c, neap_tensor *x, int64_t diagonal) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_int(&a[1], diagonal);
+  return call(c, NP_OP_triu, 2, a, 0, NULL);
+}
+neap_tensor *neap_triu_(neap_context *c, neap_tensor *x, int64_t diagonal) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_int(&a[1], diagonal);
+  return call(c, NP_OP_triu, 2, a, 1, NULL);
+}
+neap_tensor *neap_one_hot(neap_context *c, neap_tensor *x, int64_t num_classes) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_int_or_none(&a[1], num_classes);
+  return call(c, NP_OP_one_hot, 2, a, 0, NULL);
+}
+neap_tensor *neap_zeros(neap_context *c, int n_size, const int64_t *size, int dtype) {
+  neap_value a[2];
+  put_ints(&a[0], n_size, size);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_zeros, 2, a, 0, NULL);
+}
+neap_tensor *neap_ones(neap_context *c, int n_size, const int64_t *size, int dtype) {
+  neap_value a[2];
+  put_ints(&a[0], n_size, size);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_ones, 2, a, 0, NULL);
+}
+neap_tensor *neap_empty(neap_context *c, int n_size, const int64_t *size, int dtype) {
+  neap_value a[2];
+  put_ints(&a[0], n_size, size);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_empty, 2, a, 0, NULL);
+}
+neap_tensor *neap_full(neap_context *c, int n_size, const int64_t *size, double fill_value, int dtype) {
+  neap_value a[3];
+  put_ints(&a[0], n_size, size);
+  put_number(&a[1], fill_value);
+  put_kind(&a[2], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_full, 3, a, 0, NULL);
+}
+neap_tensor *neap_zeros_like(neap_context *c, neap_tensor *x, int dtype) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_zeros_like, 2, a, 0, NULL);
+}
+neap_tensor *neap_ones_like(neap_context *c, neap_tensor *x, int dtype) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_ones_like, 2, a, 0, NULL);
+}
+neap_tensor *neap_empty_like(neap_context *c, neap_tensor *x, int dtype) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_empty_like, 2, a, 0, NULL);
+}
+neap_tensor *neap_full_like(neap_context *c, neap_tensor *x, double fill_value, int dtype) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_number(&a[1], fill_value);
+  put_kind(&a[2], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_full_like, 3, a, 0, NULL);
+}
+neap_tensor *neap_fill(neap_context *c, neap_tensor *x, neap_tensor *value) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], value);
+  return call(c, NP_OP_fill, 2, a, 0, NULL);
+}
+neap_tensor *neap_fill_(neap_context *c, neap_tensor *x, neap_tensor *value) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], value);
+  return call(c, NP_OP_fill, 2, a, 1, NULL);
+}
+neap_tensor *neap_zero(neap_context *c, neap_tensor *x) {
+  neap_value a[1];
+  put_tensor(&a[0], x);
+  return call(c, NP_OP_zero, 1, a, 0, NULL);
+}
+neap_tensor *neap_zero_(neap_context *c, neap_tensor *x) {
+  neap_value a[1];
+  put_tensor(&a[0], x);
+  return call(c, NP_OP_zero, 1, a, 1, NULL);
+}
+neap_tensor *neap_arange(neap_context *c, double start, double end, double step, int dtype) {
+  neap_value a[4];
+  put_number(&a[0], start);
+  put_number_or_none(&a[1], end);
+  put_number(&a[2], step);
+  put_kind(&a[3], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_arange, 4, a, 0, NULL);
+}
+neap_tensor *neap_range(neap_context *c, double first, double last, double step, int dtype) {
+  neap_value a[4];
+  put_number(&a[0], first);
+  put_number(&a[1], last);
+  put_number(&a[2], step);
+  put_kind(&a[3], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_range, 4, a, 0, NULL);
+}
+neap_tensor *neap_linspace(neap_context *c, double start, double end, int64_t steps, int dtype) {
+  neap_value a[4];
+  put_number(&a[0], start);
+  put_number(&a[1], end);
+  put_int(&a[2], steps);
+  put_kind(&a[3], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_linspace, 4, a, 0, NULL);
+}
+neap_tensor *neap_eye(neap_context *c, int64_t n, int64_t m, int dtype) {
+  neap_value a[3];
+  put_int(&a[0], n);
+  put_int_or_none(&a[1], m);
+  put_kind(&a[2], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  return call(c, NP_OP_eye, 3, a, 0, NULL);
+}
+neap_tensor *neap_rand(neap_context *c, int n_size, const int64_t *size, int dtype, neap_generator *generator) {
+  neap_value a[3];
+  put_ints(&a[0], n_size, size);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  put_generator(&a[2], generator);
+  return call(c, NP_OP_rand, 3, a, 0, NULL);
+}
+neap_tensor *neap_randn(neap_context *c, int n_size, const int64_t *size, int dtype, neap_generator *generator) {
+  neap_value a[3];
+  put_ints(&a[0], n_size, size);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  put_generator(&a[2], generator);
+  return call(c, NP_OP_randn, 3, a, 0, NULL);
+}
+neap_tensor *neap_randint(neap_context *c, int64_t low, int64_t high, int n_size, const int64_t *size, int dtype, neap_generator *generator) {
+  neap_value a[5];
+  put_int(&a[0], low);
+  put_int(&a[1], high);
+  put_ints(&a[2], n_size, size);
+  put_kind(&a[3], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  put_generator(&a[4], generator);
+  return call(c, NP_OP_randint, 5, a, 0, NULL);
+}
+neap_tensor *neap_randperm(neap_context *c, int64_t n, int dtype, neap_generator *generator) {
+  neap_value a[3];
+  put_int(&a[0], n);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  put_generator(&a[2], generator);
+  return call(c, NP_OP_randperm, 3, a, 0, NULL);
+}
+neap_tensor *neap_rand_like(neap_context *c, neap_tensor *x, int dtype, neap_generator *generator) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  put_generator(&a[2], generator);
+  return call(c, NP_OP_rand_like, 3, a, 0, NULL);
+}
+neap_tensor *neap_randn_like(neap_context *c, neap_tensor *x, int dtype, neap_generator *generator) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
+  put_generator(&a[2], generator);
+  return call(c, NP_OP_randn_like, 3, a, 0, NULL);
+}
+neap_tensor *neap_uniform(neap_context *c, neap_tensor *x, double from, double to, neap_generator *generator) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_number(&a[1], from);
+  put_number(&a[2], to);
+  put_generator(&a[3], generator);
+  return call(c, NP_OP_uniform, 4, a, 0, NULL);
+}
+neap_tensor *neap_uniform_(neap_context *c, neap_tensor *x, double from, double to, neap_generator *generator) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_number(&a[1], from);
+  put_number(&a[2], to);
+  put_generator(&a[3], generator);
+  return call(c, NP_OP_uniform, 4, a, 1, NULL);
+}
+neap_tensor *neap_normal(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_number(&a[1], mean);
+  put_number(&a[2], std);
+  put_generator(&a[3], generator);
+  return call(c, NP_OP_normal, 4, a, 0, NULL);
+}
+neap_tensor *neap_normal_(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_number(&a[1], mean);
+  put_number(&a[2], std);
+  put_generator(&a[3], generator);
+  return call(c, NP_OP_normal, 4, a, 1, NULL);
+}
+neap_tensor *neap_bernoulli(neap_context *c, neap_tensor *x, neap_tensor *p, neap_generator *generator) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], p);
+  put_generator(&a[2], generator);
+  return call(c, NP_OP_bernoulli, 3, a, 0, NULL);
+}
+neap_tensor *neap_bernoulli_(neap_context *c, neap_tensor *x, neap_tensor *p, neap_generator *generator) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], p);
+  put_generator(&a[2], generator);
+  return call(c, NP_OP_bernoulli, 3, a, 1, NULL);
+}
+neap_tensor *neap_dropout(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_number(&a[1], p);
+  put_kind(&a[2], NEAP_FLAG, training);
+  put_generator(&a[3], generator);
+  return call(c, NP_OP_dropout, 4, a, 0, NULL);
+}
+neap_tensor *neap_dropout_at(neap_context *c, neap_tensor *x, double p, int n_state, const int64_t *state) {
+  neap_value a[3];
+  put_tensor(&a[0], x);
+  put_number(&a[1], p);
+  put_ints(&a[2], n_state, state);
+  return call(c, NP_OP_dropout_at, 3, a, 0, NULL);
+}
+neap_tensor *neap_matmul(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], other);
+  return call(c, NP_OP_matmul, 2, a, 0, NULL);
+}
+neap_tensor *neap_mm(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], other);
+  return call(c, NP_OP_mm, 2, a, 0, NULL);
+}
+neap_tensor *neap_mv(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], other);
+  return call(c, NP_OP_mv, 2, a, 0, NULL);
+}
+neap_tensor *neap_bmm(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], other);
+  return call(c, NP_OP_bmm, 2, a, 0, NULL);
+}
+neap_tensor *neap_dot(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], other);
+  return call(c, NP_OP_dot, 2, a, 0, NULL);
+}
+neap_tensor *neap_outer(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  neap_value a[2];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], other);
+  return call(c, NP_OP_outer, 2, a, 0, NULL);
+}
+neap_tensor *neap_linear(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int activation) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], weight);
+  put_tensor(&a[2], bias);
+  put_kind(&a[3], NEAP_ENUM, activation);
+  return call(c, NP_OP_linear, 4, a, 0, NULL);
+}
+neap_tensor *neap_linear_act(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int activation) {
+  neap_value a[4];
+  put_tensor(&a[0], x);
+  put_tensor(&a[1], weight);
+  put_tensor(&a[2], bias);
+  put_kind(&a[3], NEAP_ENUM, activation);
+  return call(c, NP_OP_linear_act, 4, a, 0, NULL);
+}
+neap_tensor *neap_bilinear(neap_context *c, neap_tensor *x1, neap_tensor *x2, neap_tensor *weight, neap_tensor *bias) {
+  neap_value a[4];
+  put_tensor(&a[0], x1);
+  put_tensor(&a[1], x2);
+  put_tensor(&a[2], weight);
+  put_tensor(&a[3], bias);
+  return call(c, NP_OP_bilinear, 4, a, 0, NULL);
+}
+neap_tensor *neap_layer_norm(neap_context *c, neap_tensor *x, int n_normalized_shape, const int64_t *normalized_shape, neap_tensor *weight, neap_tensor *bias, double eps) {
+  neap_value a[5];
+  put_tensor(&a[0], x);
+  put_ints(&a[1], n_normalized_shape, normalized_shape);
+  put_tensor(&a[2], weight);
+  put_tensor(&a[3], bias);
+  put_number(&a[4], eps);
+  return call(c, NP_OP_layer_norm, 5, a, 0, NULL);
+}
+neap_tensor *neap_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int64_t ignore_index, int reduction, double label_smoothing) {
+  neap_value a[6];
+  put_tensor(&a[0], input);
+  put_tensor(&a[1], target);
+  put_tensor(&a[2], weight);
+  put_int_or_none(&a[3], ignore_index);
+  put_kind(&a[4], NEAP_ENUM, reduction);
+  put_number(&a[5], label_smoothing);
+  return call(c, NP_OP_cross_entropy, 6, a, 0, NULL);
+}
+neap_tensor *neap_nll_loss(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int64_t ignore_index, int reduction) {
+  neap_value a[5];
+  put_tensor(&a[0], input);
+  put_tensor(&a[1], target);
+  put_tensor(&a[2], weight);
+  put_int_or_none(&a[3], ignore_index);
+  put_kind(&a[4], NEAP_ENUM, reduction);
+  return call(c, NP_OP_nll_loss, 5, a, 0, NULL);
+}
+neap_tensor *neap_mse_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction) {
+  neap_value a[3];
+  put_tensor(&a[0], input);
+  put_tensor(&a[1], target);
+  put_kind(&a[2], NEAP_ENUM, reduction);
+  return call(c, NP_OP_mse_loss, 3, a, 0, NULL);
+}
+neap_tensor *neap_l1_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction) {
+  neap_value a[3];
+  put_tensor(&a[0], input);
+  put_tensor(&a[1], target);
+  put_kind(&a[2], NEAP_ENUM, reduction);
+  return call(c, NP_OP_l1_loss, 3, a, 0, NULL);
+}
+neap_tensor *neap_smooth_l1_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, double beta) {
+  neap_value a[4];
+  put_tensor(&a[0], input);
+  put_tensor(&a[1], target);
+  put_kind(&a[2], NEAP_ENUM, reduction);
+  put_number(&a[3], beta);
+  return call(c, NP_OP_smooth_l1_loss, 4, a, 0, NULL);
+}
+neap_tensor *neap_huber_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, double delta) {
+  neap_value a[4];
+  put_tensor(&a[0], input);
+  put_tensor(&a[1], target);
+  put_kind(&a[2], NEAP_ENUM, reduction);
+  put_number(&a[3], delta);
+  return call(c, NP_OP_huber_loss, 4, a, 0, NULL);
+}
+neap_tensor *neap_binary_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction) {
+  neap_value a[4];
+  put_tensor(&a[0], input);
+  put_tensor(&a[1], target);
+  put_tensor(&a[2], weight);
+  put_kind(&a[3], NEAP_ENUM, reduction);
+  return call(c, NP_OP_binary_cross_entropy, 4, a, 0, NULL);
+}
+neap_tensor *neap_binary_cross_entropy_with_logits(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction, neap_tensor *pos_weight) {
+  neap_value a[5];
+  put_tensor(&a[0], input);
+  put_tensor(&a[1], target);
+  put_tensor(&a[2], weight);
+  put_kind(&a[3], NEAP_ENUM, reduction);
+  put_tensor(&a[4], pos_weight);
+  return call(c, NP_OP_binary_cross_entropy_with_logits, 5, a, 0, NULL);
+}
+neap_tensor *neap_kl_div(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, int log_target) {
+  neap_value a[4];
+  put_tensor(&a[0], input);
+  put_tensor(&a[1], target);
+  put_kind(&a[2], NEAP_ENUM, reduction);
+  put_kind(&a[3], NEAP_FLAG, log_target);
+  return call(c, NP_OP_kl_div, 4, a, 0, NULL);
+}

@@ -1,0 +1,551 @@
+/* Modules of C as userdata. m(...) is one call into the runtime; m.weight, m[1] and m.training are fields; the same
+ * parameter or child is the same userdata as long as anybody holds it, and m holds what it has handed out.
+ *
+ * What the Lua side (lua/neap/nn) builds on, all in the table of neap.core:
+ *   layers              name -> constructor, arguments and options from the layer's signature
+ *   sequential(list)    a Sequential of modules of C
+ *   is_module(x)        whether x is a module of C
+ *   module_methods      the table of methods: what is put there, every module of C has. From here: name children
+ *                       named_parameters named_buffers parameters buffers train eval is_training to zero_grad forward
+ *                       append text
+ *   module_forward(m, ...)      the bare forward, without hooks
+ *   module_each(m)      three lists: dotted names, tensors, whether each is a buffer; of the whole tree, ties repeated
+ *   module_hooked(m, on)        while any module is marked so, m(...) is glue.forward(m, ...), which runs the hooks
+ *   glue.module_text(m), glue.find(parent, child)   functions that Lua puts there: printing, and the path of a child
+ *   push_path(m) pop_path()     a Lua module's forward begins and ends: errors and records name it (path.c) */
+#include <stdlib.h>
+#include <string.h>
+#include "state.h"
+
+enum { MODULE_HOOKED = 16 }; /* a mark of a slot */
+
+static neap_module *check_module(lua_State *L, nl_state *s, int index) { return nl_check(L, s, index, NL_MODULE); }
+
+/* The parent at `holder` (0: none) keeps the userdata on top under its address, so that hooks and identity last. */
+static void hold(lua_State *L, int holder, const void *address) {
+  if (!holder) return;
+  if (lua_getiuservalue(L, holder, 1) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, holder, 1);
+  }
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, address);
+  lua_pop(L, 1);
+}
+
+/* Pushes the userdata of a module; m is borrowed. */
+static void push_module(lua_State *L, nl_state *s, neap_module *m, int holder) {
+  luaL_checkstack(L, 8, NULL);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);
+  lua_rawgetp(L, -1, m);
+  nl_slot *slot = nl_slot_at(L, s, -1, NL_MODULE);
+  if (!slot || slot->object != m) {
+    lua_pop(L, 1);
+    slot = nl_new(L, s, NL_MODULE);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, m);
+    slot->object = neap_module_retain(m);
+  }
+  lua_remove(L, -2);
+  hold(L, holder, m);
+}
+
+void neap_lua_push_module(lua_State *L, neap_module *m) {
+  nl_state *s = nl_state_of(L);
+  if (!s) luaL_error(L, "neap is not open in this state");
+  if (m) push_module(L, s, m, 0);
+  else lua_pushnil(L);
+}
+
+/* A new module (a reference, taken) becomes the object of the slot whose userdata is on top. */
+static int fill_module(lua_State *L, nl_state *s, nl_slot *slot, neap_module *m, size_t before) {
+  slot->object = m;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, m);
+  lua_pop(L, 1);
+  nl_account_growth(L, s, before);
+  return 1;
+}
+
+static void push_param(lua_State *L, nl_state *s, neap_tensor *t, int holder) {
+  nl_push_param(L, s, t);
+  hold(L, holder, t);
+}
+
+/* ---- making ---- */
+
+typedef struct constructor { nl_binding bind; int layer; } constructor;
+
+static int construct(lua_State *L) {
+  nl_state *s = nl_up(L);
+  const constructor *k = lua_touserdata(L, lua_upvalueindex(2));
+  int top = lua_gettop(L), tries = 0;
+  nl_args a;
+  nl_bind_room(L, &k->bind, 1, top, &a);
+  nl_slot *slot = nl_new(L, s, NL_MODULE);
+  size_t before = neap_memory(s->ctx).live;
+  neap_module *m;
+  for (;;) {
+    nl_set_site(L, s);
+    nl_bind(L, s, &k->bind, 1, top, &a);
+    m = neap_module_new(s->ctx, k->layer, a.n, a.value);
+    nl_site_done(s);
+    if (m) break;
+    if (!nl_retry(L, s, &tries)) return nl_raise(L, s);
+  }
+  return fill_module(L, s, slot, m, before);
+}
+
+static neap_module **module_list(lua_State *L, nl_state *s, int table, int extra, int *n) {
+  luaL_checktype(L, table, LUA_TTABLE);
+  *n = (int)lua_rawlen(L, table);
+  neap_module **list = lua_newuserdatauv(L, (size_t)(*n + extra) * sizeof *list + 1, 0);
+  for (int i = 0; i < *n; i++) {
+    lua_rawgeti(L, table, i + 1);
+    nl_slot *slot = nl_slot_at(L, s, -1, NL_MODULE);
+    if (!slot || !slot->object) {
+      const char *got = nl_describe(L, s, -1);
+      nl_fail(L, s, "sequential: layer %d is %s, not a module of C", i + 1, got);
+    }
+    list[i] = slot->object;
+    lua_pop(L, 1);
+  }
+  return list;
+}
+
+/* sequential{m, ...}: the children stay the userdata that they are. */
+static int sequential(lua_State *L) {
+  nl_state *s = nl_up(L);
+  int n;
+  nl_slot *slot = nl_new(L, s, NL_MODULE);
+  int result = lua_gettop(L);
+  neap_module **list = module_list(L, s, 1, 0, &n);
+  size_t before = neap_memory(s->ctx).live;
+  nl_set_site(L, s);
+  neap_module *m = neap_sequential(s->ctx, n, list);
+  nl_site_done(s);
+  if (!m) return nl_raise(L, s);
+  slot->object = m;
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, 1, i + 1);
+    hold(L, result, list[i]);
+    lua_pop(L, 1);
+  }
+  lua_settop(L, result);
+  slot->object = NULL;
+  return fill_module(L, s, slot, m, before);
+}
+
+/* m:append(layer): the runtime's containers are fixed, so the userdata gets a longer one. */
+static int append(lua_State *L) {
+  nl_state *s = nl_up(L);
+  neap_module *old = check_module(L, s, 1);
+  neap_module *child = check_module(L, s, 2);
+  nl_slot *slot = nl_slot_at(L, s, 1, NL_MODULE);
+  lua_settop(L, 2);
+  if (strcmp(neap_layer_about(s->ctx, neap_module_layer(old))->name, "Sequential") != 0)
+    return nl_fail(L, s, "append: a %s holds no layers", neap_layer_about(s->ctx, neap_module_layer(old))->name);
+  int n = neap_module_child_count(old);
+  neap_module **list = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *list, 0);
+  hold(L, 1, list); /* makes the holder's table now: what follows must not fail half-way */
+  lua_pushvalue(L, 2);
+  hold(L, 1, child);
+  lua_pop(L, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);
+  for (int i = 0; i < n; i++) list[i] = neap_module_child(old, i);
+  list[n] = child;
+  neap_module *m = neap_sequential(s->ctx, n + 1, list);
+  if (!m) return nl_raise(L, s);
+  neap_module_train(m, neap_module_is_training(old));
+  slot->object = m;
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, old);
+  neap_module_release(old);
+  lua_pushvalue(L, 1);
+  lua_rawsetp(L, -2, m);
+  lua_getiuservalue(L, 1, 1);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, list);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* ---- forward ---- */
+
+static int forward(lua_State *L) {
+  nl_state *s = nl_up(L);
+  int top = lua_gettop(L), tries = 0, anchored = 0;
+  neap_tensor *x[NL_ARGS], *y;
+  if (top - 1 > NL_ARGS) return nl_fail(L, s, "forward: too many arguments");
+  nl_slot *result = nl_new(L, s, NL_TENSOR);
+  size_t before = neap_memory(s->ctx).live;
+  for (;;) {
+    const char *path = nl_path_of(L, s, 1);
+    if (s->grad) nl_locate(L, s);
+    else s->site.file = NULL, s->site.line = 0;
+    neap_module *m = check_module(L, s, 1);
+    if (!path && neap_module_child_count(m) > 0) path = neap_layer_about(s->ctx, neap_module_layer(m))->name;
+    for (int i = 2; i <= top; i++) {
+      nl_slot *slot = nl_slot_at(L, s, i, NL_TENSOR);
+      if (!slot || !slot->object) {
+        const char *name = neap_layer_about(s->ctx, neap_module_layer(m))->name;
+        if (slot) return nl_gone(L, s, slot, name);
+        const char *got = nl_describe(L, s, i);
+        return nl_fail(L, s, "%s: argument %d must be a tensor, got %s", name, i - 1, got);
+      }
+      anchored |= slot->marks & NL_ANCHORED;
+      x[i - 2] = slot->object;
+    }
+    neap_site site = s->site;
+    site.path = path;
+    site.base = 1;
+    neap_set_site(s->ctx, &site);
+    y = neap_forward_many(m, top - 1, x);
+    nl_site_done(s);
+    if (NL_LIKELY(y != NULL)) break;
+    if (!nl_retry(L, s, &tries)) {
+      s->failed_path = path;
+      return nl_raise(L, s);
+    }
+  }
+  nl_set_slot(s, result, y);
+  if (anchored) nl_inherit(L, s, top + 1, 2, top);
+  nl_account_growth(L, s, before);
+  return 1;
+}
+
+/* m(...): the forward, by way of Lua while a module has hooks. */
+static int call(lua_State *L) {
+  nl_state *s = nl_up(L);
+  if (NL_LIKELY(s->hooked == 0)) return forward(L);
+  int top = lua_gettop(L);
+  if (lua_getfield(L, lua_upvalueindex(2), "forward") != LUA_TFUNCTION) {
+    lua_pop(L, 1);
+    return forward(L);
+  }
+  lua_insert(L, 1);
+  lua_call(L, top, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+static int module_hooked(lua_State *L) {
+  nl_state *s = nl_up(L);
+  check_module(L, s, 1);
+  nl_slot *slot = nl_slot_at(L, s, 1, NL_MODULE);
+  int on = lua_toboolean(L, 2), was = (slot->marks & MODULE_HOOKED) != 0;
+  s->hooked += on - was;
+  slot->marks = (uint8_t)(on ? slot->marks | MODULE_HOOKED : slot->marks & ~MODULE_HOOKED);
+  return 0;
+}
+
+/* ---- fields ---- */
+
+/* upvalues: the state, the methods */
+static int index(lua_State *L) {
+  nl_state *s = nl_up(L);
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL) return 1;
+    neap_module *m = check_module(L, s, 1);
+    const char *name = lua_tostring(L, 2);
+    for (int i = 0; i < neap_module_param_count(m); i++) {
+      if (strcmp(neap_module_param_name(m, i), name) != 0) continue;
+      push_param(L, s, neap_module_param(m, i), 1);
+      return 1;
+    }
+    if (strcmp(name, "training") == 0) lua_pushboolean(L, neap_module_is_training(m));
+    else lua_pushnil(L);
+    return 1;
+  }
+  neap_module *m = check_module(L, s, 1);
+  int n = neap_module_child_count(m);
+  if (!lua_isinteger(L, 2)) return 0;
+  lua_Integer i = lua_tointeger(L, 2);
+  if (i < 0) i += n + 1;
+  if (i < 1 || i > n) return 0;
+  push_module(L, s, neap_module_child(m, (int)i - 1), 1);
+  return 1;
+}
+
+static int newindex(lua_State *L) {
+  nl_state *s = nl_up(L);
+  neap_module *m = check_module(L, s, 1);
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  const char *layer = neap_layer_about(s->ctx, neap_module_layer(m))->name;
+  for (int i = 0; i < neap_module_param_count(m); i++) {
+    if (strcmp(neap_module_param_name(m, i), name) != 0) continue;
+    neap_tensor *t = nl_check_tensor(L, s, 3);
+    lua_settop(L, 3);
+    hold(L, 1, t);
+    if (neap_module_set_param(m, i, nl_check_tensor(L, s, 3)) != NEAP_OK) return nl_raise(L, s);
+    nl_slot *slot = nl_slot_at(L, s, 3, NL_TENSOR);
+    nl_unlink(slot); /* the module has it: no scope ends it */
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);
+    lua_pushvalue(L, 3);
+    lua_rawsetp(L, -2, t);
+    return 0;
+  }
+  if (strcmp(name, "training") == 0) {
+    neap_module_train(m, lua_toboolean(L, 3));
+    return 0;
+  }
+  return nl_fail(L, s, "%s has no field '%s' to set", layer, luaL_tolstring(L, 2, NULL));
+}
+
+static int length(lua_State *L) {
+  lua_pushinteger(L, neap_module_child_count(check_module(L, nl_up(L), 1)));
+  return 1;
+}
+
+/* ---- the tree ---- */
+
+typedef struct found { neap_tensor **t; char *names; int n, buffer_bytes; size_t text; uint8_t *buffer; } found;
+
+static int count_one(void *arg, const char *name, neap_tensor *t, int buffer) {
+  found *f = arg;
+  (void)t;
+  (void)buffer;
+  f->n++;
+  f->text += strlen(name) + 1;
+  return 0;
+}
+
+static int keep_one(void *arg, const char *name, neap_tensor *t, int buffer) {
+  found *f = arg;
+  size_t n = strlen(name) + 1;
+  f->t[f->n] = t;
+  f->buffer[f->n++] = (uint8_t)(buffer != 0);
+  memcpy(f->names + f->text, name, n);
+  f->text += n;
+  return 0;
+}
+
+/* Visits twice: the runtime must not be jumped out of, so nothing of Lua's is made while it is at work. */
+static void find_all(lua_State *L, neap_module *m, found *f) {
+  memset(f, 0, sizeof *f);
+  neap_module_each(m, count_one, f);
+  size_t n = (size_t)f->n;
+  f->t = lua_newuserdatauv(L, n * (sizeof *f->t + 1) + f->text + 1, 0);
+  f->buffer = (uint8_t *)(f->t + n);
+  f->names = (char *)(f->buffer + n);
+  f->n = 0;
+  f->text = 0;
+  neap_module_each(m, keep_one, f);
+}
+
+static int module_each(lua_State *L) {
+  nl_state *s = nl_up(L);
+  found f;
+  lua_settop(L, 1);
+  find_all(L, check_module(L, s, 1), &f);
+  const char *name = f.names;
+  lua_createtable(L, f.n, 0);
+  lua_createtable(L, f.n, 0);
+  lua_createtable(L, f.n, 0);
+  for (int i = 0; i < f.n; i++) {
+    lua_pushstring(L, name);
+    lua_rawseti(L, 3, i + 1);
+    push_param(L, s, f.t[i], 1);
+    lua_rawseti(L, 4, i + 1);
+    lua_pushboolean(L, f.buffer[i]);
+    lua_rawseti(L, 5, i + 1);
+    name += strlen(name) + 1;
+  }
+  return 3;
+}
+
+/* A list of the parameters (or buffers) of the tree, each once. */
+static int list_of(lua_State *L, int buffers) {
+  nl_state *s = nl_up(L);
+  found f;
+  int n = 0;
+  lua_settop(L, 1);
+  find_all(L, check_module(L, s, 1), &f);
+  lua_createtable(L, f.n, 0);
+  lua_newtable(L); /* seen */
+  for (int i = 0; i < f.n; i++) {
+    if (f.buffer[i] != buffers) continue;
+    if (lua_rawgetp(L, 4, f.t[i]) == LUA_TNIL) {
+      push_param(L, s, f.t[i], 1);
+      lua_rawseti(L, 3, ++n);
+      lua_pushboolean(L, 1);
+      lua_rawsetp(L, 4, f.t[i]);
+    }
+    lua_pop(L, 1);
+  }
+  lua_settop(L, 3);
+  return 1;
+}
+static int parameters(lua_State *L) { return list_of(L, 0); }
+static int buffers(lua_State *L) { return list_of(L, 1); }
+
+static int next_named(lua_State *L) { /* upvalues: names, tensors, i */
+  lua_Integer i = lua_tointeger(L, lua_upvalueindex(3)) + 1;
+  lua_pushinteger(L, i);
+  lua_copy(L, -1, lua_upvalueindex(3));
+  if (lua_rawgeti(L, lua_upvalueindex(1), i) == LUA_TNIL) return 1;
+  lua_rawgeti(L, lua_upvalueindex(2), i);
+  return 2;
+}
+
+/* for name, tensor in m:named_parameters() do. Ties come under each of their names. */
+static int named(lua_State *L, int buffers) {
+  nl_state *s = nl_up(L);
+  found f;
+  int n = 0;
+  lua_settop(L, 1);
+  find_all(L, check_module(L, s, 1), &f);
+  const char *name = f.names;
+  lua_newtable(L);
+  lua_newtable(L);
+  for (int i = 0; i < f.n; i++) {
+    if (f.buffer[i] == buffers) {
+      lua_pushstring(L, name);
+      lua_rawseti(L, 3, ++n);
+      push_param(L, s, f.t[i], 1);
+      lua_rawseti(L, 4, n);
+    }
+    name += strlen(name) + 1;
+  }
+  lua_pushinteger(L, 0);
+  lua_pushcclosure(L, next_named, 3);
+  return 1;
+}
+static int named_parameters(lua_State *L) { return named(L, 0); }
+static int named_buffers(lua_State *L) { return named(L, 1); }
+
+static int children(lua_State *L) {
+  nl_state *s = nl_up(L);
+  neap_module *m = check_module(L, s, 1);
+  int n = neap_module_child_count(m);
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    push_module(L, s, neap_module_child(m, i), 1);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+/* ---- modes and text ---- */
+
+static int train(lua_State *L) {
+  neap_module_train(check_module(L, nl_up(L), 1), lua_isnoneornil(L, 2) || lua_toboolean(L, 2));
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int eval(lua_State *L) {
+  neap_module_train(check_module(L, nl_up(L), 1), 0);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int is_training(lua_State *L) {
+  lua_pushboolean(L, neap_module_is_training(check_module(L, nl_up(L), 1)));
+  return 1;
+}
+
+static int to(lua_State *L) {
+  nl_state *s = nl_up(L);
+  neap_module *m = check_module(L, s, 1);
+  int d = nl_to_dtype(L, 2), tries = 0;
+  if (d < 0) {
+    const char *got = nl_describe(L, s, 2);
+    return nl_fail(L, s, "to: takes a dtype such as 'float64', got %s", got);
+  }
+  while (neap_module_to(m, (neap_dtype)d) != NEAP_OK)
+    if (!nl_retry(L, s, &tries)) return nl_raise(L, s);
+  lua_settop(L, 1);
+  return 1;
+}
+
+static int zero_grad(lua_State *L) {
+  neap_module_zero_grad(check_module(L, nl_up(L), 1));
+  return 0;
+}
+
+static int name(lua_State *L) {
+  nl_state *s = nl_up(L);
+  lua_pushstring(L, neap_layer_about(s->ctx, neap_module_layer(check_module(L, s, 1)))->name);
+  return 1;
+}
+
+static int module_text(lua_State *L) {
+  nl_state *s = nl_up(L);
+  char buffer[1024];
+  neap_module *m = check_module(L, s, 1);
+  neap_set_site(s->ctx, &s->site);
+  lua_pushstring(L, neap_module_text(m, buffer, sizeof buffer));
+  nl_site_done(s);
+  return 1;
+}
+
+static int tostring(lua_State *L) {
+  nl_slot *slot = nl_slot_at(L, nl_up(L), 1, NL_MODULE);
+  if (!slot || !slot->object) return lua_pushliteral(L, "module (released)"), 1;
+  if (neap_module_child_count(slot->object) == 0) return module_text(L);
+  if (lua_getfield(L, lua_upvalueindex(2), "module_text") != LUA_TFUNCTION) return module_text(L);
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+static int is_module(lua_State *L) {
+  lua_pushboolean(L, nl_slot_at(L, nl_up(L), 1, NL_MODULE) != NULL);
+  return 1;
+}
+
+/* ---- opening ---- */
+
+static void add_layers(lua_State *L, nl_state *s) {
+  int n = neap_layer_count();
+  lua_createtable(L, 0, n);
+  for (int i = 0; i < n; i++) {
+    const neap_layer_info *info = neap_layer_about(s->ctx, i);
+    if (!info) nl_raise(L, s);
+    if (info->n_params > NL_ARGS) luaL_error(L, "neap: %s has too many settings", info->name);
+    nl_push_state(L);
+    constructor *k = lua_newuserdatauv(L, sizeof *k, 0);
+    *k = (constructor){.bind = {.name = info->name, .params = info->params, .n_params = info->n_params, .lists = 1}, .layer = i};
+    lua_pushcclosure(L, construct, 2);
+    lua_setfield(L, -2, info->name);
+  }
+}
+
+void nl_open_module(lua_State *L, nl_state *s) {
+  static const luaL_Reg functions[] = {
+    {"sequential", sequential}, {"is_module", is_module}, {"module_forward", forward}, {"module_each", module_each},
+    {"module_hooked", module_hooked}, {NULL, NULL},
+  };
+  static const luaL_Reg methods[] = {
+    {"forward", forward}, {"append", append}, {"parameters", parameters}, {"buffers", buffers},
+    {"named_parameters", named_parameters}, {"named_buffers", named_buffers}, {"children", children}, {"train", train},
+    {"eval", eval}, {"is_training", is_training}, {"to", to}, {"zero_grad", zero_grad}, {"name", name}, {"text", module_text},
+    {NULL, NULL},
+  };
+  static const luaL_Reg meta[] = {{"__newindex", newindex}, {"__len", length}, {NULL, NULL}};
+  static const struct { const char *name; lua_CFunction f; } with_glue[] = {{"__call", call}, {"__tostring", tostring}};
+  int neap = lua_gettop(L);
+  nl_functions(L, functions);
+  add_layers(L, s);
+  lua_setfield(L, neap, "layers");
+  nl_methods(L, s, NL_MODULE);
+  nl_functions(L, methods);
+  nl_metatable(L, s, NL_MODULE);
+  nl_functions(L, meta);
+  nl_push_state(L);
+  lua_pushvalue(L, -3);
+  lua_pushcclosure(L, index, 2);
+  lua_setfield(L, -2, "__index");
+  for (int i = 0; i < NL_ARRAY(with_glue); i++) {
+    nl_push_state(L);
+    lua_getfield(L, neap, "glue");
+    lua_pushcclosure(L, with_glue[i].f, 2);
+    lua_setfield(L, -2, with_glue[i].name);
+  }
+  lua_pop(L, 1);
+  lua_setfield(L, neap, "module_methods");
+}
