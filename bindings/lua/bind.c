@@ -184,7 +184,8 @@ static void take_tensors(lua_State *L, nl_state *s, const nl_binding *b, const n
   if (n > a->room - a->n_tensors) luaL_error(L, "%s: too many tensors for %s", b->name, p->name);
   for (int i = 0; i < n; i++) {
     lua_rawgeti(L, index, i + 1);
-    if (!take_tensor(L, s, lua_gettop(L), a, &out[i])) {
+    if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) out[i] = NULL; /* `index` takes such for a whole dimension */
+    else if (!take_tensor(L, s, lua_gettop(L), a, &out[i])) {
       nl_slot *slot = nl_slot_at(L, s, -1, NL_TENSOR);
       if (slot) nl_gone(L, s, slot, b->name);
       const char *got = nl_describe(L, s, -1);

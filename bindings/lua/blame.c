@@ -15,6 +15,7 @@ const char *nl_intern(lua_State *L, nl_state *s, const char *text) {
     lua_pushvalue(L, -1);
     lua_pushvalue(L, -1);
     lua_rawset(L, -4);
+    lua_pushvalue(L, -1);
   }
   lua_replace(L, -3);
   lua_pop(L, 1);
@@ -57,6 +58,29 @@ const char *nl_where(lua_State *L, nl_state *s) {
   return lua_pushliteral(L, "");
 }
 
+void nl_remember(lua_State *L, nl_state *s) {
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, LUA_REGISTRYINDEX, s->error_ref);
+}
+
+int nl_is_remembered(lua_State *L, nl_state *s, int message) {
+  message = lua_absindex(L, message);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->error_ref);
+  int same = lua_rawequal(L, -1, message);
+  lua_pop(L, 1);
+  return same;
+}
+
+int nl_is_own_error(lua_State *L, nl_state *s, int message) {
+  lua_Debug ar;
+  int same = nl_is_remembered(L, s, message);
+  for (int level = 1; !same && lua_getstack(L, level, &ar); level++) {
+    lua_getinfo(L, "Sl", &ar);
+    if (ar.currentline >= 0) return is_own(s, ar.source);
+  }
+  return same;
+}
+
 /* Raises the text on top with its place in front; remembers it, so that the program knows that no stack is needed. */
 static int raise(lua_State *L, nl_state *s) {
   const char *text = lua_tostring(L, -1);
@@ -66,8 +90,7 @@ static int raise(lua_State *L, nl_state *s) {
   if (path && !strstr(text, path)) text = lua_pushfstring(L, "%s (in %s)", text, path);
   const char *where = nl_where(L, s);
   lua_pushfstring(L, "%s%s", where, text);
-  lua_pushvalue(L, -1);
-  lua_rawseti(L, LUA_REGISTRYINDEX, s->error_ref);
+  nl_remember(L, s);
   return lua_error(L);
 }
 

@@ -244,7 +244,7 @@ static int module_hooked(lua_State *L) {
 /* ---- fields ---- */
 
 /* upvalues: the state, the methods */
-static int index(lua_State *L) {
+static int get_index(lua_State *L) {
   nl_state *s = nl_up(L);
   if (lua_type(L, 2) == LUA_TSTRING) {
     lua_pushvalue(L, 2);
@@ -538,7 +538,7 @@ void nl_open_module(lua_State *L, nl_state *s) {
   nl_functions(L, meta);
   nl_push_state(L);
   lua_pushvalue(L, -3);
-  lua_pushcclosure(L, index, 2);
+  lua_pushcclosure(L, get_index, 2);
   lua_setfield(L, -2, "__index");
   for (int i = 0; i < NL_ARRAY(with_glue); i++) {
     nl_push_state(L);

@@ -69,6 +69,14 @@ static void add_searcher(lua_State *L) {
   lua_pop(L, 2);
 }
 
+/* has_file(name): whether `require` finds the module without looking at the disk. */
+static int has_file(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushboolean(L, find(name) || lua_getfield(L, -1, name) != LUA_TNIL);
+  return 1;
+}
+
 static const char core_key; /* in the registry: the table of neap.core */
 
 static int open_core(lua_State *L, neap_context *c) {
@@ -90,6 +98,8 @@ static int open_core(lua_State *L, neap_context *c) {
   nl_open_system(L, s);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &core_key);
+  lua_pushcfunction(L, has_file);
+  lua_setfield(L, -2, "has_file");
   add_searcher(L);
   return 1;
 }

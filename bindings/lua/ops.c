@@ -89,7 +89,7 @@ static void push_function(lua_State *L, const neap_op_info *info, int op, int in
     if (p->marks & NEAP_P_INDICES) f->bind.extra |= NL_X_BASE;
   }
   if (info->marks & NEAP_OP_INDEX_OUT) f->bind.extra |= NL_X_BASE;
-  if (info->marks & NEAP_OP_CREATES) f->bind.extra |= NL_X_REQUIRES_GRAD;
+  if (info->marks & NEAP_OP_CREATES || strstr(info->name, "_like")) f->bind.extra |= NL_X_REQUIRES_GRAD;
   f->op = op;
   f->in_place = in_place;
   f->marks = info->marks;

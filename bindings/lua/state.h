@@ -111,6 +111,9 @@ const char *nl_where(lua_State *L, nl_state *s);            /* pushes "file:line
 const char *nl_intern(lua_State *L, nl_state *s, const char *text); /* pushes a copy that lives as long as the state */
 int nl_fail(lua_State *L, nl_state *s, const char *format, ...);    /* raises; format as lua_pushfstring's */
 int nl_raise(lua_State *L, nl_state *s);                    /* raises the context's pending error, which it clears */
+void nl_remember(lua_State *L, nl_state *s);                /* the message on top is Neap's: it needs no stack */
+int nl_is_remembered(lua_State *L, nl_state *s, int message);
+int nl_is_own_error(lua_State *L, nl_state *s, int message); /* in a message handler: whether it is */
 int nl_system(lua_State *L, nl_state *s);                   /* nil, message, code for files; raises what is misuse */
 const char *nl_describe(lua_State *L, nl_state *s, int index); /* pushes "a string ('x')" */
 /* Pushes " (did you mean 'x'?)" or "" after comparing with names, which next(arg, i) gives until NULL. */

@@ -161,7 +161,7 @@ static int call_glue(lua_State *L, const char *name, int n, int results) {
 }
 
 /* upvalues: the state, methods and fields, glue, the op `select` */
-static int index(lua_State *L) {
+static int get_index(lua_State *L) {
   if (lua_type(L, 2) == LUA_TSTRING) {
     lua_pushvalue(L, 2);
     int type = lua_rawget(L, lua_upvalueindex(2));
@@ -338,7 +338,7 @@ void nl_open_tensor(lua_State *L, nl_state *s) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->glue_ref);
   int glue = lua_gettop(L);
   nl_metatable(L, s, NL_TENSOR);
-  closure(L, s, glue, index, "__index");
+  closure(L, s, glue, get_index, "__index");
   closure(L, s, glue, newindex, "__newindex");
   closure(L, s, glue, text, "__tostring");
   static const luaL_Reg meta[] = {{"__len", length}, {NULL, NULL}};

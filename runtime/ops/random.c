@@ -219,3 +219,9 @@ int np_dropout_at_back(np_back *b) { /* gx = g m / (1 - p), the same m */
   b->gx[0] = neap_dropout_at(b->ctx, b->g[0], b->arg[1].d, 2, b->arg[2].is);
   return b->ctx->error;
 }
+
+uint64_t np_draw(neap_generator *g, uint64_t counters) {
+  uint64_t first = g->offset;
+  g->offset += counters;
+  return first;
+}

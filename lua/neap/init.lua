@@ -1,0 +1,31 @@
+-- neap: the library as scripts see it. What C brings (neap.core: all ops, scopes, memory, files) with what Lua adds to it;
+-- the other parts (neap.nn, neap.optim, neap.data, ...) are files of their own, loaded when they are first used.
+
+local core = require "neap.core"
+
+-- Chunk names of Neap's own files begin like this one's: errors name the first line outside of them.
+core.own((debug.getinfo(1, "S").source:gsub("init%.lua$", "")))
+
+require "neap.tensor"
+require "neap.autograd"
+require "neap.help"
+
+local neap = {}
+for name, value in next, core do
+  if type(value) == "function" then neap[name] = value end
+end
+
+function neap.save(...) return require "neap.files".save(...) end
+function neap.load(...) return require "neap.files".load(...) end
+
+-- A part of the library, or nil: a name that is none stays nil, as in any table.
+local function part(_, name)
+  if type(name) ~= "string" or not name:match "^%l[%w_]*$" or name == "core" then return nil end
+  local full = "neap." .. name
+  if package.loaded[full] == nil and not core.has_file(full) and not package.searchpath(full, package.path) then return nil end
+  local value = require(full)
+  rawset(neap, name, value)
+  return value
+end
+
+return setmetatable(neap, {__index = part})

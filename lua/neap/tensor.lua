@@ -1,0 +1,201 @@
+-- tensor: what tensors get from Lua. Reading and writing with brackets by tables, masks and index tensors; pieces;
+-- conversions by name; comparing as a whole. Each is made of ops, so gradients flow.
+
+local core = require "neap.core"
+local check = require "neap.check"
+local text = require "neap.tensor_text"
+
+local methods, glue = core.tensor_methods, core.glue
+
+glue.tostring = text
+
+-- ---- brackets ----
+
+local function is_list(value)
+  return type(value) == "table" and getmetatable(value) == nil
+end
+
+-- How many dimensions an entry uses up.
+local function width(entry)
+  return core.is_tensor(entry) and entry.dtype == "bool" and entry:dim() or 1
+end
+
+local function position(what, i, size, low)
+  local at = i < 0 and size + i + 1 or i
+  if i == 0 or at < low or at > size then
+    check.fail("%s: %d is out of range: there are %d positions, 1 to %d or -1 to %d", what, i, size, size, -size)
+  end
+  return at
+end
+
+-- {a, b}: the closed range, {a, b, step}: every step-th of it, {}: all.
+local function range(x, dim, entry)
+  local size = x:size(dim)
+  local first, last, step = entry[1], entry[2], entry[3] or 1
+  if first == nil then return x end
+  if math.type(first) ~= "integer" or math.type(last) ~= "integer" or math.type(step) ~= "integer" or #entry > 3 then
+    check.fail("x[...]: a range of dimension %d is {first, last} or {first, last, step}, in whole numbers", dim)
+  end
+  if step < 1 then check.fail("x[...]: the step of a range is 1 or more, not %d (x:flip(dim) turns round)", step) end
+  last = last < 0 and size + last + 1 or last
+  if first == last + 1 and last >= 0 and last <= size then return x:narrow(dim, 1, 0) end
+  first = position("x[...]", first, size, 1)
+  if last > size or last < first - 1 then
+    check.fail("x[...]: the range {%d, %d} does not fit dimension %d, which has %d positions", first, last, dim, size)
+  end
+  if step == 1 then return x:narrow(dim, first, last - first + 1) end
+  return x:slice(dim, first, (last - first) // step + 1, step)
+end
+
+-- The entries laid against x's dimensions: "..." stands for as many as are needed.
+local function spread(x, key)
+  local n, used, dots = #key, 0, nil
+  for i = 1, n do
+    if key[i] == "..." then
+      if dots then check.fail "x[...]: '...' stands for several dimensions once at most" end
+      dots = i
+    else
+      used = used + width(key[i])
+    end
+  end
+  if used > x:dim() then
+    check.fail("x[...]: %d entries are too many for a tensor of %d dimension%s, of shape %s", used, x:dim(),
+      x:dim() == 1 and "" or "s", tostring(x.shape))
+  end
+  if not dots then return key end
+  local entries = table.move(key, 1, dots - 1, 1, {})
+  for _ = used + 1, x:dim() do entries[#entries + 1] = {} end
+  return table.move(key, dots + 1, n, #entries + 1, entries)
+end
+
+-- Applies positions and ranges as views; index tensors and masks are left: returns the view and them, as `index` takes
+-- them, or nil.
+local function view(x, key)
+  local lists, covered, dim = nil, 0, 1 -- covered: dimensions that the entries of lists stand for
+  for i, entry in ipairs(spread(x, key)) do
+    if core.is_tensor(entry) then
+      lists = lists or {}
+      for _ = covered + 1, dim - 1 do lists[#lists + 1] = false end
+      lists[#lists + 1] = entry
+      dim = dim + width(entry)
+      covered = dim - 1
+    elseif math.type(entry) == "integer" then
+      x = x:select(dim, position("x[...]", entry, x:size(dim), 1))
+    elseif is_list(entry) then
+      x, dim = range(x, dim, entry), dim + 1
+    else
+      check.fail("x[...]: entry %d is %s; there are positions, ranges {first, last}, {} for all, index tensors and masks",
+        i, check.describe(entry))
+    end
+  end
+  return x, lists
+end
+
+local function entries_of(key)
+  if is_list(key) then return key end
+  if core.is_tensor(key) then return {key} end
+  check.fail("x[...]: %s is no position; there are whole numbers, tables, index tensors and masks", check.describe(key))
+end
+
+function glue.index(x, key)
+  if math.type(key) == "float" and math.tointeger(key) then return x[math.tointeger(key)] end
+  local part, lists = view(x, entries_of(key))
+  if lists then return part:index(lists) end
+  return rawequal(part, x) and x:view(x.shape) or part
+end
+
+function glue.newindex(x, key, value)
+  if type(key) == "number" then key = {math.tointeger(key) or key} end
+  local part, lists = view(x, entries_of(key))
+  if is_list(value) then value = core.tensor(value, {dtype = x.dtype}) end
+  if lists then
+    part:index_put_(lists, value)
+  elseif core.is_tensor(value) then
+    part:copy_(value)
+  else
+    part:fill_(value)
+  end
+end
+
+-- ---- pieces ----
+
+--- Pieces of `size` positions along dim (1), the last perhaps smaller; or of the sizes in a list. A list of views.
+function methods:split(size, dim)
+  dim = dim or 1
+  local total, pieces, at = self:size(dim), {}, 1
+  if type(size) == "table" then
+    local sum = 0
+    for _, n in ipairs(size) do sum = sum + n end
+    if sum ~= total then check.fail("split: sizes add up to %d, dimension %d has %d", sum, dim, total) end
+    for i, n in ipairs(size) do
+      pieces[i], at = self:narrow(dim, n > 0 and at or 1, n), at + n
+    end
+    return pieces
+  end
+  if math.type(size) ~= "integer" or size < 1 then
+    check.fail("split: takes a size of 1 or more, or a list of sizes, not %s", check.describe(size))
+  end
+  repeat
+    local n = math.min(size, total - at + 1)
+    pieces[#pieces + 1], at = self:narrow(dim, n > 0 and at or 1, n), at + n
+  until at > total
+  return pieces
+end
+
+--- n pieces along dim (1), as equal as can be: all of one size but the last. A list of views.
+function methods:chunk(n, dim)
+  if math.type(n) ~= "integer" or n < 1 then check.fail("chunk: takes a number of pieces, not %s", check.describe(n)) end
+  return self:split(math.max(1, (self:size(dim or 1) + n - 1) // n), dim)
+end
+
+--- A list of x's parts at each position of dim (1), which is gone from their shape.
+function methods:unbind(dim)
+  local parts = {}
+  for i = 1, self:size(dim or 1) do parts[i] = self:select(dim or 1, i) end
+  return parts
+end
+
+core.split, core.chunk, core.unbind = methods.split, methods.chunk, methods.unbind
+
+-- ---- conversions ----
+
+local names = {
+  float = "float32", double = "float64", half = "float16", bfloat16 = "bfloat16", long = "int64", int = "int32",
+  short = "int16", char = "int8", byte = "uint8", bool = "bool",
+}
+for name, dtype in pairs(names) do
+  methods[name] = function(x) return x:to(dtype) end
+end
+
+function methods:type_as(other) return self:to(other.dtype) end
+function methods:view_as(other) return self:view(other.shape) end
+function methods:reshape_as(other) return self:reshape(other.shape) end
+function methods:expand_as(other) return self:expand(other.shape) end
+
+-- ---- as a whole ----
+
+--- Whether two tensors have the same shape and the same elements.
+function core.equal(a, b)
+  if a.shape ~= b.shape then return false end
+  local _ <close> = core.no_grad()
+  return a:eq(b):all():item()
+end
+
+local closeness = {"rtol", "atol", "equal_nan"}
+
+--- Whether |a - b| <= atol + rtol |b| everywhere; options rtol (1e-5), atol (1e-8), equal_nan (false).
+function core.allclose(a, b, options)
+  options = check.options("allclose", options, closeness)
+  local _ <close> = core.no_grad()
+  local _ <close> = core.scope()
+  a, b = a:double(), b:double()
+  local near = (a - b):abs():le(b:abs() * (options.rtol or 1e-5) + (options.atol or 1e-8))
+  near = near:logical_or(a:eq(b)) -- infinities
+  if options.equal_nan then near = near:logical_or(a:isnan():logical_and(b:isnan())) end
+  return near:all():item()
+end
+
+methods.equal, methods.allclose = core.equal, core.allclose
+
+--- Sets the most bytes that tensors may take; 0: no limit. Beyond it an op raises an error that can be caught.
+function core.set_memory_cap(bytes) core.memory {cap = bytes} end
