@@ -43,7 +43,7 @@ describe("backward", function()
   end)
 
   it("takes a gradient for outputs of several elements", function()
-    local x = leaf { 1, 2, 3 }
+    local x = leaf { 1, 2, 3 };
     (x * x):backward(neap.tensor({ 1, 0, 10 }, { dtype = "float64" }))
     assert.are.same({ 2, 0, 60 }, x.grad:totable())
     has(message_of(function() (x * x):backward() end), "shape (3)", "single element")
@@ -137,7 +137,7 @@ describe("writing to what is recorded", function()
     local y = x * 1
     y[1]:mul_(5)
     local row = y[2]
-    row:add_(y[1])
+    row:add_(y[1]);
     (y * y):sum():backward()
     -- y = {5a, 5b, c + 5a, d + 5b}
     assert.are.same({ { 2 * 5 * 5 + 2 * 8 * 5, 2 * 10 * 5 + 2 * 14 * 5 }, { 16, 28 } }, x.grad:totable())

@@ -50,14 +50,14 @@ static int fans(neap_tensor *t, const char *name, double *in, double *out) {
 }
 
 int neap_init_xavier_uniform(neap_tensor *t, double gain, neap_generator *g) {
-  double in, out;
+  double in = 0, out = 0;
   if (fans(t, "init_xavier_uniform", &in, &out) != 0) return t->ctx->error;
   double bound = in + out > 0 ? gain * sqrt(6 / (in + out)) : 0;
   return neap_init_uniform(t, -bound, bound, g);
 }
 
 int neap_init_xavier_normal(neap_tensor *t, double gain, neap_generator *g) {
-  double in, out;
+  double in = 0, out = 0;
   if (fans(t, "init_xavier_normal", &in, &out) != 0) return t->ctx->error;
   return neap_init_normal(t, 0, in + out > 0 ? gain * sqrt(2 / (in + out)) : 0, g);
 }
@@ -74,7 +74,7 @@ double neap_gain(neap_context *c, const char *nonlinearity, double param) {
 }
 
 static int kaiming_std(neap_tensor *t, const char *name, double a, int mode, const char *nonlinearity, double *std) {
-  double in, out;
+  double in = 0, out = 0;
   if (fans(t, name, &in, &out) != 0) return t->ctx->error;
   double fan = mode == NEAP_FAN_OUT ? out : in, gain = neap_gain(t->ctx, nonlinearity, a);
   *std = fan > 0 ? gain / sqrt(fan) : 0;
@@ -82,13 +82,13 @@ static int kaiming_std(neap_tensor *t, const char *name, double a, int mode, con
 }
 
 int neap_init_kaiming_uniform(neap_tensor *t, double a, int mode, const char *nonlinearity, neap_generator *g) {
-  double std;
+  double std = 0;
   if (kaiming_std(t, "init_kaiming_uniform", a, mode, nonlinearity, &std) != 0) return t->ctx->error;
   return neap_init_uniform(t, -sqrt(3) * std, sqrt(3) * std, g);
 }
 
 int neap_init_kaiming_normal(neap_tensor *t, double a, int mode, const char *nonlinearity, neap_generator *g) {
-  double std;
+  double std = 0;
   if (kaiming_std(t, "init_kaiming_normal", a, mode, nonlinearity, &std) != 0) return t->ctx->error;
   return neap_init_normal(t, 0, std, g);
 }

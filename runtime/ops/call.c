@@ -12,7 +12,9 @@ int np_reject(np_call *c, neap_status s, const char *format, ...) {
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  return np_fail(c->ctx, s, "%s%s: %s", c->op->name, c->in_place ? "_" : "", text);
+  const char *path = c->ctx->site.path;
+  return np_fail(c->ctx, s, "%s%s: %s%s%s%s", c->op->name, c->in_place ? "_" : "", text, path ? " (in layer " : "",
+                 path ? path : "", path ? ")" : "");
 }
 
 int np_axis(np_call *c, int64_t dim, int ndim, int *out) {
