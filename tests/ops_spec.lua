@@ -5,8 +5,8 @@
 
 local neap = require "neap"
 
-local VIEW, NO_GRAD, ONCE, HIDDEN, RANDOM = 1, 4, 16, 64, 256
-local function marked(op, mark) return op.marks & mark ~= 0 end
+local VIEW, NO_GRAD, ONCE, HIDDEN, RANDOM = "view", "no_grad", "once", "hidden", "random"
+local function marked(op, mark) return op.marks[mark] == true end
 
 -- ---- samples --------------------------------------------------------------------------------------------------
 
@@ -254,7 +254,7 @@ for _, op in ipairs(neap.ops()) do
       if not (marked(op, VIEW) and op.name:find("strided")) then
         it("works on strided memory", function() strides_do_not_matter(op) end)
       end
-      if op.in_place then it("agrees in place", function() in_place_agrees(op) end) end
+      if op.marks.in_place then it("agrees in place", function() in_place_agrees(op) end) end
     end
   end)
 end

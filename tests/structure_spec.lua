@@ -160,7 +160,9 @@ describe("structure #once", function()
     end
     for _, path in ipairs(lines_of "find bindings tests -name '*.[ch]' | sort") do
       local own = path:match "^(.*)/[^/]*$"
-      for name in read(path):gmatch '#%s*include%s+"([^"\n]*)"' do
+      -- The twins of the kernels are held against the kernels themselves.
+      local text = own == "tests/kernels" and "" or read(path)
+      for name in text:gmatch '#%s*include%s+"([^"\n]*)"' do
         local beside = io.open(own .. "/" .. name)
         if beside then
           beside:close()

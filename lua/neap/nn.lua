@@ -20,6 +20,19 @@ end
 for name, layer in pairs(core.layers) do nn[name] = layer end
 for name, container in pairs(containers) do nn[name] = container end
 
+-- How the path of an error names a child: the field, or the place in a list, that holds it.
+function core.glue.find(parent, child)
+  for key, value in next, parent do
+    if rawequal(value, child) then return tostring(key) end
+    if type(value) == "table" and not tree.is_module(value) and key ~= tree.BOOK then
+      for inner, item in next, value do
+        if rawequal(item, child) then return key .. "." .. tostring(inner) end
+      end
+    end
+  end
+  return nil
+end
+
 nn.class = Module.class
 nn.Parameter = Module.Parameter
 nn.Module = Module
