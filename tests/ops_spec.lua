@@ -229,7 +229,7 @@ local function in_place_agrees(op)
   for _, args in ipairs(samples(op)) do
     local plain = call(op, args)
     local x = args[1]
-    local fits = is_tensor(x) and is_tensor(plain[1]) and neap.equal_shape(x, plain[1])
+    local fits = is_tensor(x) and is_tensor(plain[1]) and table.concat(x.shape, ",") == table.concat(plain[1].shape, ",")
     if fits and (is_float(x) or not is_float(plain[1])) then
       local copy = { n = args.n, table.unpack(args, 1, args.n) }
       copy[1] = x:clone()

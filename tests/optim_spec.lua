@@ -23,7 +23,7 @@ end
 local function descend(optimizer, x, n)
   for _ = 1, n do
     optimizer:zero_grad()
-    ((x - 1) ^ 2):sum():backward()
+    ;((x - 1) ^ 2):sum():backward()
     optimizer:step()
   end
 end
