@@ -30,7 +30,7 @@ static void stop(lua_State *L, lua_Debug *ar) {
   (void)ar;
   settled(L);
   if (program.ctx) neap_cancel(program.ctx, 0);
-  luaL_where(L, 1);
+  luaL_where(L, 0);
   lua_pushliteral(L, "interrupted!");
   lua_concat(L, 2);
   nl_state *s = nl_state_of(L);
@@ -415,12 +415,34 @@ static int protected_main(lua_State *L) {
   return 1;
 }
 
+/* As luaL_newstate does it: warnings go to stderr once turned on by "@on", panics say what happened. */
+static void warn(void *on, const char *message, int more) {
+  int *state = on; /* bit 0: turned on, bit 1: in the middle of a message */
+  if (!more && !(*state & 2) && message[0] == '@') {
+    if (strcmp(message, "@on") == 0) *state = 1;
+    else if (strcmp(message, "@off") == 0) *state = 0;
+    return;
+  }
+  if (*state & 1) fprintf(stderr, "%s%s%s", *state & 2 ? "" : "Lua warning: ", message, more ? "" : "\n");
+  *state = (*state & 1) | (more ? 2 : 0);
+}
+
+static int panic(lua_State *L) {
+  const char *message = lua_tostring(L, -1);
+  fprintf(stderr, "neap: unprotected error: %s\n", message ? message : "not a text");
+  return 0;
+}
+
 int main(int argc, char **argv) {
-  lua_State *L = luaL_newstate();
+  int warnings = 0;
+  nl_blocks *blocks = nl_blocks_new();
+  lua_State *L = blocks ? lua_newstate(nl_blocks_alloc, blocks) : NULL;
   if (!L) {
     fputs("neap: no memory for a Lua state\n", stderr);
     return 1;
   }
+  lua_atpanic(L, panic);
+  lua_setwarnf(L, warn, &warnings);
   program.running = L;
   lua_pushcfunction(L, protected_main);
   lua_pushinteger(L, argc);
@@ -430,5 +452,6 @@ int main(int argc, char **argv) {
   int good = status == LUA_OK && lua_toboolean(L, -1);
   program.ctx = NULL;
   lua_close(L);
+  nl_blocks_free(blocks);
   return good ? 0 : 1;
 }

@@ -1,20 +1,23 @@
 /* Gradients in Lua: the backward walk as a userdata that lua/neap/autograd.lua steps, and Lua functions inside graphs.
  *
  * C records hold only the number of a Lua function (a custom function's backward, a hook). Its entry, a table, is held by
- * whoever could still walk to it: the userdata of a result keeps an anchor in its user value, what is computed from an
- * anchored tensor inherits it, and a weak table finds the entry by its number. So nothing hangs from the registry, and
- * graph, entry, and the tensors that the entry saved are collected together, cycles and all. An anchor is an entry or a
- * table of anchors. */
+ * whoever could still walk to it: a result's userdata keeps an anchor (through an ephemeron table, as few tensors have
+ * one), what is computed from an anchored tensor inherits it, and a weak table finds the entry by its number. So nothing
+ * hangs from the registry, and graph, entry, and the tensors that the entry saved are collected together, cycles and
+ * all. An anchor is an entry or a table of anchors. */
 #include <string.h>
 #include "state.h"
 
 /* ---- anchors ---- */
 
 /* Pushes the anchor of the userdata at index, or nothing; says which. */
-static int push_anchor(lua_State *L, int index) {
-  if (lua_getiuservalue(L, index, 1) == LUA_TTABLE) return 1;
-  lua_pop(L, 1);
-  return 0;
+static int push_anchor(lua_State *L, nl_state *s, int index) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors_ref);
+  lua_pushvalue(L, index);
+  int found = lua_rawget(L, -2) == LUA_TTABLE;
+  lua_remove(L, -2);
+  if (!found) lua_pop(L, 1);
+  return found;
 }
 
 /* Adds what the value at index keeps to the set on top: {[anchor] = true}. */
@@ -22,7 +25,7 @@ static void gather(lua_State *L, nl_state *s, int index, int set, int depth) {
   nl_slot *slot = nl_slot_at(L, s, index, NL_TENSOR);
   luaL_checkstack(L, 8, NULL);
   if (slot) {
-    if (!(slot->marks & NL_ANCHORED) || !push_anchor(L, index)) return;
+    if (!(slot->marks & NL_ANCHORED) || !push_anchor(L, s, index)) return;
     lua_pushboolean(L, 1);
     lua_rawset(L, set);
   } else if (lua_istable(L, index) && depth < 3) {
@@ -54,12 +57,14 @@ static void join(lua_State *L) {
 
 /* The anchor on top is popped and kept by the tensor userdata at index, besides what that keeps already. */
 static void keep(lua_State *L, nl_state *s, int index) {
+  index = lua_absindex(L, index);
+  luaL_checkstack(L, 8, NULL);
   nl_slot *slot = nl_slot_at(L, s, index, NL_TENSOR);
   if (!slot || lua_isnil(L, -1)) {
     lua_pop(L, 1);
     return;
   }
-  if (slot->marks & NL_ANCHORED && push_anchor(L, index)) {
+  if (slot->marks & NL_ANCHORED && push_anchor(L, s, index)) {
     if (!lua_rawequal(L, -1, -2)) {
       lua_createtable(L, 2, 0);
       lua_insert(L, -3);
@@ -69,7 +74,11 @@ static void keep(lua_State *L, nl_state *s, int index) {
       lua_pop(L, 1);
     }
   }
-  lua_setiuservalue(L, index, 1);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->anchors_ref);
+  lua_pushvalue(L, index);
+  lua_rotate(L, -3, -1);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
   slot->marks |= NL_ANCHORED;
 }
 

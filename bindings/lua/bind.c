@@ -22,6 +22,14 @@ int nl_is_options(lua_State *L, int index) {
   return any && strings;
 }
 
+static int is_empty(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_pushnil(L);
+  if (!lua_next(L, index)) return 1;
+  lua_pop(L, 2);
+  return 0;
+}
+
 static size_t entries(lua_State *L, int index, int depth) {
   size_t n = lua_rawlen(L, index);
   if (n > 0 || depth > 0) return n;
@@ -330,13 +338,21 @@ static void bind_options(lua_State *L, nl_state *s, const nl_binding *b, int opt
 }
 
 void nl_bind(lua_State *L, nl_state *s, const nl_binding *b, int first, int top, nl_args *a) {
-  int options = 0, at = first, p = 0;
+  int options = 0, at = first, p = 0, empty = 0;
   a->needs_grad = a->anchored = a->requires_grad = 0;
   a->base = 1;
   a->n_ints = a->n_tensors = 0;
-  if (top >= first && lua_type(L, top) == LUA_TTABLE && nl_is_options(L, top)) options = top--;
-  for (; p < b->n_params && at <= top; p++) at += take(L, s, b, p, at, top, a);
+  if (top >= first && lua_type(L, top) == LUA_TTABLE) {
+    if (nl_is_options(L, top)) options = top--;
+    else empty = is_empty(L, top);
+  }
+  for (; p < b->n_params && at <= top; p++) {
+    int kind = b->params[p].kind;
+    if (NL_UNLIKELY(empty && at == top && kind != NEAP_INTS && kind != NEAP_TENSORS)) break; /* options, none of them given */
+    at += take(L, s, b, p, at, top, a);
+  }
   a->n = p;
+  if (empty && at == top) top--;
   for (; at <= top; at++)
     if (!lua_isnil(L, at))
       nl_fail(L, s, "%s: takes %d arguments at most, got %d", b->name, b->n_params, top - first + 1);

@@ -163,24 +163,27 @@ const char *nl_describe(lua_State *L, nl_state *s, int index) {
   return lua_pushfstring(L, "a %s", lua_typename(L, type));
 }
 
-/* Edits that turn a into b (Levenshtein, 1965), case aside; 99 for long words. */
+/* Edits that turn a into b: insertions, deletions, replacements, and neighbours exchanged (Damerau, 1964), case aside; 99
+ * for long words. */
 static int distance(const char *a, const char *b) {
+  enum { MOST = 40 };
   size_t n = strlen(a), m = strlen(b);
-  unsigned char row[41];
-  if (n > 40 || m > 40) return 99;
-  for (size_t j = 0; j <= m; j++) row[j] = (unsigned char)j;
-  for (size_t i = 0; i < n; i++) {
-    int left = row[0];
-    row[0] = (unsigned char)(i + 1);
-    for (size_t j = 0; j < m; j++) {
-      int kept = left + ((a[i] | 32) != (b[j] | 32)), best = row[j] + 1;
-      left = row[j + 1];
-      if (kept < best) best = kept;
-      if (left + 1 < best) best = left + 1;
-      row[j + 1] = (unsigned char)best;
+  unsigned char row[3][MOST + 1]; /* the last but one, the last, this */
+  if (n > MOST || m > MOST) return 99;
+  for (size_t j = 0; j <= m; j++) row[1][j] = (unsigned char)j;
+  for (size_t i = 1; i <= n; i++) {
+    row[2][0] = (unsigned char)i;
+    for (size_t j = 1; j <= m; j++) {
+      int best = row[1][j - 1] + ((a[i - 1] | 32) != (b[j - 1] | 32));
+      if (row[1][j] + 1 < best) best = row[1][j] + 1;
+      if (row[2][j - 1] + 1 < best) best = row[2][j - 1] + 1;
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && row[0][j - 2] + 1 < best) best = row[0][j - 2] + 1;
+      row[2][j] = (unsigned char)best;
     }
+    memcpy(row[0], row[1], sizeof *row);
+    memcpy(row[1], row[2], sizeof *row);
   }
-  return row[m];
+  return row[1][m];
 }
 
 const char *nl_hint(lua_State *L, const char *word, const char *(*next)(const void *arg, int i), const void *arg) {

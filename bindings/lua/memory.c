@@ -6,7 +6,6 @@
 #include <time.h>
 #include "state.h"
 
-enum { STEP = 16 << 20, HANDLE = 512 }; /* HANDLE: what a tensor costs besides its elements */
 static const size_t SOFT_LIMIT = (size_t)256 << 20;
 
 static size_t first_limit(nl_state *s) {
@@ -31,7 +30,7 @@ static void adjust_limit(nl_state *s, size_t live) {
     s->soft_limit = (size_t)((double)s->soft_limit / 1.4);
 }
 
-static void settle(lua_State *L, nl_state *s) {
+void nl_settle(lua_State *L, nl_state *s) {
   s->debt = 0;
   if (s->collecting || !running(L)) return;
   if (!s->soft_limit) s->soft_limit = first_limit(s);
@@ -43,11 +42,6 @@ static void settle(lua_State *L, nl_state *s) {
     lua_gc(L, LUA_GCSTEP, 0);
     s->collecting = 0;
   }
-}
-
-void nl_account(lua_State *L, nl_state *s, size_t bytes) {
-  s->debt += bytes + HANDLE;
-  if (NL_UNLIKELY(s->debt >= STEP)) settle(L, s);
 }
 
 int nl_retry(lua_State *L, nl_state *s, int *tries) {

@@ -11,7 +11,8 @@
  *   module_forward(m, ...)      the bare forward, without hooks
  *   module_each(m)      three lists: dotted names, tensors, whether each is a buffer; of the whole tree, ties repeated
  *   module_hooked(m, on)        while any module is marked so, m(...) is glue.forward(m, ...), which runs the hooks
- *   glue.module_text(m), glue.find(parent, child)   functions that Lua puts there: printing, and the path of a child
+ *   glue.forward(m, ...) glue.module_text(m) glue.child_path(parent, child)   what lua/neap/native.lua puts there: hooks,
+ *                       printing, and how a child stands in its parent: ".body", "[2]"
  *   push_path(m) pop_path()     a Lua module's forward begins and ends: errors and records name it (path.c) */
 #include <stdlib.h>
 #include <string.h>

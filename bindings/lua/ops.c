@@ -1,5 +1,5 @@
 /* The op table in Lua: one generic C function serves every row. Each closure carries the row's binding as its second
- * upvalue; a call makes the userdata of its results, binds its arguments, goes through neap_call and fills them. A row
+ * upvalue, the tensors' metatable as its third; a call makes the userdata of its results, binds its arguments, goes through neap_call and fills them. A row
  * becomes neap.NAME and, unless it creates tensors from nothing, a method; a row with an in-place form also NAME_. */
 #include <string.h>
 #include "state.h"
@@ -7,6 +7,7 @@
 enum { MAX_OUT = 4 };
 
 typedef struct op_function {
+  nl_state *state;
   nl_binding bind;
   int op, in_place, n_outputs, marks;
 } op_function;
@@ -19,8 +20,8 @@ static int finish_in_place(lua_State *L, nl_state *s, const nl_args *a, int top,
 }
 
 static int call(lua_State *L) {
-  nl_state *s = nl_up(L);
   const op_function *f = lua_touserdata(L, lua_upvalueindex(2));
+  nl_state *s = f->state;
   int top = lua_gettop(L), n = f->n_outputs, tries = 0, located = 0;
   nl_slot *result[MAX_OUT] = {NULL};
   neap_tensor *out[MAX_OUT] = {NULL};
@@ -31,7 +32,7 @@ static int call(lua_State *L) {
     if (NL_UNLIKELY(!s->ctx)) return luaL_error(L, "neap is closed");
     nl_enter(L, s);
   } else {
-    for (int i = 0; i < n; i++) result[i] = nl_new(L, s, NL_TENSOR);
+    for (int i = 0; i < n; i++) result[i] = nl_new_with(L, s, NL_TENSOR, lua_upvalueindex(3));
   }
   nl_path(L, s);
 again:
@@ -64,6 +65,47 @@ again:
   return n;
 }
 
+/* An operator of two operands, without the ceremony: what is not a tensor and a tensor or number goes the long way. */
+static int arithmetic(lua_State *L) {
+  const op_function *f = lua_touserdata(L, lua_upvalueindex(2));
+  nl_state *s = f->state;
+  neap_value v[2];
+  neap_tensor *out[MAX_OUT];
+  int needs = 0, located = 0, tries = 0;
+  nl_slot *result = nl_new_with(L, s, NL_TENSOR, lua_upvalueindex(3));
+  nl_path(L, s);
+again:
+  for (int i = 0; i < 2; i++) {
+    nl_slot *slot = nl_slot_at(L, s, i + 1, NL_TENSOR);
+    v[i].n = 0;
+    if (NL_LIKELY(slot && slot->object && !(slot->marks & NL_ANCHORED))) {
+      v[i].kind = NEAP_TENSOR;
+      v[i].t = slot->object;
+      if (s->grad && neap_requires_grad(v[i].t)) needs = 1;
+    } else if (lua_type(L, i + 1) == LUA_TNUMBER) {
+      if (lua_isinteger(L, i + 1)) v[i].kind = NEAP_INT, v[i].i = lua_tointeger(L, i + 1);
+      else v[i].kind = NEAP_NUMBER, v[i].d = lua_tonumber(L, i + 1);
+    } else {
+      lua_settop(L, 2);
+      return call(L);
+    }
+  }
+  if (!needs) {
+    s->site.file = NULL;
+    s->site.line = 0;
+  } else if (!located) {
+    located = 1;
+    if (NL_UNLIKELY(nl_locate(L, s))) goto again;
+  }
+  if (NL_UNLIKELY(neap_call(s->ctx, f->op, 2, v, out, 0, &s->site) < 0)) {
+    if (nl_retry(L, s, &tries)) goto again;
+    return nl_raise(L, s);
+  }
+  nl_set_slot(s, result, out[0]);
+  nl_account(L, s, (size_t)neap_bytes(out[0]));
+  return 1;
+}
+
 /* Unary minus: Lua hands its operand over twice. */
 static int minus(lua_State *L) {
   lua_settop(L, 1);
@@ -78,7 +120,7 @@ static int no_order(lua_State *L) {
 /* ---- rows as functions ---- */
 
 /* Pushes the closure of a row; in_place 1: of its form NAME_. */
-static void push_function(lua_State *L, const neap_op_info *info, int op, int in_place, lua_CFunction function) {
+static void push_function(lua_State *L, nl_state *s, const neap_op_info *info, int op, int in_place, lua_CFunction function) {
   nl_push_state(L);
   op_function *f = lua_newuserdatauv(L, sizeof *f, 0);
   memset(f, 0, sizeof *f);
@@ -90,11 +132,13 @@ static void push_function(lua_State *L, const neap_op_info *info, int op, int in
   }
   if (info->marks & NEAP_OP_INDEX_OUT) f->bind.extra |= NL_X_BASE;
   if (info->marks & NEAP_OP_CREATES || strstr(info->name, "_like")) f->bind.extra |= NL_X_REQUIRES_GRAD;
+  f->state = s;
   f->op = op;
   f->in_place = in_place;
   f->marks = info->marks;
   f->n_outputs = info->n_outputs;
-  lua_pushcclosure(L, function, 2);
+  nl_metatable(L, s, NL_TENSOR);
+  lua_pushcclosure(L, function, 3);
 }
 
 /* The function on top becomes neap.NAME (table at neap) and, as a method, methods.NAME. */
@@ -113,11 +157,11 @@ static void add_row(lua_State *L, nl_state *s, int op, int neap, int methods) {
   if (info->n_params > NL_ARGS || info->n_outputs > MAX_OUT) luaL_error(L, "neap: %s has too many parameters", info->name);
   int first = info->n_params ? info->params[0].kind : NEAP_NONE;
   int method = !(info->marks & NEAP_OP_CREATES) && (first == NEAP_TENSOR || first == NEAP_OPERAND);
-  push_function(L, info, op, 0, call);
+  push_function(L, s, info, op, 0, call);
   put(L, neap, methods, method, info->name);
   if (!(info->marks & NEAP_OP_IN_PLACE)) return;
   lua_pushfstring(L, "%s_", info->name);
-  push_function(L, info, op, 1, call);
+  push_function(L, s, info, op, 1, call);
   put(L, neap, methods, method, lua_tostring(L, -2));
   lua_pop(L, 1);
 }
@@ -132,7 +176,7 @@ static void add_operators(lua_State *L, nl_state *s) {
   for (int i = 0; i < NL_ARRAY(operators); i++) {
     int op = neap_op_find(operators[i].op);
     if (op < 0) continue;
-    push_function(L, neap_op_about(s->ctx, op), op, 0, strcmp(operators[i].event, "__unm") == 0 ? minus : call);
+    push_function(L, s, neap_op_about(s->ctx, op), op, 0, strcmp(operators[i].event, "__unm") == 0 ? minus : arithmetic);
     lua_setfield(L, -2, operators[i].event);
   }
   static const luaL_Reg order[] = {{"__lt", no_order}, {"__le", no_order}, {NULL, NULL}};

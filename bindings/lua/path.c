@@ -47,7 +47,7 @@ static const char *spell(lua_State *L, nl_state *s, int index) {
   lua_settop(L, spelt + 1);
   lua_pushvalue(L, parent_path);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->glue_ref);
-  lua_getfield(L, -1, "find");
+  lua_getfield(L, -1, "child_path");
   lua_remove(L, -2);
   lua_pushvalue(L, parent);
   lua_pushvalue(L, index);
@@ -93,7 +93,9 @@ static int push_path(lua_State *L) {
   const char *path;
   if (n > 1) path = push_spelling(L, s, 2, 1);
   else {
-    if (luaL_getmetafield(L, 1, "__name") != LUA_TSTRING) lua_pushliteral(L, "?");
+    nl_slot *slot = nl_slot_at(L, s, 1, NL_MODULE);
+    if (slot && slot->object) lua_pushstring(L, neap_layer_about(s->ctx, neap_module_layer(slot->object))->name);
+    else if (luaL_getmetafield(L, 1, "__name") != LUA_TSTRING) lua_pushliteral(L, "?");
     path = nl_intern(L, s, lua_tostring(L, -1));
   }
   lua_rawseti(L, 2, -n);

@@ -50,27 +50,39 @@ static void more_slots(lua_State *L, nl_state *s) {
   }
 }
 
-nl_slot *nl_new(lua_State *L, nl_state *s, nl_kind kind) {
+nl_slot *nl_new_with(lua_State *L, nl_state *s, nl_kind kind, int meta) {
   if (NL_UNLIKELY(!s->ctx)) luaL_error(L, "neap is closed: the Lua state that it lived in is being closed");
-  nl_slot **u = lua_newuserdatauv(L, sizeof *u, 1);
-  *u = NULL;
   nl_enter(L, s);
-  if (NL_UNLIKELY(!s->free)) more_slots(L, s); /* without a metatable yet: nothing to finalise when this raises */
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->meta_ref[kind]);
+  nl_box *u = lua_newuserdatauv(L, sizeof *u, kind != NL_TENSOR); /* tensors are many, and need no user value */
+  *u = (nl_box){NULL, &s->meta_ref[kind]};
+  if (NL_UNLIKELY(!s->free)) { /* without a metatable yet: nothing to finalise when this raises */
+    u->magic = NULL;
+    more_slots(L, s);
+    u->magic = &s->meta_ref[kind];
+  }
   nl_slot *slot = s->free;
   s->free = slot->next;
   *slot = (nl_slot){.kind = (uint8_t)kind};
-  *u = slot;
+  u->slot = slot;
+  lua_pushvalue(L, meta);
   lua_setmetatable(L, -2);
+  return slot;
+}
+
+nl_slot *nl_new(lua_State *L, nl_state *s, nl_kind kind) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->meta_ref[kind]);
+  nl_slot *slot = nl_new_with(L, s, kind, lua_gettop(L));
+  lua_remove(L, -2);
   return slot;
 }
 
 static int collect_userdata(lua_State *L) {
   nl_state *s = nl_up(L);
-  nl_slot **u = lua_touserdata(L, 1);
-  nl_slot *slot = u ? *u : NULL;
-  if (!slot) return 0;
-  *u = NULL;
+  nl_box *u = lua_touserdata(L, 1);
+  nl_slot *slot = u && lua_rawlen(L, 1) == sizeof *u ? u->slot : NULL;
+  if (NL_UNLIKELY(!slot)) return 0;
+  u->slot = NULL;
+  u->magic = NULL;
   if (slot->kind == NL_GUARD) nl_guard_close(L, s, slot, 0);
   else nl_release_slot(slot);
   slot->next = s->free;
@@ -127,7 +139,6 @@ static void make_metatables(lua_State *L, nl_state *s, int state) {
     lua_setfield(L, -2, "__gc");
     lua_newtable(L);
     lua_setfield(L, -2, "methods");
-    s->meta[kind] = lua_topointer(L, -1);
     s->meta_ref[kind] = luaL_ref(L, LUA_REGISTRYINDEX);
   }
 }
@@ -202,6 +213,7 @@ nl_state *nl_state_open(lua_State *L, neap_context *c) {
     s->base_grad = s->grad = neap_grad_mode(c, 1);
     neap_grad_mode(c, s->grad);
   }
+  s->anchors_ref = weak_table(L, "k");
   s->entries_ref = weak_table(L, "v");
   s->params_ref = weak_table(L, "v");
   s->names_ref = weak_table(L, NULL);

@@ -25,7 +25,7 @@ typedef enum nl_kind {
 } nl_kind;
 
 enum { /* marks of a slot */
-  NL_ANCHORED = 1, /* of a tensor: user value 1 keeps Lua functions that its history needs (autograd.c) */
+  NL_ANCHORED = 1, /* of a tensor: it keeps Lua functions that its history needs (autograd.c) */
   NL_CLOSED = 2,   /* released by a scope: file and line say where that ended */
   NL_FREED = 4,    /* released by free() or close() */
   NL_NO_SCOPE = 8  /* a parameter: no scope releases it */
@@ -60,8 +60,7 @@ typedef struct nl_source {       /* one entry of the cache of file names */
 typedef struct nl_state {
   neap_context *ctx;             /* NULL once closed */
   neap_site site;                /* of the call at work: base 1 */
-  const void *meta[NL_KINDS];    /* the metatables, to compare by address */
-  int meta_ref[NL_KINDS];        /* and to set */
+  int meta_ref[NL_KINDS];        /* the metatables; the address of an entry is the magic of its kind */
   nl_slot *free, *guards;        /* slots to use; open scopes and gradient modes, the youngest first */
   nl_slot *scope;                /* the innermost scope of coroutine `current`, or NULL */
   lua_State *current;            /* whose scope and mode are in force; counts while there are guards */
@@ -71,6 +70,7 @@ typedef struct nl_state {
   size_t debt, soft_limit;       /* bytes handed out since the last step of the collector; see memory.c */
   int collecting;
   nl_block *blocks;              /* all slots; the memory is Lua's, kept by blocks_ref */
+  int anchors_ref;               /* tensor -> what its history needs of Lua; weak keys (autograd.c) */
   int entries_ref;               /* id of a Lua function in a graph -> its entry; weak (autograd.c) */
   int params_ref;                /* address of a parameter or module -> its userdata; weak */
   int names_ref;                 /* interned texts, each its own value */
@@ -93,13 +93,15 @@ void nl_push_state(lua_State *L);                           /* its userdata: an 
 static inline nl_state *nl_up(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
 void nl_functions(lua_State *L, const luaL_Reg *list);      /* into the table on top; the state becomes upvalue 1 */
 nl_slot *nl_new(lua_State *L, nl_state *s, nl_kind kind);   /* pushes a userdata whose object is NULL yet; enters */
+nl_slot *nl_new_with(lua_State *L, nl_state *s, nl_kind kind, int meta); /* the same, its metatable being at index meta */
+/* What lies in a userdata. The magic, an address inside of the state, tells its kind without a look at the metatable;
+ * only what has just this size is looked at. */
+typedef struct nl_box { nl_slot *slot; const void *magic; } nl_box;
 /* The slot of a userdata of this kind, whatever its object; NULL for anything else. */
 static inline nl_slot *nl_slot_at(lua_State *L, const nl_state *s, int index, nl_kind kind) {
-  nl_slot **u = lua_touserdata(L, index);
-  if (!u || !lua_getmetatable(L, index)) return NULL;
-  const void *meta = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  return meta == s->meta[kind] ? *u : NULL;
+  const nl_box *u = lua_touserdata(L, index);
+  if (!u || lua_rawlen(L, index) != sizeof *u || u->magic != &s->meta_ref[kind]) return NULL;
+  return u->slot;
 }
 void *nl_check(lua_State *L, nl_state *s, int index, nl_kind kind); /* its object; raises */
 int nl_gone(lua_State *L, nl_state *s, const nl_slot *slot, const char *what); /* raises: used after its release */
@@ -127,7 +129,13 @@ static inline void nl_path(lua_State *L, nl_state *s) {
 const char *nl_path_of(lua_State *L, nl_state *s, int index); /* of the module of C at index; NULL: no Lua module is at work */
 
 /* ---- memory.c: the collector's policy ---- */
-void nl_account(lua_State *L, nl_state *s, size_t bytes);   /* bytes more are alive; may collect, so may run finalisers */
+enum { NL_STEP = 16 << 20, NL_HANDLE = 512 };               /* bytes between steps; of a tensor besides its elements */
+void nl_settle(lua_State *L, nl_state *s);                  /* a step of the collector, or all of it past the soft limit */
+/* bytes more are alive; may collect, so may run finalisers */
+static inline void nl_account(lua_State *L, nl_state *s, size_t bytes) {
+  s->debt += bytes + NL_HANDLE;
+  if (NL_UNLIKELY(s->debt >= NL_STEP)) nl_settle(L, s);
+}
 void nl_collect(lua_State *L, nl_state *s);                 /* all of it, unless the collector is stopped */
 /* After a call failed: 1 when it was for lack of memory and worth a second try, with garbage collected. */
 int nl_retry(lua_State *L, nl_state *s, int *tries);
@@ -213,6 +221,12 @@ void nl_open_memory(lua_State *L, nl_state *s);
 void nl_open_system(lua_State *L, nl_state *s);
 void nl_metatable(lua_State *L, nl_state *s, nl_kind kind); /* pushes it */
 void nl_methods(lua_State *L, nl_state *s, nl_kind kind);   /* pushes the table of a kind's methods and fields */
+
+/* ---- blocks.c: for the program ---- */
+typedef struct nl_blocks nl_blocks;
+nl_blocks *nl_blocks_new(void);
+void nl_blocks_free(nl_blocks *b);                          /* after lua_close */
+void *nl_blocks_alloc(void *blocks, void *p, size_t old, size_t size); /* a lua_Alloc */
 
 /* ---- blas.c ---- */
 const neap_blas *nl_blas(void);                             /* OpenBLAS, or NULL */

@@ -260,7 +260,8 @@ function core.gradcheck(f, inputs, options)
       local low = weighed(f, trial):item()
       flat[j] = value
       local numeric, got = (high - low) / (2 * eps), analytic[j] or 0
-      if not (math.abs(got - numeric) <= atol + rtol * math.abs(numeric)) then
+      local near = math.abs(got - numeric) <= atol + rtol * math.abs(numeric)
+      if not near then -- NaN is never near
         local message = ("gradcheck: input %d, element %d: the gradient is %.9g, differences say %.9g"):format(places[k], j, got, numeric)
         if options.raise == false then return false, message end
         check.fail("%s", message)

@@ -1,57 +1,46 @@
 -- nn: layers. nn.NAME(...) is a row of C's layer table; nn.class makes layers written in Lua; the two mix freely, and both
--- have the methods of nn/tree.lua. Containers, initialisers and what is done to gradients before an update are here too.
+-- have the methods of nn/tree.lua. Containers, initialisers and what is done to many parameters at once are here too.
 
 local core = require "neap.core"
+local check = require "neap.check"
 local tree = require "neap.nn.tree"
 local Module = require "neap.nn.module"
-local containers = require "neap.nn.containers"
 
-local nn = {}
+local nn = {
+  class = Module.class, Parameter = Module.Parameter, Module = Module,
+  init = require "neap.nn.initialise",
+}
 
--- What C's modules do not have themselves they get from the tree's walks.
+-- Modules of C bring what must be fast; for the rest, both kinds share one walk over trees that may mix them.
+local own = {train = true, eval = true, is_training = true, to = true, zero_grad = true}
 for name, method in pairs(tree.methods) do
-  if core.module_methods[name] == nil then core.module_methods[name] = method end
-end
--- A tree may mix both kinds, so these must be the same walk for both.
-for _, name in ipairs { "state_dict", "load_state_dict", "apply", "named_children", "named_modules", "modules", "save", "load", "requires_grad_" } do
-  core.module_methods[name] = tree.methods[name]
+  if not own[name] then core.module_methods[name] = method end
 end
 
 for name, layer in pairs(core.layers) do nn[name] = layer end
-for name, container in pairs(containers) do nn[name] = container end
+for name, container in pairs(require "neap.nn.containers") do nn[name] = container end
 
--- How the path of an error names a child: the field, or the place in a list, that holds it.
-function core.glue.find(parent, child)
-  for key, value in next, parent do
-    if rawequal(value, child) then return tostring(key) end
-    if type(value) == "table" and not tree.is_module(value) and key ~= tree.BOOK then
-      for inner, item in next, value do
-        if rawequal(item, child) then return key .. "." .. tostring(inner) end
-      end
-    end
-  end
-  return nil
-end
+-- The ops under the name that PyTorch's users look for.
+nn.functional = setmetatable({}, {
+  __index = function(_, name) return type(core[name]) == "function" and core[name] or nil end,
+})
 
-nn.class = Module.class
-nn.Parameter = Module.Parameter
-nn.Module = Module
-nn.init = require "neap.nn.initialise"
-nn.functional = core -- the ops
-
-nn.utils = { clip_grad_norm_ = core.clip_grad_norm_, clip_grad_value_ = core.clip_grad_value_ }
+--- clip_grad_norm_(parameters, max_norm, p = 2) scales all gradients so that their common norm is at most max_norm, and
+--- returns the norm before; clip_grad_value_(parameters, limit) cuts each element to [-limit, limit].
+nn.utils = {clip_grad_norm_ = core.clip_grad_norm_, clip_grad_value_ = core.clip_grad_value_}
 nn.clip_grad_norm, nn.clip_grad_value = core.clip_grad_norm_, core.clip_grad_value_
 
-local function penalty(parameters, term)
-  local total = 0
-  for _, p in ipairs(parameters) do total = term(p):sum() + total end
-  return total
-end
+--- The sum of |w| over a list of parameters, differentiable: loss + 1e-4 * nn.l1_penalty(model:parameters()).
+function nn.l1_penalty(parameters) return core.penalty(parameters, 1, 0) end
 
---- The sum of |w| over a list of parameters: a tensor with a history, to be scaled and added to a loss.
-function nn.l1_penalty(parameters) return penalty(parameters, function(p) return p:abs() end) end
+--- The sum of w^2 over a list of parameters, differentiable.
+function nn.l2_penalty(parameters) return core.penalty(parameters, 0, 1) end
 
---- The sum of w^2 over a list of parameters.
-function nn.l2_penalty(parameters) return penalty(parameters, function(p) return p:square() end) end
-
-return nn
+return setmetatable(nn, {
+  __index = function(_, name)
+    if type(name) ~= "string" or not name:match "^%u" then return nil end
+    local names = {}
+    for known in pairs(nn) do names[#names + 1] = known end
+    check.fail("nn has no layer '%s'%s", name, check.hint(name, names))
+  end,
+})

@@ -51,12 +51,12 @@ local function formatter(values)
   end
 end
 
-local function render(value, depth, ndim, cut, show, lines, indent)
+local function render(value, depth, ndim, cut, show, indent)
   if type(value) ~= "table" then return show(value) end
   local parts = {}
   for i, item in ipairs(value) do
     if cut[depth] and i == EDGE + 1 then parts[#parts + 1] = "..." end
-    parts[#parts + 1] = render(item, depth + 1, ndim, cut, show, lines, indent .. " ")
+    parts[#parts + 1] = render(item, depth + 1, ndim, cut, show, indent .. " ")
   end
   if depth == ndim then return "{" .. table.concat(parts, ", ") .. "}" end
   local gap = ("\n"):rep(ndim - depth)
@@ -66,7 +66,8 @@ end
 return function(x)
   local _ <close> = core.no_grad()
   local _ <close> = core.scope()
-  local note = (" %s %s%s"):format(x.dtype, tostring(x.shape), x.requires_grad and (x.is_leaf and " requires_grad" or " with history") or "")
+  local grad = x.requires_grad and (x.is_leaf and " requires_grad" or " with history") or ""
+  local note = (" %s %s%s"):format(x.dtype, tostring(x.shape), grad)
   local part, cut = x:detach(), {}
   if x:numel() == 0 then return "{}" .. note end
   if x:numel() > MOST then part, cut = edges(part) end
@@ -76,5 +77,5 @@ return function(x)
   local width = 0
   each(values, function(v) width = math.max(width, #show(v)) end)
   local format = "%" .. width .. "s"
-  return render(values, 1, x:dim(), cut, function(v) return format:format(show(v)) end, nil, "") .. note
+  return render(values, 1, x:dim(), cut, function(v) return format:format(show(v)) end, "") .. note
 end

@@ -24,11 +24,6 @@ int np_need_float(np_call *c, const char *name, const neap_tensor *t) {
                    np_dtypes[t->at.dtype].info.name);
 }
 
-int np_need_no_grad(np_call *c, const char *name, neap_tensor *t) {
-  if (!t || !c->ctx->grad_mode || !np_needs_grad(t)) return NEAP_OK;
-  return np_reject(c, NEAP_ERR_UNSUPPORTED, "no gradient flows to %s: pass %s:detach()", name, name);
-}
-
 void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name, const neap_tensor *t) {
   np_text text;
   np_text_init(&text, buffer, size);

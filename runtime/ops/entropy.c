@@ -52,7 +52,6 @@ static int check(np_call *c, int may_be_soft) {
     np_shape_text(a, sizeof a, w);
     return np_reject(c, NEAP_ERR_SHAPE, "weight must have shape (%lld), one a class, got %s", (long long)n, a);
   }
-  if (np_need_no_grad(c, "weight", w) != 0) return c->ctx->error;
   if (!soft) {
     const int64_t skip = np_given(c, IGNORE) ? np_i(c, IGNORE) : 0;
     np_text text;
@@ -168,7 +167,118 @@ static int run(np_call *c, np_row_task row, double e) {
 int np_cross_entropy_run(np_call *c) { return run(c, entropy_row, np_d(c, SMOOTHING)); }
 int np_nll_loss_run(np_call *c) { return run(c, nll_row, 0); }
 
-/* ---- backward ---- */
+/* ---- backward in recorded ops: all of the twin, and what is rare in the fused form ----
+ *
+ * With m the target without its weights, zero in rows that are ignored: r = w m, S = sum of -r log p over rows and
+ * classes, D the divisor, k_c how many rows have label c. The loss is S / D, S, or the row's share of S. */
+
+typedef struct parts {
+  neap_tensor *w, *m, *counts, *divisor; /* w along the classes, or NULL; counts of labels; divisor of the mean */
+  int64_t d;                             /* the dimension of classes */
+} parts;
+
+/* m for labels: a constant of x's shape. */
+static neap_tensor *label_rows(neap_context *c, const np_layout *x, const classes *s) {
+  neap_tensor *m = np_tensor_new(c, s->native, x->ndim, x->shape);
+  if (!m) return NULL;
+  np_zero(c, m);
+  int64_t inner = 1, size = np_size_of(s->native);
+  for (int i = class_dim(x) + 1; i < x->ndim; i++) inner *= x->shape[i];
+  for (int64_t row = 0; row < s->rows; row++) {
+    int64_t t = label(s, row);
+    char *p = np_data(m) + (row / inner * s->n * inner + row % inner) * size;
+    if (t < 0) continue;
+    for (int64_t k = 0; k < s->n && s->e != 0; k++) np_put_number(s->native, p + k * inner * size, s->e / (double)s->n);
+    np_put_number(s->native, p + t * inner * size, 1 - s->e + s->e / (double)s->n);
+  }
+  return m;
+}
+
+static neap_tensor *label_counts(neap_context *c, const classes *s) {
+  neap_tensor *k = np_tensor_new(c, NEAP_F64, 1, &s->n);
+  if (!k) return NULL;
+  np_zero(c, k);
+  for (int64_t row = 0; row < s->rows; row++)
+    if (label(s, row) >= 0) ((double *)np_data(k))[label(s, row)]++;
+  return k;
+}
+
+static parts parts_of(np_back *b, const classes *s) {
+  neap_context *c = b->ctx;
+  const np_layout *x = &b->in[X].at;
+  parts p = { .d = class_dim(x) };
+  int64_t shape[NEAP_MAX_DIMS];
+  for (int i = 0; i < x->ndim; i++) shape[i] = i == p.d ? x->shape[i] : 1;
+  if (b->x[W]) p.w = neap_reshape(c, b->x[W], x->ndim, shape);
+  if (s->t.t) p.m = label_rows(c, x, s);
+  else p.m = neap_add(c, neap_mul(c, b->x[T], NP_C(c, 1 - s->e)), NP_C(c, s->e / (double)s->n));
+  if (s->t.t && b->x[W]) {
+    p.counts = label_counts(c, s);
+    p.divisor = neap_sum(c, neap_mul(c, b->x[W], p.counts), 0, NULL, 0);
+  } else {
+    p.divisor = NP_C(c, s->divisor);
+  }
+  return p;
+}
+
+/* g over the divisor, so that it broadcasts to x. */
+static neap_tensor *spread(np_back *b, const parts *p) {
+  neap_tensor *g = b->g[0];
+  if (b->arg[REDUCTION].i == NONE) return neap_unsqueeze(b->ctx, g, p->d);
+  return b->arg[REDUCTION].i == MEAN ? neap_div(b->ctx, g, p->divisor) : g;
+}
+
+/* Gradients of weight and target, lp the log-probabilities:
+ * gw_c = sum over rows of -g m_c lp_c, and for a mean over labels less k_c g S / D^2;  gq = -(1-e) w g lp */
+static void rare_gradients(np_back *b, const classes *s, const parts *p, neap_tensor *lp) {
+  neap_context *c = b->ctx;
+  neap_tensor *g = spread(b, p);
+  if (b->in[W].needs) {
+    int64_t rows[NEAP_MAX_DIMS], n = b->in[X].at.ndim;
+    int k = 0;
+    for (int64_t i = 0; i < n; i++)
+      if (i != p->d) rows[k++] = i;
+    neap_tensor *each = neap_neg(c, neap_mul(c, p->m, lp)), *sum = neap_mul(c, g, each);
+    neap_tensor *gw = k ? neap_sum(c, sum, k, rows, 0) : sum;
+    if (p->counts && b->arg[REDUCTION].i == MEAN) {
+      neap_tensor *loss = neap_div(c, neap_sum(c, neap_mul(c, each, p->w), 0, NULL, 0), p->divisor);
+      gw = neap_sub(c, gw, neap_mul(c, neap_mul(c, g, loss), p->counts));
+    }
+    b->gx[W] = gw;
+  }
+  if (b->in[T].needs) {
+    neap_tensor *q = neap_mul(c, lp, NP_C(c, s->e - 1));
+    b->gx[T] = neap_mul(c, p->w ? neap_mul(c, q, p->w) : q, g);
+  }
+}
+
+int np_cross_entropy_twin(np_back *b) {
+  neap_context *c = b->ctx;
+  classes s;
+  if (open(c, &b->in[X].at, b->x[T], b->x[W], &b->arg[IGNORE], b->arg[SMOOTHING].d, &s) == 0) {
+    parts p = parts_of(b, &s);
+    rare_gradients(b, &s, &p, neap_log_softmax(c, b->x[X], p.d));
+    neap_tensor *r = p.w ? neap_mul(c, p.m, p.w) : p.m;
+    neap_tensor *all = neap_mul(c, neap_softmax(c, b->x[X], p.d), neap_sum(c, r, 1, &p.d, 1));
+    b->gx[X] = neap_mul(c, spread(b, &p), neap_sub(c, all, r));
+  }
+  close(&s);
+  return c->error;
+}
+
+int np_nll_loss_back(np_back *b) { /* the input is lp: gx = -w g at the label, else 0 */
+  neap_context *c = b->ctx;
+  classes s;
+  if (open(c, &b->in[X].at, b->x[T], b->x[W], &b->arg[IGNORE], 0, &s) == 0) {
+    parts p = parts_of(b, &s);
+    rare_gradients(b, &s, &p, b->x[X]);
+    b->gx[X] = neap_neg(c, neap_mul(c, spread(b, &p), p.w ? neap_mul(c, p.m, p.w) : p.m));
+  }
+  close(&s);
+  return c->error;
+}
+
+/* ---- backward, fused: gx = g (p sum(r) - r),  p = softmax x ---- */
 
 static void gradient_row(void *arg, int64_t r, int64_t block, char *const *tiles) {
   const classes *s = arg;
@@ -185,39 +295,20 @@ static void gradient_row(void *arg, int64_t r, int64_t block, char *const *tiles
   else s->k->cross_entropy_soft_grad(s->n, tiles[0], tiles[1], s->w, s->e, L, scale, dx);
 }
 
-/* g / divisor, shaped so that it broadcasts to x. */
-static neap_tensor *spread(np_back *b, const classes *s) {
-  neap_tensor *g = b->g[0];
-  if (b->arg[REDUCTION].i == NONE) return neap_unsqueeze(b->ctx, g, class_dim(&b->in[X].at));
-  return b->arg[REDUCTION].i == MEAN ? neap_div(b->ctx, g, NP_C(b->ctx, s->divisor)) : g;
-}
-
-/* w laid along the classes. */
-static neap_tensor *along(np_back *b) {
-  int64_t shape[NEAP_MAX_DIMS];
-  const np_layout *x = &b->in[X].at;
-  if (!b->x[W]) return NULL;
-  for (int i = 0; i < x->ndim; i++) shape[i] = i == class_dim(x) ? x->shape[i] : 1;
-  return neap_reshape(b->ctx, b->x[W], x->ndim, shape);
-}
-
-/* gq = -(1-e) w log softmax(x) g: in recorded ops, for both ways backward */
-static void target_gradient(np_back *b, const classes *s) {
-  neap_context *c = b->ctx;
-  if (!b->in[T].needs) return;
-  neap_tensor *w = along(b), *q = neap_mul(c, neap_log_softmax(c, b->x[X], class_dim(&b->in[X].at)), NP_C(c, s->e - 1));
-  b->gx[T] = neap_mul(c, w ? neap_mul(c, q, w) : q, spread(b, s));
-}
-
-/* gx = g (p sum(r) - r),  p = softmax x */
 int np_cross_entropy_back(np_back *b) {
   neap_context *c = b->ctx;
   neap_tensor *x = b->x[X];
   classes s;
-  if (open(c, &b->in[X].at, b->x[T], b->x[W], &b->arg[IGNORE], b->arg[SMOOTHING].d, &s) != 0) return c->error;
-  target_gradient(b, &s);
-  neap_tensor *gx = np_tensor_like(x, x->at.dtype), *g = np_contiguous_of(c, b->g[0], NEAP_F64);
-  if (!np_failed(c)) {
+  if (open(c, &b->in[X].at, b->x[T], b->x[W], &b->arg[IGNORE], b->arg[SMOOTHING].d, &s) != 0) {
+    close(&s);
+    return c->error;
+  }
+  if (b->in[T].needs || b->in[W].needs) {
+    parts p = parts_of(b, &s);
+    rare_gradients(b, &s, &p, neap_log_softmax(c, x, p.d));
+  }
+  neap_tensor *gx = b->in[X].needs ? np_tensor_like(x, x->at.dtype) : NULL, *g = np_contiguous_of(c, b->g[0], NEAP_F64);
+  if (gx && g) {
     if (b->arg[REDUCTION].i != MEAN) s.divisor = 1;
     s.g = (const double *)np_data(g);
     s.g_step = b->arg[REDUCTION].i == NONE;
@@ -228,51 +319,6 @@ int np_cross_entropy_back(np_back *b) {
     np_rows_run(c, &rows, gradient_row, &s);
   }
   b->gx[X] = gx;
-  close(&s);
-  return c->error;
-}
-
-/* r for labels: a constant of x's shape, zeros where a row is ignored. */
-static neap_tensor *label_weights(neap_context *c, const np_layout *x, const classes *s) {
-  neap_tensor *r = np_tensor_new(c, s->native, x->ndim, x->shape);
-  if (!r) return NULL;
-  np_zero(c, r);
-  int64_t inner = 1, size = np_size_of(s->native);
-  for (int i = class_dim(x) + 1; i < x->ndim; i++) inner *= x->shape[i];
-  for (int64_t row = 0; row < s->rows; row++) {
-    int64_t t = label(s, row);
-    char *p = np_data(r) + (row / inner * s->n * inner + row % inner) * size;
-    if (t < 0) continue;
-    for (int64_t k = 0; k < s->n && s->e != 0; k++) np_put_number(s->native, p + k * inner * size, weight_of(s, k) * s->e / (double)s->n);
-    char *hit = p + t * inner * size;
-    np_put_number(s->native, hit, np_get_number(s->native, hit) + (1 - s->e) * weight_of(s, t));
-  }
-  return r;
-}
-
-int np_cross_entropy_twin(np_back *b) {
-  neap_context *c = b->ctx;
-  classes s;
-  int64_t d = class_dim(&b->in[X].at);
-  if (open(c, &b->in[X].at, b->x[T], b->x[W], &b->arg[IGNORE], b->arg[SMOOTHING].d, &s) == 0) {
-    target_gradient(b, &s);
-    neap_tensor *r = s.t.t ? label_weights(c, &b->in[X].at, &s) : NULL, *w = along(b);
-    if (!s.t.t) {
-      r = neap_add(c, neap_mul(c, b->x[T], NP_C(c, 1 - s.e)), NP_C(c, s.e / (double)s.n));
-      if (w) r = neap_mul(c, r, w);
-    }
-    neap_tensor *p = neap_mul(c, neap_softmax(c, b->x[X], d), neap_sum(c, r, 1, &d, 1));
-    b->gx[X] = neap_mul(c, spread(b, &s), neap_sub(c, p, r));
-  }
-  close(&s);
-  return c->error;
-}
-
-int np_nll_loss_back(np_back *b) { /* gx = -w[t] g at the label, else 0 */
-  neap_context *c = b->ctx;
-  classes s;
-  if (open(c, &b->in[X].at, b->x[T], b->x[W], &b->arg[IGNORE], 0, &s) == 0)
-    b->gx[X] = neap_neg(c, neap_mul(c, spread(b, &s), label_weights(c, &b->in[X].at, &s)));
   close(&s);
   return c->error;
 }

@@ -6,7 +6,7 @@
  * that a second pass folds in order. All cuts depend on sizes alone. What is folded into what is the kernels' business. */
 #include "loops.h"
 
-enum { TILE = 1024, COLUMNS = 512, RESULTS = 256 };
+enum { TILE = 1024, COLUMNS = 512, RESULTS = 256, LONG = 128 }; /* LONG: a run worth a call of its own */
 
 typedef struct dims {
   int n;
@@ -86,6 +86,7 @@ static int again_kind(const np_fold *f) {
 
 static void join(const fold *f, value *acc, value v, int first) {
   if (first) *acc = v;
+  else if (f->atype == NP_CF64 && again_kind(f->f) == NP_SUM) acc->d += v.d;
   else {
     value two[2] = { *acc, v };
     f->again->row[again_kind(f->f)](2, two, acc);
@@ -121,7 +122,7 @@ static value fold_row(const fold *f, int64_t result, int64_t from, int64_t to) {
   while (from < to) {
     int64_t i = from % length, n = np_min(length - i, to - from);
     const char *x = f->x + (base + offset_of(&outer, from / length) + i * stride) * f->size;
-    if (f->direct && stride == 1 && (n >= TILE || (filled == 0 && n == to - from))) {
+    if (f->direct && stride == 1 && (n >= LONG || (filled == 0 && n == to - from))) {
       join(f, &acc, fold_run(f, n, x, result), first);
       first = 0;
     } else {

@@ -75,6 +75,8 @@ int np_index_select_back(np_back *b) { /* gx = zeros, then gx[index] += g */
 int np_embedding_infer(np_call *c) {
   neap_tensor *w = np_t(c, 0), *x = np_t(c, 1);
   int64_t shape[NEAP_MAX_DIMS + 1], pad = np_i(c, 2);
+  if (np_dtypes[w->at.dtype].category < 2 && np_is_float(x->at.dtype))
+    return np_reject(c, NEAP_ERR_DTYPE, "weight holds %s and input %s: the weight comes first", np_dtypes[w->at.dtype].info.name, np_dtypes[x->at.dtype].info.name);
   if (w->at.ndim != 2) return np_reject(c, NEAP_ERR_SHAPE, "weight must have 2 dimensions, (entries, size), got %d", w->at.ndim);
   if (np_given(c, 2) && (pad < -w->at.shape[0] || pad >= w->at.shape[0]))
     return np_reject(c, NEAP_ERR_INDEX, "padding_idx is %lld, weight has %lld entries", pad < 0 ? (long long)pad : NP_DIM(c, pad), (long long)w->at.shape[0]);

@@ -29,7 +29,6 @@ static inline int64_t np_blocks(int64_t n, int64_t block) { return n / block + (
 /* ---- checks and small helpers (check.c) ---- */
 int np_spec(np_call *c, int out, int dtype, int ndim, const int64_t *shape); /* says what output `out` will be */
 int np_need_float(np_call *c, const char *name, const neap_tensor *t);
-int np_need_no_grad(np_call *c, const char *name, neap_tensor *t); /* refuses a tensor that wants a gradient */
 void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name, const neap_tensor *t); /* "dimension 2 of x has size 5" */
 int np_zero(neap_context *c, neap_tensor *t);      /* t contiguous: all zeros */
 uint32_t np_mask_of(const neap_value *dims, int ndim); /* of a recorded dims/axes list: as np_axes, already checked */

@@ -135,8 +135,10 @@ neap_tensor *np_true_positions(neap_context *c, neap_tensor *mask) {
   neap_tensor *at = np_tensor_new(c, NEAP_I64, 1, &n);
   if (at) {
     int64_t *to = (int64_t *)np_data(at), k = 0;
-    for (int64_t i = 0; i < all && k < n; i++)
-      if (p[i]) to[k++] = i;
+    for (int64_t i = 0; k < n; i++) { /* without a branch: masks are unpredictable */
+      to[k] = i;
+      k += p[i] != 0;
+    }
   }
   neap_release(m);
   return at;

@@ -1,9 +1,10 @@
 /* The engine for ops that work on whole rows (softmax, layer norm, cross-entropy): it finds each row of each operand in
  * strided memory, hands it over as a contiguous run of the compute type, and stores what comes back. A row that already
- * lies so is handed over in place; others go through a buffer of their block's. At most 64 blocks, by sizes alone. */
+ * lies so is handed over in place; others go through a buffer of their block's, in groups of neighbouring rows, so that
+ * rows across memory (a softmax over channels) are turned square by square. At most 64 blocks, by sizes alone. */
 #include "loops.h"
 
-enum { OPERANDS = 6, MOST_BLOCKS = 64 };
+enum { OPERANDS = 6, MOST_BLOCKS = 64, GROUP = 64, GROUP_ELEMENTS = 8192 };
 
 typedef struct row_run {
   neap_context *c;
@@ -11,11 +12,11 @@ typedef struct row_run {
   np_row_task row;
   void *arg;
   int n_operands, n_dims;        /* of the grid of rows */
-  int64_t n, rows, per_block, stride[OPERANDS];
+  int64_t n, rows, per_block, group, stride[OPERANDS];
   int64_t shape[NEAP_MAX_DIMS], step[OPERANDS][NEAP_MAX_DIMS];
   uint8_t direct[OPERANDS];
   char *scratch;
-  int64_t tile, block_bytes;     /* bytes of one buffer, of a block's buffers */
+  int64_t tile, size, block_bytes; /* bytes of one row, of an element, of a block's buffers */
 } row_run;
 
 static int64_t row_length(const np_rows *r) {
@@ -47,40 +48,69 @@ static void set_up(row_run *s) {
     for (int o = 0; o < s->n_operands; o++) s->step[o][s->n_dims] = r->t[o]->at.stride[d];
     s->n_dims++;
   }
-  s->tile = (s->n * np_size_of(native) + 63) / 64 * 64;
+  s->size = np_size_of(native);
+  s->tile = s->n * s->size;
+  s->group = np_max(1, np_min(np_min(GROUP, GROUP_ELEMENTS / np_max(s->n, 1)), s->per_block));
   for (int o = 0; o < s->n_operands; o++) {
     s->stride[o] = r->n_axes == 1 && s->n > 1 ? r->t[o]->at.stride[r->axis] : 1;
     s->direct[o] = r->t[o]->at.dtype == native && s->stride[o] == 1;
-    if (!s->direct[o]) s->block_bytes += s->tile;
+    if (!s->direct[o]) s->block_bytes += (s->tile * s->group + 63) / 64 * 64;
   }
+}
+
+/* m rows of operand o between memory and the buffer; step: from one row to the next. */
+static void move(const row_run *s, int o, int64_t m, int64_t step, char *memory, char *buffer, int store) {
+  const np_kernels *k = s->c->kernels;
+  int dtype = s->r->t[o]->at.dtype, ctype = s->r->ctype;
+  if (np_is_native(dtype) && np_ctype(dtype) == ctype) {
+    if (store) k->copy2d((int)s->size, m, s->n, buffer, s->n, 1, memory, step, s->stride[o]);
+    else k->copy2d((int)s->size, m, s->n, memory, step, s->stride[o], buffer, s->n, 1);
+    return;
+  }
+  int64_t size = np_size_of(dtype);
+  for (int64_t i = 0; i < m; i++) {
+    if (store) k->store[ctype][dtype](s->n, buffer + i * s->tile, memory + i * step * size, s->stride[o]);
+    else k->load[dtype][ctype](s->n, memory + i * step * size, s->stride[o], buffer + i * s->tile);
+  }
+}
+
+/* Rows row .. row + m, neighbours along the last dimension of the grid. */
+static void run_group(const row_run *s, int64_t block, int64_t row, int64_t m) {
+  const np_rows *r = s->r;
+  char *tiles[OPERANDS], *memory[OPERANDS], *buffer = s->scratch + block * s->block_bytes;
+  int64_t at[OPERANDS] = { 0 }, step[OPERANDS] = { 0 }, ahead[OPERANDS], rest = row;
+  for (int d = s->n_dims - 1; d >= 0; d--) {
+    int64_t i = rest % s->shape[d];
+    rest /= s->shape[d];
+    for (int o = 0; o < s->n_operands; o++) at[o] += i * s->step[o][d];
+  }
+  for (int o = 0; o < s->n_operands; o++) {
+    int64_t size = np_size_of(r->t[o]->at.dtype);
+    if (s->n_dims) step[o] = s->step[o][s->n_dims - 1];
+    memory[o] = tiles[o] = np_data(r->t[o]) + at[o] * size;
+    ahead[o] = step[o] * size;
+    if (s->direct[o]) continue;
+    tiles[o] = buffer;
+    ahead[o] = s->tile;
+    buffer += (s->tile * s->group + 63) / 64 * 64;
+    if (o < r->n_in) move(s, o, m, step[o], memory[o], tiles[o], 0);
+  }
+  for (int64_t i = 0; i < m; i++) {
+    char *now[OPERANDS];
+    for (int o = 0; o < s->n_operands; o++) now[o] = tiles[o] + i * ahead[o];
+    s->row(s->arg, row + i, block, now);
+  }
+  for (int o = r->n_in; o < s->n_operands; o++)
+    if (!s->direct[o]) move(s, o, m, step[o], memory[o], tiles[o], 1);
 }
 
 static void row_block(void *arg, int64_t block) {
   const row_run *s = arg;
-  const np_rows *r = s->r;
-  const np_kernels *k = s->c->kernels;
   if (np_cancelled(s->c)) return;
-  char *tiles[OPERANDS], *memory[OPERANDS];
-  int64_t last = np_min((block + 1) * s->per_block, s->rows);
-  for (int64_t row = block * s->per_block; row < last; row++) {
-    int64_t at[OPERANDS] = { 0 }, rest = row;
-    for (int d = s->n_dims - 1; d >= 0; d--) {
-      int64_t i = rest % s->shape[d];
-      rest /= s->shape[d];
-      for (int o = 0; o < s->n_operands; o++) at[o] += i * s->step[o][d];
-    }
-    char *buffer = s->scratch + block * s->block_bytes;
-    for (int o = 0; o < s->n_operands; o++) {
-      int dtype = r->t[o]->at.dtype;
-      memory[o] = tiles[o] = np_data(r->t[o]) + at[o] * np_size_of(dtype);
-      if (s->direct[o]) continue;
-      tiles[o] = buffer;
-      buffer += s->tile;
-      if (o < r->n_in) k->load[dtype][r->ctype](s->n, memory[o], s->stride[o], tiles[o]);
-    }
-    s->row(s->arg, row, block, tiles);
-    for (int o = r->n_in; o < s->n_operands; o++)
-      if (!s->direct[o]) k->store[r->ctype][r->t[o]->at.dtype](s->n, tiles[o], memory[o], s->stride[o]);
+  int64_t last = np_min((block + 1) * s->per_block, s->rows), line = s->n_dims ? s->shape[s->n_dims - 1] : 1;
+  for (int64_t row = block * s->per_block, m; row < last; row += m) {
+    m = np_min(np_min(s->group, last - row), line - row % line);
+    run_group(s, block, row, m);
   }
 }
 

@@ -22,7 +22,7 @@ static int region(np_call *c, int size, np_layout *l) {
     else if (l->count > 0) last += (l->shape[i] - 1) * s->is[i];
     l->stride[i] = s->is[i];
   }
-  if (l->offset < 0 || room < 0 || (l->count > 0 && last >= room))
+  if (l->offset < 0 || (l->count > 0 && last >= room))
     return np_reject(c, NEAP_ERR_INDEX, "the region reaches outside of x's memory, which holds %lld elements",
                      (long long)(x->storage->bytes / (size_t)np_size_of(x->at.dtype)));
   return NEAP_OK;

@@ -1779,7 +1779,7 @@ neap_tensor *neap_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor
   put_tensor(&a[0], input);
   put_tensor(&a[1], target);
   put_tensor(&a[2], weight);
-  put_int_or_none(&a[3], ignore_index);
+  put_int(&a[3], ignore_index);
   put_kind(&a[4], NEAP_ENUM, reduction);
   put_number(&a[5], label_smoothing);
   return call(c, NP_OP_cross_entropy, 6, a, 0, NULL);
@@ -1789,7 +1789,7 @@ neap_tensor *neap_nll_loss(neap_context *c, neap_tensor *input, neap_tensor *tar
   put_tensor(&a[0], input);
   put_tensor(&a[1], target);
   put_tensor(&a[2], weight);
-  put_int_or_none(&a[3], ignore_index);
+  put_int(&a[3], ignore_index);
   put_kind(&a[4], NEAP_ENUM, reduction);
   return call(c, NP_OP_nll_loss, 5, a, 0, NULL);
 }

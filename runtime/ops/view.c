@@ -160,7 +160,7 @@ int np_permute_infer(np_call *c) {
   uint32_t seen;
   c->spec[0] = *x;
   if (dims->n != x->ndim)
-    return np_reject(c, NEAP_ERR_ARGUMENT, "%d dimensions are named, x has %d", dims->n, x->ndim);
+    return np_reject(c, NEAP_ERR_ARGUMENT, "all %d dimensions of x must be named once, got %d", x->ndim, dims->n);
   if (x->ndim && np_axes(c, dims, x->ndim, &seen) != 0) return c->ctx->error;
   for (int i = 0; i < dims->n; i++) {
     int64_t d = dims->is[i] < 0 ? dims->is[i] + x->ndim : dims->is[i];

@@ -87,30 +87,41 @@ static void learns(void) {
   remove(path);
 }
 
+/* Refuses request `refuse` and the one after it: a context that is refused gives back what it can spare and asks again. */
+typedef struct refusing { host_memory memory; long refuse; } refusing;
+
+static void *refusing_alloc(void *user, size_t size, size_t align) {
+  refusing *r = user;
+  long next = r->memory.calls + 1;
+  r->memory.fail_at = next == r->refuse || next == r->refuse + 1 ? next : 0;
+  return host_alloc(&r->memory, size, align);
+}
+
 /* The whole program with the n-th request refused: 1 when the request was reached. */
 static int refused(long n, const char *path) {
-  host_memory m = {.fail_at = n};
-  neap_config config = host_config(&m);
-  config.no_pool = 1;
+  refusing r = {.refuse = n};
+  host_memory *m = &r.memory;
+  neap_config config = {.user = &r, .alloc = refusing_alloc, .dealloc = host_dealloc, .no_pool = 1};
   program p = {.c = neap_open(&config)};
   if (!p.c) {
-    check_int(m.live, 0);
+    check_int(m->live, 0);
     return 1;
   }
   begin(&p);
-  train(&p, 2);
+  train(&p, 3);
   if (!neap_error(p.c)) neap_save_module(p.net, path);
   if (!neap_error(p.c)) neap_load_module(p.net, path);
-  int reached = m.calls >= n;
+  int reached = m->calls >= n;
   check_at(__LINE__, neap_error(p.c) == (reached ? NEAP_ERR_MEMORY : NEAP_OK), "request %ld: %s", n, neap_error_message(p.c));
   neap_clear(p.c);
+  r.refuse = 0;
   if (p.net && p.optimizer && neap_optimizer_group_count(p.optimizer)) { /* usable after */
     neap_optimizer_zero_grad(p.optimizer);
     check(train(&p, 1) >= 0 && neap_error(p.c) == NEAP_OK);
   }
   end(&p);
   neap_close(p.c);
-  check_at(__LINE__, m.live == 0, "request %ld: %ld blocks are left", n, m.live);
+  check_at(__LINE__, m->live == 0, "request %ld: %ld blocks are left", n, m->live);
   return reached;
 }
 

@@ -38,15 +38,16 @@ local leaving = setmetatable({}, {__close = function() core.pop_path() end})
 
 local function hooked(self, book, ...)
   local args = table.pack(...)
-  for _, hook in ipairs(book.before) do
-    local changed = table.pack(hook(self, args))
-    if changed[1] ~= nil then
-      args = type(changed[1]) == "table" and changed[1] or changed
+  for _, hook in ipairs(book.before or {}) do
+    local changed = hook(self, args)
+    if type(changed) ~= "table" and changed ~= nil then changed = {changed} end
+    if changed then
+      args = changed
       args.n = args.n or #args
     end
   end
   local out = table.pack(self:forward(table.unpack(args, 1, args.n)))
-  for _, hook in ipairs(book.after) do
+  for _, hook in ipairs(book.after or {}) do
     local changed = table.pack(hook(self, args, table.unpack(out, 1, out.n)))
     if changed[1] ~= nil then out = changed end
   end
@@ -136,7 +137,7 @@ function Module:register_forward_hook(hook)
   return add_hook(self, "after", hook)
 end
 
---- hook(module, args) runs before each forward; it may return another list of arguments, or the arguments themselves.
+--- hook(module, args) runs before each forward; it may return another list of arguments, or the one argument.
 function Module:register_forward_pre_hook(hook)
   return add_hook(self, "before", hook)
 end

@@ -90,7 +90,7 @@ tree.fields = fields
 -- Direct children: visit(name, module, path).
 local function each_child(module, visit)
   if is_native(module) then
-    for i, child in ipairs(module:children()) do visit(tostring(i - 1), child, ("[%d]"):format(i)) end
+    for i = 1, #module do visit(tostring(i - 1), module[i], ("[%d]"):format(i)) end
   else
     fields(module, function(role, name, path, value)
       if role == "module" then visit(name, value, path) end
@@ -105,11 +105,10 @@ tree.each_child = each_child
 local function each_tensor(module, roles, visit, prefix)
   prefix = prefix or ""
   if is_native(module) then
-    if roles.parameter then
-      for name, tensor in module:named_parameters() do visit(prefix .. name, tensor, "parameter") end
-    end
-    if roles.buffer then
-      for name, tensor in module:named_buffers() do visit(prefix .. name, tensor, "buffer") end
+    local names, tensors, buffer = core.module_each(module)
+    for i, name in ipairs(names) do
+      local role = buffer[i] and "buffer" or "parameter"
+      if roles[role] then visit(prefix .. name, tensors[i], role) end
     end
     return
   end

@@ -1,0 +1,104 @@
+-- native: what modules of C get from Lua: forward hooks, printing as a tree, and their place in a model for error messages.
+-- C never calls Lua, so while any of them has a hook, a call comes here and goes through the containers child by child.
+
+local core = require "neap.core"
+local check = require "neap.check"
+
+local glue, methods = core.glue, core.module_methods
+
+local hooks = setmetatable({}, {__mode = "k"}) -- module -> {before = list, after = list}
+
+local function any_hooked(module)
+  if hooks[module] then return true end
+  for i = 1, #module do
+    if any_hooked(module[i]) then return true end
+  end
+  return false
+end
+
+local leaving = setmetatable({}, {__close = function() core.pop_path() end})
+
+local forward
+
+-- Without hooks of its own, but with those of what it holds.
+local function inner(module, ...)
+  if #module == 0 or not any_hooked(module) then return core.module_forward(module, ...) end
+  core.push_path(module)
+  local _ <close> = leaving
+  local x = ...
+  for i = 1, #module do x = forward(module[i], x) end
+  return x
+end
+
+function forward(module, ...)
+  local own = hooks[module]
+  if not own then return inner(module, ...) end
+  local args = table.pack(...)
+  for _, hook in ipairs(own.before) do
+    local changed = hook(module, args)
+    if type(changed) == "table" then
+      args = changed
+      args.n = args.n or #args
+    elseif changed ~= nil then
+      args = {n = 1, changed}
+    end
+  end
+  -- The hooks are left aside for the module itself, not for its children.
+  hooks[module] = nil
+  local out = table.pack(pcall(inner, module, table.unpack(args, 1, args.n)))
+  hooks[module] = own
+  if not out[1] then error(out[2], 0) end
+  local y = out[2]
+  for _, hook in ipairs(own.after) do
+    local changed = hook(module, args, y)
+    if changed ~= nil then y = changed end
+  end
+  return y
+end
+
+glue.forward = forward
+
+local function add(module, list, hook)
+  check.kind("a hook", hook, "function")
+  local own = hooks[module]
+  if not own then
+    own = {before = {}, after = {}}
+    hooks[module] = own
+    core.module_hooked(module, true)
+  end
+  table.insert(own[list], hook)
+  return {
+    remove = function()
+      for i, one in ipairs(own[list]) do
+        if one == hook then
+          table.remove(own[list], i)
+          break
+        end
+      end
+      if #own.before + #own.after == 0 and hooks[module] == own then
+        hooks[module] = nil
+        core.module_hooked(module, false)
+      end
+    end,
+  }
+end
+
+--- hook(module, args, output) runs after each forward; what it returns, unless nil, takes the output's place. Returns a
+--- handle with remove().
+function methods:register_forward_hook(hook) return add(self, "after", hook) end
+
+--- hook(module, args) runs before each forward; it may return another list of arguments, or the argument.
+function methods:register_forward_pre_hook(hook) return add(self, "before", hook) end
+
+function glue.module_text(module)
+  return require "neap.nn.tree".text(module)
+end
+
+--- How a child stands in its parent, as Lua writes it: ".body", ".blocks[2]", "[3]".
+function glue.child_path(parent, child)
+  local tree, found = require "neap.nn.tree", nil
+  tree.each_child(parent, function(_, module, path)
+    if rawequal(module, child) then found = found or path end
+  end)
+  return found or (".(%s)"):format(tree.name(child))
+end
