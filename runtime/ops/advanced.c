@@ -156,6 +156,10 @@ static neap_tensor *offsets(neap_context *c, const plan *p, const np_layout *tab
       for (int64_t k = 0; k < n; k++) s[k] += (v[k] < 0 ? v[k] + size : v[k] - base) * stride;
     }
   }
+  if (!one) { /* without it the sums are not there */
+    neap_release(sum);
+    return NULL;
+  }
   neap_release(one);
   return sum;
 }

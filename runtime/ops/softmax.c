@@ -110,7 +110,11 @@ int np_logsumexp_run(np_call *c) {
   else axis = x->at.ndim - n_axes;
   neap_tensor *turned = one ? neap_retain(x) : np_permuted(c->ctx, x, mask, x->at.dtype);
   neap_tensor *sum = np_tensor_like(y, NEAP_F64);
-  if (!turned || !sum) return c->ctx->error;
+  if (!turned || !sum) {
+    neap_release(turned);
+    neap_release(sum);
+    return c->ctx->error;
+  }
   sums s = { .n = 1, .y = (double *)np_data(sum), .kernel = row_of(c->ctx, x->at.dtype)->logsumexp };
   for (int i = axis; i < axis + n_axes; i++) s.n *= turned->at.shape[i];
   for (int64_t i = 0; s.n == 0 && i < y->at.count; i++) s.y[i] = -INFINITY;

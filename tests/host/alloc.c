@@ -1,0 +1,251 @@
+/* Lua and Neap on one allocator that fails: the n-th request alone, or it and all after it, for every n, while a piece of
+ * Lua runs: each op's sample with its gradient, a training step, the making of modules and optimizers, scopes, indexing,
+ * functions of one's own, opening the library. Each time: a Lua error or success, the state usable, and in the end not
+ * a byte left. NEAP_TEST_EVERY=k tries every k-th n only. */
+#include <stdlib.h>
+#include <string.h>
+#include "check.h"
+
+typedef struct heap { size_t live; long count, fail_at; int onwards, armed; } heap;
+
+static int refuses(heap *h) {
+  if (!h->armed) return 0;
+  long n = ++h->count;
+  return h->onwards ? n >= h->fail_at : n == h->fail_at;
+}
+
+static void *lua_memory(void *user, void *p, size_t old, size_t size) {
+  heap *h = user;
+  if (!p) old = 0;
+  if (size == 0) {
+    h->live -= old;
+    free(p);
+    return NULL;
+  }
+  if (size > old && refuses(h)) return NULL;
+  void *fresh = realloc(p, size);
+  if (fresh) h->live += size - old;
+  return fresh;
+}
+
+static void *neap_memory_of(void *user, size_t size, size_t align) {
+  heap *h = user;
+  if (refuses(h)) return NULL;
+  void *p = aligned_alloc(align, (size + align - 1) / align * align);
+  if (p) h->live += size;
+  return p;
+}
+
+static void neap_memory_free(void *user, void *block, size_t size) {
+  ((heap *)user)->live -= size;
+  free(block);
+}
+
+static long every(void) {
+  const char *text = getenv("NEAP_TEST_EVERY");
+  return text && atol(text) > 0 ? atol(text) : 1;
+}
+
+static neap_context *open_context(heap *h) {
+  neap_config config = {.user = h, .alloc = neap_memory_of, .dealloc = neap_memory_free, .no_pool = 1};
+  return neap_open(&config);
+}
+
+static int open_all(lua_State *L) {
+  luaL_openlibs(L);
+  neap_lua_open(L, lua_touserdata(L, 1));
+  lua_setglobal(L, "neap");
+  return 0;
+}
+
+static int open_into(lua_State *L, neap_context *c) {
+  lua_pushcfunction(L, open_all);
+  lua_pushlightuserdata(L, c);
+  return lua_pcall(L, 1, 0, 0);
+}
+
+static void clean(lua_State *L) {
+  lua_gc(L, LUA_GCCOLLECT);
+  lua_gc(L, LUA_GCCOLLECT);
+}
+
+/* Calls the global `f(i)` with the n-th request failing, for each n until none fails. Returns the message that says what
+ * is wrong, or NULL. */
+static const char *survive(lua_State *L, neap_context *c, heap *h, int i, int onwards, long step) {
+  int top = lua_gettop(L), stale = 0;
+  for (long n = 1;; n += step) {
+    lua_getglobal(L, "f");
+    lua_pushinteger(L, i);
+    *h = (heap){.live = h->live, .fail_at = n, .onwards = onwards, .armed = 1};
+    int status = lua_pcall(L, 1, 0, 0);
+    h->armed = 0;
+    long met = h->count;
+    lua_settop(L, top);
+    if (neap_error(c) != NEAP_OK) return "an error is pending";
+    if (met >= n) continue;
+    if (status == LUA_OK) return NULL;
+    if (stale++) return "it fails without a refused request";
+    clean(L); /* a guard whose __close found no memory ends when it is collected */
+    n -= step;
+  }
+}
+
+static const char prepare_ops[] =
+  "local function uniform(lo, hi, shape) return neap.rand(shape, {dtype = 'float64'}) * (hi - lo) + lo end\n"
+  "local env = {neap = neap, math = math,\n"
+  "  r = function(...) return uniform(-1, 1, {...}) end, p = function(...) return uniform(0.5, 1.5, {...}) end,\n"
+  "  i = function(n, ...) return neap.randint(1, n + 1, {...}) end, b = function(...) return neap.rand({...}):gt(0.5) end}\n"
+  "local calls = {}\n"
+  "for _, op in ipairs(neap.ops()) do\n"
+  "  if neap[op.name] and op.family ~= 'elementwise' then\n"
+  "    local text = op.sample:match '^(.-) ;; ' or op.sample\n"
+  "    calls[#calls + 1] = {name = op.name, args = assert(load('return ' .. text, 'sample', 't', env))}\n"
+  "  elseif neap[op.name] then\n"
+  "    local ranges = {}\n"
+  "    for lo, hi in op.sample:gmatch '([^,;]+),([^,;]+)' do ranges[#ranges + 1] = {tonumber(lo), tonumber(hi)} end\n"
+  "    local integers = op.name:find '^bitwise'\n"
+  "    calls[#calls + 1] = {name = op.name, args = function()\n"
+  "      local list = {}\n"
+  "      for k, r in ipairs(ranges) do\n"
+  "        list[k] = uniform(r[1], r[2], {2, 3})\n"
+  "        if integers then list[k] = list[k]:to 'int64' end\n"
+  "      end\n"
+  "      return table.unpack(list)\n"
+  "    end}\n"
+  "  end\n"
+  "end\n"
+  "names = {}\n"
+  "for k, call in ipairs(calls) do names[k] = call.name end\n"
+  "function f(k)\n"
+  "  local args = table.pack(calls[k].args())\n"
+  "  for j = 1, args.n do\n"
+  "    local a = args[j]\n"
+  "    if neap.is_tensor(a) and a.dtype == 'float64' then args[j] = a:detach():requires_grad_() end\n"
+  "  end\n"
+  "  local y = neap[calls[k].name](table.unpack(args, 1, args.n))\n"
+  "  if neap.is_tensor(y) and y.requires_grad then y:sum():backward() end\n"
+  "end\n"
+  "return #calls\n";
+
+typedef struct scenario { const char *name, *text; } scenario;
+static const scenario scenarios[] = {
+  {"a training step",
+   "local net = neap.nn.Sequential(neap.nn.Linear(3, 4), neap.nn.ReLU(), neap.nn.Linear(4, 2))\n"
+   "local adam = neap.optim.Adam(net:parameters(), {lr = 0.01})\n"
+   "local x, y = neap.randn(5, 3), neap.tensor({1, 2, 1, 2, 1}, {dtype = 'int64'})\n"
+   "function f() local s <close> = neap.scope(); adam:zero_grad(); neap.cross_entropy(net(x), y):backward(); adam:step() end\n"},
+  {"making modules and optimizers",
+   "function f()\n"
+   "  local net = neap.nn.Sequential(neap.nn.Linear(3, 4), neap.nn.LayerNorm(4), neap.nn.Dropout(0.5), neap.nn.Linear(4, 2))\n"
+   "  net:append(neap.nn.ReLU())\n"
+   "  local rule = neap.optim.SGD({{params = net[1]:parameters()}, {params = {net[4].weight}, lr = 1}}, {lr = 0.1, momentum = 0.9})\n"
+   "  for name, p in net:named_parameters() do assert(name and p) end\n"
+   "  net:to 'float64'; net:eval(); tostring(net); net:state_dict()\n"
+   "end\n"},
+  {"layers written in Lua",
+   "local Net = neap.nn.class 'Net'\n"
+   "function Net:init() self.a = neap.nn.Linear(3, 4); self.w = neap.nn.Parameter(neap.ones(4)) end\n"
+   "function Net:forward(x) return self.a(x) * self.w end\n"
+   "local x = neap.ones(2, 3)\n"
+   "function f() local net = Net(); net(x):sum():backward(); pcall(net, neap.ones(2, 2)) end\n"},
+  {"tables, brackets and printing",
+   "function f()\n"
+   "  local x = neap.tensor{{1, 2, 3}, {4, 5, 6}}\n"
+   "  x[1] = 7; x[{2, {1, 2}}] = neap.tensor{8, 9}; x[x:gt(8)] = 0\n"
+   "  local _ = x[2][1], x[{{}, -1}], x[neap.tensor({2, 1}, {dtype = 'int64'})]\n"
+   "  x:totable(); tostring(x); x:split(2, 2); neap.frombytes(x:tobytes(), 'float32', {2, 3}); neap.stack{x, x}\n"
+   "end\n"},
+  {"scopes, modes and coroutines",
+   "function f()\n"
+   "  local s <close> = neap.scope()\n"
+   "  local kept = s:keep(neap.ones(3))\n"
+   "  local co = coroutine.wrap(function() local t <close> = neap.scope(); local a = neap.ones(2); coroutine.yield(a); return a + 1 end)\n"
+   "  co(); co(); neap.no_grad(function() return kept + 1 end)\n"
+   "end\n"},
+  {"functions and hooks in graphs",
+   "local cube = neap.custom{forward = function(ctx, x) ctx:save(x); return x * x * x end,\n"
+   "  backward = function(ctx, g) return ctx:saved() ^ 2 * g * 3 end}\n"
+   "function f()\n"
+   "  local x = neap.tensor({2}, {requires_grad = true})\n"
+   "  local y = cube(x); y:register_hook(function(g) return g * 2 end); y:backward()\n"
+   "  neap.grad(cube(x), x, {create_graph = true}); x:register_hook(print); x.grad = nil\n"
+   "end\n"},
+  {"generators, information and misuse",
+   "function f()\n"
+   "  local g = neap.generator(3); g:set_state(g:get_state()); neap.rand(3, {generator = g}); neap.info(); neap.memory()\n"
+   "  neap.help 'matmul'; pcall(neap.ones, 'x'); pcall(neap.ones, 2, {dtyp = 'x'}); pcall(neap.matmul, neap.ones(2), neap.ones(3))\n"
+   "end\n"},
+};
+
+static const char usable[] = "local t = neap.ones(2, 2); assert((t + t):matmul(t):sum():item() == 16)";
+
+static void run_scenario(const scenario *one, int onwards) {
+  char name[160];
+  heap h = {0};
+  neap_context *c = open_context(&h);
+  lua_State *L = lua_newstate(lua_memory, &h);
+  const char *wrong = NULL;
+  snprintf(name, sizeof name, "alloc: %s, %s", one->name, onwards ? "no memory from the n-th request on" : "the n-th request fails");
+  if (open_into(L, c) != LUA_OK || !run(L, one->text, 0)) wrong = lua_tostring(L, -1);
+  if (!wrong) wrong = survive(L, c, &h, 0, onwards, every());
+  if (!wrong && !run(L, usable, 0)) wrong = lua_tostring(L, -1);
+  char text[300];
+  snprintf(text, sizeof text, "%s", wrong ? wrong : "");
+  lua_close(L);
+  neap_close(c);
+  result(name, !wrong && h.live == 0, "%s; %zu bytes live after close", text, h.live);
+}
+
+static void run_ops(int onwards) {
+  heap h = {0};
+  neap_context *c = open_context(&h);
+  lua_State *L = lua_newstate(lua_memory, &h);
+  char text[300] = "";
+  if (open_into(L, c) != LUA_OK || !run(L, prepare_ops, 1)) snprintf(text, sizeof text, "%s", lua_tostring(L, -1));
+  int n = (int)lua_tointeger(L, -1);
+  lua_settop(L, 0);
+  for (int i = 1; i <= n && !*text; i++) {
+    const char *wrong = survive(L, c, &h, i, onwards, every());
+    if (!wrong && !run(L, usable, 0)) wrong = lua_tostring(L, -1);
+    if (wrong) {
+      lua_getglobal(L, "names");
+      lua_rawgeti(L, -1, i);
+      snprintf(text, sizeof text, "%s: %s", lua_tostring(L, -1), wrong);
+    }
+    lua_settop(L, 0);
+    if (i % 16 == 0) clean(L);
+  }
+  lua_close(L);
+  neap_close(c);
+  result(onwards ? "alloc: every op's sample, no memory from the n-th request on" : "alloc: every op's sample, the n-th request fails",
+         !*text && h.live == 0, "%d ops: %s; %zu bytes live after close", n, text, h.live);
+}
+
+/* Opening asks thousands of times: every 37th is tried, each in a state of its own. */
+static void run_opening(int onwards) {
+  size_t live = 0;
+  int done = 0;
+  for (long n = 1; !done; n += 37 * every()) {
+    heap h = {.fail_at = n, .onwards = onwards};
+    neap_context *c = open_context(&h);
+    lua_State *L = lua_newstate(lua_memory, &h);
+    h.armed = 1;
+    open_into(L, c);
+    h.armed = 0;
+    done = h.count < n;
+    lua_close(L);
+    neap_close(c);
+    live += h.live;
+  }
+  result(onwards ? "alloc: opening, no memory from the n-th request on" : "alloc: opening, the n-th request fails", live == 0,
+         "%zu bytes live after close", live);
+}
+
+int main(void) {
+  for (int onwards = 0; onwards < 2; onwards++) {
+    run_opening(onwards);
+    for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) run_scenario(&scenarios[i], onwards);
+    run_ops(onwards);
+  }
+  return failures > 0;
+}
