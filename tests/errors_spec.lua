@@ -75,13 +75,13 @@ describe("misuse", function()
   end)
   it("inside a layer: its path is named", function()
     local net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(5, 2))
-    says(function() return net(neap.randn(2, 3)) end, "linear", "(2, 4)", "layer 2")
+    says(function() return net(neap.randn(2, 3)) end, "linear", "(2, 4)", "layer Sequential[3]")
   end)
   it("inside a layer written in Lua: its path is named", function()
     local Net = nn.class "Net"
     function Net:init() self.body = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2)) end
     function Net:forward(x) return self.body(x) end
-    says(function() return Net()(neap.randn(2, 3)) end, "body.1")
+    says(function() return Net()(neap.randn(2, 3)) end, "Net.body[2]")
   end)
   it("of a missing argument, or one of the wrong kind", function()
     says(function() return neap.matmul(neap.ones(2, 2)) end, "matmul", "missing")

@@ -28,6 +28,9 @@ local function sample_of_formula(op)
     args[#args + 1] = uniform(tonumber(lo), tonumber(hi), { 3, 4 })
   end
   if op.name == "where" then args[1] = args[1]:gt(0.5) end
+  if op.name:find "^bitwise" then
+    for k, x in ipairs(args) do args[k] = x:to("int64") end
+  end
   if op.signature:find("min:number%?") then args[#args + 1] = -0.5; args[#args + 1] = 0.5 end
   return { n = #args, table.unpack(args) }
 end
@@ -134,7 +137,7 @@ local function differentiable(op) return not (marked(op, NO_GRAD) or marked(op, 
 -- ---- the tests -----------------------------------------------------------------------------------------------------
 
 local function has_text(op)
-  assert.is_true(#op.doc > 10, "no sentence")
+  assert.is_truthy(op.doc:match "%w.*%.$", "no sentence")
   assert.is_true(#op.sample > 0, "no sample")
   local code, want = op.example:match("^(.-)%s*%-%->%s*(.+)$")
   code = code or op.example
@@ -249,9 +252,9 @@ for _, op in ipairs(neap.ops()) do
         it("has the second derivative that differences give", function() second_is_right(op) end)
       end
     end
-    if not marked(op, RANDOM) and not op.name:find("empty") then
+    if not marked(op, RANDOM) and not marked(op, HIDDEN) and not op.name:find("empty") then
       it("agrees in float32", function() float32_agrees(op) end)
-      if not (marked(op, VIEW) and op.name:find("strided")) then
+      if not op.name:find("^as_strided") then -- strides of their own: about memory, not values
         it("works on strided memory", function() strides_do_not_matter(op) end)
       end
       if op.marks.in_place then it("agrees in place", function() in_place_agrees(op) end) end

@@ -92,7 +92,7 @@ describe("groups", function()
     near(0.25, optimizer.lr)
     optimizer.lr = 0.5
     near(0.5, group.lr)
-    assert.error_matches(function() group.rl = 1 end, "optim_spec.lua:%d+:.*did you mean 'lr'")
+    assert.matches("optim_spec.lua:%d+:.*did you mean 'lr'", select(2, pcall(function() group.rl = 1 end)))
   end)
 
   it("can be added later", function()
@@ -120,7 +120,7 @@ describe("an optimizer", function()
 
   it("says what is wrong", function()
     local a = parameter(1)
-    assert.error_matches(function() optim.SGD({a}, {lrr = 0.1}) end, "optim_spec.lua:%d+:.*did you mean 'lr'")
+    assert.matches("optim_spec.lua:%d+:.*did you mean 'lr'", select(2, pcall(function() optim.SGD({a}, {lrr = 0.1}) end)))
     assert.error_matches(function() optim.SGD({}, {lr = 0.1}) end, "no parameters")
     assert.error_matches(function() optim.SGD(a, {lr = 0.1}) end, "list")
     assert.error_matches(function() optim.SGD({neap.ones(2), 3}, {lr = 0.1}) end, "parameter")

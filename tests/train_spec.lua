@@ -90,7 +90,7 @@ describe("train.fit", function()
   it("says what is missing", function()
     local options = setup()
     options.loss = nil
-    assert.error_matches(function() train.fit(options) end, "train_spec.lua:%d+: train.fit: no loss given")
+    assert.matches("train_spec.lua:%d+: train.fit: no loss given", select(2, pcall(function() train.fit(options) end)))
     options = setup()
     options.epoch = 3
     assert.error_matches(function() train.fit(options) end, "did you mean 'epochs'")

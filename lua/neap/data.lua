@@ -60,7 +60,7 @@ end
 --- deviation, to other data. A column that is constant stays 0.
 function data.standardise(x)
   local mean = x:mean(1, true)
-  local deviation = x:std(1, true, {correction = 0})
+  local deviation = x:std(1, {correction = 0, keepdim = true})
   deviation = neap.where(deviation:gt(0), deviation, neap.ones_like(deviation))
   local function scale(z) return (z - mean) / deviation end
   return scale(x), scale
