@@ -211,8 +211,8 @@ NEAP_API neap_tensor *neap_logsumexp(neap_context *c, neap_tensor *x, int n_dims
 /* extreme */
 NEAP_API neap_tensor *neap_amax(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Largest value; equal ones share the gradient. */
 NEAP_API neap_tensor *neap_amin(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Smallest value; equal ones share the gradient. */
-NEAP_API neap_tensor *neap_max(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Largest value and its position along dim, or in all of x row by row; the first of equal ones. */
-NEAP_API neap_tensor *neap_min(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Smallest value and its position along dim, or in all of x row by row; the first of equal ones. */
+NEAP_API neap_tensor *neap_max(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Largest value of all; with dim, the largest ones along it and their positions, the first of equal ones. */
+NEAP_API neap_tensor *neap_min(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Smallest value of all; with dim, the smallest ones along it and their positions, the first of equal ones. */
 NEAP_API neap_tensor *neap_argmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim); /* Position of the largest value along dim, or in all of x row by row. */
 NEAP_API neap_tensor *neap_argmin(neap_context *c, neap_tensor *x, int64_t dim, int keepdim); /* Position of the smallest value along dim, or in all of x row by row. */
 /* softmax */
@@ -242,7 +242,7 @@ NEAP_API neap_tensor *neap_cat(neap_context *c, int n_tensors, neap_tensor *cons
 NEAP_API neap_tensor *neap_stack(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim); /* Tensors of one shape along a new dimension. */
 /* index */
 NEAP_API neap_tensor *neap_index_select(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index); /* x at the positions of a list along dim. */
-NEAP_API neap_tensor *neap_embedding(neap_context *c, neap_tensor *weight, neap_tensor *input, int64_t padding_idx); /* Rows of weight by their numbers; the row of padding_idx gets no gradient. */
+NEAP_API neap_tensor *neap_embedding(neap_context *c, neap_tensor *input, neap_tensor *weight, int64_t padding_idx); /* Rows of weight by their numbers; the row of padding_idx gets no gradient. */
 NEAP_API neap_tensor *neap_index_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha); /* x with alpha source added at the positions of a list along dim. */
 NEAP_API neap_tensor *neap_index_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha);
 NEAP_API neap_tensor *neap_gather(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index); /* y[i][j] = x[index[i][j]][j] for dim 1, and so on. */

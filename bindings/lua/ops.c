@@ -52,6 +52,10 @@ again:
     return nl_raise(L, s);
   }
   if (f->in_place) return finish_in_place(L, s, &a, top, out[0]);
+  if (NL_UNLIKELY(got < n)) { /* max without a dimension has no positions */
+    n = got;
+    lua_settop(L, first + n - 1);
+  }
   size_t bytes = 0;
   for (int i = 0; i < n; i++) {
     if (NL_UNLIKELY(!out[i])) continue;

@@ -70,7 +70,7 @@ int np_embedding_setup(neap_module *m) {
 }
 
 neap_tensor *np_embedding_forward(neap_module *m, neap_tensor *const *x) {
-  return neap_embedding(m->ctx, m->part[0].t, x[0], m->arg[2].kind == NEAP_NONE ? NEAP_ABSENT : m->arg[2].i);
+  return neap_embedding(m->ctx, x[0], m->part[0].t, m->arg[2].kind == NEAP_NONE ? NEAP_ABSENT : m->arg[2].i);
 }
 
 /* ---- LayerNorm: weight and bias of normalized_shape ---- */

@@ -151,7 +151,17 @@ static int along(np_call *c, int dim, int keepdim, int n_out, const int *dtypes)
   return NEAP_OK;
 }
 
-int np_max_infer(np_call *c) { return along(c, 1, 2, 2, (int[]){ np_t(c, 0)->at.dtype, NEAP_I64 }); }
+/* Without a dimension these are amax and amin: one value, whose gradient equal ones share. */
+static int extreme_infer(np_call *c, int whole) {
+  if (np_given(c, 1)) return along(c, 1, 2, 2, (int[]){ np_t(c, 0)->at.dtype, NEAP_I64 });
+  const np_signature *sig = np_op_signature(c->ctx, whole);
+  if (!sig) return c->ctx->error;
+  c->op = &np_ops[whole];
+  c->sig = sig;
+  return c->op->infer(c);
+}
+int np_max_infer(np_call *c) { return extreme_infer(c, NP_OP_amax); }
+int np_min_infer(np_call *c) { return extreme_infer(c, NP_OP_amin); }
 int np_max_run(np_call *c) { return find(c, 0, c->out[0], c->out[1]); }
 int np_min_run(np_call *c) { return find(c, 1, c->out[0], c->out[1]); }
 
@@ -159,7 +169,7 @@ int np_max_back(np_back *b) { /* gx[indices] = g, else 0 */
   neap_context *c = b->ctx;
   const np_layout *x = &b->in[0].at;
   if (!b->g[0]) return NEAP_OK;
-  if (b->arg[1].kind == NEAP_NONE || x->ndim == 0) {
+  if (x->ndim == 0) {
     neap_tensor *flat = neap_zeros(c, 1, &x->count, x->dtype);
     const int64_t one = 1;
     flat = neap_scatter_(c, flat, 0, neap_reshape(c, b->y[1], 1, &one), neap_reshape(c, b->g[0], 1, &one));

@@ -71,25 +71,27 @@ int np_index_select_back(np_back *b) { /* gx = zeros, then gx[index] += g */
   return c->error;
 }
 
-/* embedding: weight input padding_idx */
+/* embedding: input weight padding_idx */
 int np_embedding_infer(np_call *c) {
-  neap_tensor *w = np_t(c, 0), *x = np_t(c, 1);
+  neap_tensor *x = np_t(c, 0), *w = np_t(c, 1);
   int64_t shape[NEAP_MAX_DIMS + 1], pad = np_i(c, 2);
   if (np_dtypes[w->at.dtype].category < 2 && np_is_float(x->at.dtype))
-    return np_reject(c, NEAP_ERR_DTYPE, "weight holds %s and input %s: the weight comes first", np_dtypes[w->at.dtype].info.name, np_dtypes[x->at.dtype].info.name);
+    return np_reject(c, NEAP_ERR_DTYPE, "input holds %s and weight %s: the positions come first", np_dtypes[x->at.dtype].info.name, np_dtypes[w->at.dtype].info.name);
   if (w->at.ndim != 2) return np_reject(c, NEAP_ERR_SHAPE, "weight must have 2 dimensions, (entries, size), got %d", w->at.ndim);
   if (np_given(c, 2) && (pad < -w->at.shape[0] || pad >= w->at.shape[0]))
     return np_reject(c, NEAP_ERR_INDEX, "padding_idx is %lld, weight has %lld entries", pad < 0 ? (long long)pad : NP_DIM(c, pad), (long long)w->at.shape[0]);
-  if (check_positions(c, "input", x, 0) != 0) return c->ctx->error;
+  char why[96];
+  np_dim_text(why, sizeof why, c, 0, "weight", w);
+  if (np_positions_check(c, "input", x, w->at.shape[0], why, 0, NULL) != 0) return c->ctx->error;
   memcpy(shape, x->at.shape, (size_t)x->at.ndim * sizeof *shape);
   shape[x->at.ndim] = w->at.shape[1];
   return np_spec(c, 0, w->at.dtype, x->at.ndim + 1, shape);
 }
-int np_embedding_run(np_call *c) { return take(c->ctx, np_t(c, 0), 0, np_t(c, 1), c->out[0]); }
+int np_embedding_run(np_call *c) { return take(c->ctx, np_t(c, 1), 0, np_t(c, 0), c->out[0]); }
 int np_embedding_back(np_back *b) { /* gw[input] += g, but not for the entry of padding_idx */
   neap_context *c = b->ctx;
-  const np_layout *w = &b->in[0].at, *x = &b->in[1].at;
-  neap_tensor *g = neap_reshape(c, b->g[0], 2, (int64_t[]){ x->count, w->shape[1] }), *at = neap_reshape(c, b->x[1], 1, &x->count);
+  const np_layout *x = &b->in[0].at, *w = &b->in[1].at;
+  neap_tensor *g = neap_reshape(c, b->g[0], 2, (int64_t[]){ x->count, w->shape[1] }), *at = neap_reshape(c, b->x[0], 1, &x->count);
   if (b->arg[2].kind != NEAP_NONE) {
     int64_t pad = (b->arg[2].i < 0 ? b->arg[2].i + w->shape[0] : b->arg[2].i) + c->site.base;
     neap_tensor *v = np_tensor_new(c, NEAP_I64, 0, NULL);
@@ -97,7 +99,7 @@ int np_embedding_back(np_back *b) { /* gw[input] += g, but not for the entry of 
     *(int64_t *)np_data(v) = pad;
     g = neap_mul(c, g, neap_unsqueeze(c, neap_ne(c, at, v), 1));
   }
-  b->gx[0] = neap_index_add_(c, np_zeros_like(c, w), 0, at, g, 1);
+  b->gx[1] = neap_index_add_(c, np_zeros_like(c, w), 0, at, g, 1);
   return c->error;
 }
 

@@ -1342,10 +1342,10 @@ neap_tensor *neap_index_select(neap_context *c, neap_tensor *x, int64_t dim, nea
   put_tensor(&a[2], index);
   return call(c, NP_OP_index_select, 3, a, 0, NULL);
 }
-neap_tensor *neap_embedding(neap_context *c, neap_tensor *weight, neap_tensor *input, int64_t padding_idx) {
+neap_tensor *neap_embedding(neap_context *c, neap_tensor *input, neap_tensor *weight, int64_t padding_idx) {
   neap_value a[3];
-  put_tensor(&a[0], weight);
-  put_tensor(&a[1], input);
+  put_tensor(&a[0], input);
+  put_tensor(&a[1], weight);
   put_int_or_none(&a[2], padding_idx);
   return call(c, NP_OP_embedding, 3, a, 0, NULL);
 }
