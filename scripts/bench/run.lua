@@ -2,7 +2,7 @@
 -- each case ends with the ratio of the medians of their medians.
 --   neap scripts/bench/run.lua --torch PATH/torch_bench.py --python PATH/python
 
-local options = require "neap.args" (arg, [[
+local options = (require "neap" and require "neap.args") (arg, [[
 Alternates Neap's training steps with PyTorch's and prints how many times faster Neap is.
   --torch FILE      the PyTorch side: a script that takes --threads --cases --time and prints a JSON line a case
   --python FILE=python3   the Python that has torch
