@@ -1,8 +1,8 @@
-#include <stdlib.h>
-#include <string.h>
 /* The 60 Hz loop of a game that trains a 64-64-4 net for 1 ms of each frame: by how much the millisecond is passed (printed,
  * never asserted: machines differ), that no frame asks the host's allocator for anything after a warm-up, and that
  * the weights have the bits of training in one go. */
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include "check.h"
 
