@@ -128,7 +128,7 @@ specs() {
         [ -e "$spec" ] && wanted "$spec" || continue
         run "$spec$label" env NEAP_BUILD_DIR="$build" LUA_PATH="lua/?.lua;lua/?/init.lua;tests/?.lua;;" \
             LUA_CPATH="$build/lua/?.so;;" "$@" \
-            "${lua[@]}" "$busted" --output=tests/support/handler.lua ${exclude:+--exclude-tags="$exclude"} "$spec"
+            "${lua[@]}" "$busted" --cpath="$build/lua/?.so" --output=tests/support/handler.lua ${exclude:+--exclude-tags="$exclude"} "$spec"
     done
 }
 
