@@ -331,7 +331,7 @@ static int spread(neap_walk *w) {
 static int through(neap_walk *w) {
   np_record *r = w->now;
   neap_context *c = w->ctx;
-  neap_tensor *grads[NP_MAX_OUTS + 1] = { NULL }, **many = r->n_out <= NP_MAX_OUTS ? grads : NULL;
+  neap_tensor *grads[NP_MAX_OUTS] = { NULL };
   w->now_grads = np_alloc_zero(c, (size_t)r->n_in * sizeof *w->now_grads + 1);
   if (!w->now_grads) return c->error;
   w->spread = 0;
@@ -346,9 +346,9 @@ static int through(neap_walk *w) {
     w->waiting = 1;
     return NEAP_WALK_HOST;
   }
-  int status = many ? NEAP_OK : np_fail(c, NEAP_ERR_STATE, "backward: a record with too many results");
-  for (int i = 0; many && i < r->n_out; i++) grads[i] = r->out[i].grad;
-  if (status == 0) status = np_back_run(r, grads, (w->flags & NEAP_CREATE_GRAPH ? NP_BACK_RECORD : 0) | (w->n_in ? 0 : NP_BACK_HOMES), w->now_grads);
+  for (int i = 0; i < r->n_out; i++) grads[i] = r->out[i].grad;
+  int flags = (w->flags & NEAP_CREATE_GRAPH ? NP_BACK_RECORD : 0) | (w->n_in ? 0 : NP_BACK_HOMES);
+  int status = np_back_run(r, grads, flags, w->now_grads);
   if (status != 0) return status;
   for (int i = 0; i < r->n_out; i++) np_drop(r->out[i].grad), r->out[i].grad = NULL;
   if (!(w->flags & (NEAP_RETAIN_GRAPH | NEAP_CREATE_GRAPH))) np_record_spend(r);
@@ -473,11 +473,10 @@ int neap_walk_grads(neap_walk *w, neap_tensor **grads) {
   return NEAP_OK;
 }
 
-static void forget(neap_walk *w, np_record *r) {
+static void forget(np_record *r) {
   for (int i = 0; i < r->n_out; i++) np_drop(r->out[i].grad), r->out[i].grad = NULL;
   r->walk = NULL;
   np_record_release(r);
-  (void)w;
 }
 
 void neap_walk_end(neap_walk *w) {
@@ -489,9 +488,9 @@ void neap_walk_end(neap_walk *w) {
     if (w->now_grads) np_free(c, w->now_grads, (size_t)r->n_in * sizeof *w->now_grads + 1);
     if (w->request.kind == 0 && w->request.out_grads) np_free(c, w->request.out_grads, (size_t)r->n_out * sizeof *w->request.out_grads + 1);
     if (w->needs) np_free(c, w->needs, (size_t)(r->n_in + 1));
-    forget(w, r);
+    forget(r);
   }
-  while (w->n_heap > 0) forget(w, w->heap[--w->n_heap]);
+  while (w->n_heap > 0) forget(w->heap[--w->n_heap]);
   for (int i = 0; i < w->n_late; i++) np_drop(w->late[i].leaf), np_drop(w->late[i].grad);
   np_free(c, w->late, (size_t)w->late_room * sizeof *w->late);
   for (int i = 0; i < w->n_in; i++) {

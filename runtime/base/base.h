@@ -21,7 +21,6 @@
 /* ---- memory (memory.c) ---- */
 typedef struct np_heap np_heap;
 np_heap *np_heap_new(const neap_config *config);       /* one reference; NULL: no memory */
-np_heap *np_heap_retain(np_heap *h);
 void np_heap_release(np_heap *h);                      /* the last one trims and frees it */
 void *np_heap_alloc(np_heap *h, size_t size);          /* 64-byte aligned, not cleared; NULL: none left. size > 0 */
 void np_heap_free(np_heap *h, void *block, size_t size); /* any thread; the size it was asked with; NULL is fine */

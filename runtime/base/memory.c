@@ -96,13 +96,6 @@ np_heap *np_heap_new(const neap_config *config) {
   return h;
 }
 
-np_heap *np_heap_retain(np_heap *h) {
-  np_spin_lock(&h->lock);
-  h->refs++;
-  np_spin_unlock(&h->lock);
-  return h;
-}
-
 static void heap_end(np_heap *h) {
   np_heap_trim(h);
   h->dealloc(h->user, h, sizeof *h);

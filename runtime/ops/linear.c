@@ -130,6 +130,18 @@ static neap_tensor *before_act(np_back *b, int act) {
   return out;
 }
 
+/* g' x, straight into where the weight's gradient will live when there is such a place. */
+static neap_tensor *weight_gradient(np_back *b, neap_tensor *g, neap_tensor *x) {
+  neap_context *c = b->ctx;
+  neap_tensor *home = np_back_home(b, W);
+  int dtype = home ? home->at.dtype : -1;
+  if (!home || !x || !np_is_native(dtype) || g->at.dtype != dtype || x->at.dtype != dtype || !np_contiguous(g) || !np_contiguous(x))
+    return neap_matmul(c, neap_t(c, g), x);
+  int64_t rows = x->at.shape[0], in = x->at.shape[1], out = g->at.shape[1];
+  np_product(c, dtype, 1, 0, out, in, rows, 1, np_data(g), out, np_data(x), in, 0, np_data(home), in);
+  return home;
+}
+
 int np_linear_back(np_back *b) { /* with g before the activation: gx = g w, gw = g' x, gb = sum of g over rows */
   neap_context *c = b->ctx;
   const np_layout *x = &b->in[X].at, *w = &b->in[W].at;
@@ -143,7 +155,7 @@ int np_linear_back(np_back *b) { /* with g before the activation: gx = g w, gw =
   }
   if (b->in[W].needs) {
     neap_tensor *x2 = x->ndim == 2 ? b->x[X] : neap_reshape(c, b->x[X], 2, (int64_t[]){ rows, x->shape[x->ndim - 1] });
-    b->gx[W] = neap_matmul(c, neap_t(c, g), x2);
+    b->gx[W] = weight_gradient(b, g, x2);
   }
   if (b->in[B].needs) b->gx[B] = neap_sum(c, g, 1, &zero, 0);
   return c->error;

@@ -46,4 +46,18 @@ static inline void read_all(neap_tensor *t) {
   for (int64_t i = 0; i < bytes; i++) sum = (uint8_t)(sum + p[i]);
 }
 
+/* A reader of one tensor from a file, given these bytes. */
+static inline int read_bytes(const uint8_t *data, size_t size, neap_tensor *(*reader)(neap_context *c, const char *path)) {
+  char path[64];
+  make_file(path, data, size);
+  neap_context *c = small_context();
+  neap_tensor *t = reader(c, path);
+  must((t != NULL) == (neap_error(c) == NEAP_OK), "a tensor or an error");
+  if (t) read_all(t);
+  neap_release(t);
+  end_context(c);
+  drop_file(path);
+  return 0;
+}
+
 #endif
