@@ -3,15 +3,14 @@
 #include <math.h>
 #include "op.h"
 
-static inline void put_kind(neap_value *v, int kind, int64_t i) { v->kind = kind; v->n = 0; v->i = i; }
-static inline void put_tensor(neap_value *v, neap_tensor *t) { v->kind = t ? NEAP_TENSOR : NEAP_NONE; v->n = 0; v->t = t; }
-static inline void put_number(neap_value *v, double d) { v->kind = NEAP_NUMBER; v->n = 0; v->d = d; }
-static inline void put_number_or_none(neap_value *v, double d) { v->kind = isnan(d) ? NEAP_NONE : NEAP_NUMBER; v->n = 0; v->d = d; }
-static inline void put_int(neap_value *v, int64_t i) { put_kind(v, NEAP_INT, i); }
-static inline void put_int_or_none(neap_value *v, int64_t i) { put_kind(v, i == NEAP_ABSENT ? NEAP_NONE : NEAP_INT, i); }
-static inline void put_ints(neap_value *v, int n, const int64_t *is) { v->kind = is ? NEAP_INTS : NEAP_NONE; v->n = n; v->is = is; }
-static inline void put_tensors(neap_value *v, int n, neap_tensor *const *ts) { v->kind = NEAP_TENSORS; v->n = n; v->ts = ts; }
-static inline void put_generator(neap_value *v, neap_generator *g) { v->kind = g ? NEAP_GENERATOR : NEAP_NONE; v->n = 0; v->g = g; }
+static inline neap_value of_kind(int kind, int64_t i) { return (neap_value){ .kind = kind, .i = i }; }
+static inline neap_value of_tensor(neap_tensor *t) { return (neap_value){ .kind = t ? NEAP_TENSOR : NEAP_NONE, .t = t }; }
+static inline neap_value of_tensors(int n, neap_tensor *const *ts) { return (neap_value){ .kind = NEAP_TENSORS, .n = n, .ts = ts }; }
+static inline neap_value of_number(double d) { return (neap_value){ .kind = NEAP_NUMBER, .d = d }; }
+static inline neap_value of_maybe_number(double d) { return (neap_value){ .kind = isnan(d) ? NEAP_NONE : NEAP_NUMBER, .d = d }; }
+static inline neap_value of_maybe_int(int64_t i) { return of_kind(i == NEAP_ABSENT ? NEAP_NONE : NEAP_INT, i); }
+static inline neap_value of_ints(int n, const int64_t *is) { return (neap_value){ .kind = is ? NEAP_INTS : NEAP_NONE, .n = n, .is = is }; }
+static inline neap_value of_generator(neap_generator *g) { return (neap_value){ .kind = g ? NEAP_GENERATOR : NEAP_NONE, .g = g }; }
 
 static neap_tensor *call(neap_context *c, int op, int n, const neap_value *args, int in_place, neap_tensor **const *rest) {
   neap_tensor *out[NP_MAX_OUTS] = { NULL };
@@ -24,1827 +23,890 @@ static neap_tensor *call(neap_context *c, int op, int n, const neap_value *args,
 }
 
 neap_tensor *neap_add(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_add, 2, a, 0, NULL);
+  return call(c, NP_OP_add, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_add_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_add, 2, a, 1, NULL);
+  return call(c, NP_OP_add, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_sub(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_sub, 2, a, 0, NULL);
+  return call(c, NP_OP_sub, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_sub_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_sub, 2, a, 1, NULL);
+  return call(c, NP_OP_sub, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_mul(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_mul, 2, a, 0, NULL);
+  return call(c, NP_OP_mul, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_mul_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_mul, 2, a, 1, NULL);
+  return call(c, NP_OP_mul, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_div(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_div, 2, a, 0, NULL);
+  return call(c, NP_OP_div, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_div_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_div, 2, a, 1, NULL);
+  return call(c, NP_OP_div, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_floor_divide(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_floor_divide, 2, a, 0, NULL);
+  return call(c, NP_OP_floor_divide, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_floor_divide_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_floor_divide, 2, a, 1, NULL);
+  return call(c, NP_OP_floor_divide, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_remainder(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_remainder, 2, a, 0, NULL);
+  return call(c, NP_OP_remainder, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_remainder_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_remainder, 2, a, 1, NULL);
+  return call(c, NP_OP_remainder, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_fmod(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_fmod, 2, a, 0, NULL);
+  return call(c, NP_OP_fmod, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_fmod_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_fmod, 2, a, 1, NULL);
+  return call(c, NP_OP_fmod, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_pow(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_pow, 2, a, 0, NULL);
+  return call(c, NP_OP_pow, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_pow_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_pow, 2, a, 1, NULL);
+  return call(c, NP_OP_pow, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_atan2(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_atan2, 2, a, 0, NULL);
+  return call(c, NP_OP_atan2, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_atan2_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_atan2, 2, a, 1, NULL);
+  return call(c, NP_OP_atan2, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_hypot(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_hypot, 2, a, 0, NULL);
+  return call(c, NP_OP_hypot, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_hypot_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_hypot, 2, a, 1, NULL);
+  return call(c, NP_OP_hypot, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_logaddexp(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_logaddexp, 2, a, 0, NULL);
+  return call(c, NP_OP_logaddexp, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_logaddexp_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_logaddexp, 2, a, 1, NULL);
+  return call(c, NP_OP_logaddexp, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_xlogy(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_xlogy, 2, a, 0, NULL);
+  return call(c, NP_OP_xlogy, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_xlogy_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_xlogy, 2, a, 1, NULL);
+  return call(c, NP_OP_xlogy, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_neg(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_neg, 1, a, 0, NULL);
+  return call(c, NP_OP_neg, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_neg_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_neg, 1, a, 1, NULL);
+  return call(c, NP_OP_neg, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_abs(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_abs, 1, a, 0, NULL);
+  return call(c, NP_OP_abs, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_abs_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_abs, 1, a, 1, NULL);
+  return call(c, NP_OP_abs, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_sign(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_sign, 1, a, 0, NULL);
+  return call(c, NP_OP_sign, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_sign_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_sign, 1, a, 1, NULL);
+  return call(c, NP_OP_sign, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_square(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_square, 1, a, 0, NULL);
+  return call(c, NP_OP_square, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_square_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_square, 1, a, 1, NULL);
+  return call(c, NP_OP_square, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_reciprocal(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_reciprocal, 1, a, 0, NULL);
+  return call(c, NP_OP_reciprocal, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_reciprocal_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_reciprocal, 1, a, 1, NULL);
+  return call(c, NP_OP_reciprocal, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_exp(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_exp, 1, a, 0, NULL);
+  return call(c, NP_OP_exp, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_exp_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_exp, 1, a, 1, NULL);
+  return call(c, NP_OP_exp, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_exp2(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_exp2, 1, a, 0, NULL);
+  return call(c, NP_OP_exp2, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_exp2_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_exp2, 1, a, 1, NULL);
+  return call(c, NP_OP_exp2, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_expm1(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_expm1, 1, a, 0, NULL);
+  return call(c, NP_OP_expm1, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_expm1_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_expm1, 1, a, 1, NULL);
+  return call(c, NP_OP_expm1, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_log(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_log, 1, a, 0, NULL);
+  return call(c, NP_OP_log, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_log_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_log, 1, a, 1, NULL);
+  return call(c, NP_OP_log, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_log1p(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_log1p, 1, a, 0, NULL);
+  return call(c, NP_OP_log1p, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_log1p_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_log1p, 1, a, 1, NULL);
+  return call(c, NP_OP_log1p, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_log2(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_log2, 1, a, 0, NULL);
+  return call(c, NP_OP_log2, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_log2_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_log2, 1, a, 1, NULL);
+  return call(c, NP_OP_log2, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_log10(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_log10, 1, a, 0, NULL);
+  return call(c, NP_OP_log10, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_log10_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_log10, 1, a, 1, NULL);
+  return call(c, NP_OP_log10, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_sqrt(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_sqrt, 1, a, 0, NULL);
+  return call(c, NP_OP_sqrt, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_sqrt_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_sqrt, 1, a, 1, NULL);
+  return call(c, NP_OP_sqrt, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_rsqrt(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_rsqrt, 1, a, 0, NULL);
+  return call(c, NP_OP_rsqrt, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_rsqrt_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_rsqrt, 1, a, 1, NULL);
+  return call(c, NP_OP_rsqrt, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_sin(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_sin, 1, a, 0, NULL);
+  return call(c, NP_OP_sin, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_sin_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_sin, 1, a, 1, NULL);
+  return call(c, NP_OP_sin, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_cos(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_cos, 1, a, 0, NULL);
+  return call(c, NP_OP_cos, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_cos_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_cos, 1, a, 1, NULL);
+  return call(c, NP_OP_cos, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_tan(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_tan, 1, a, 0, NULL);
+  return call(c, NP_OP_tan, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_tan_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_tan, 1, a, 1, NULL);
+  return call(c, NP_OP_tan, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_asin(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_asin, 1, a, 0, NULL);
+  return call(c, NP_OP_asin, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_asin_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_asin, 1, a, 1, NULL);
+  return call(c, NP_OP_asin, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_acos(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_acos, 1, a, 0, NULL);
+  return call(c, NP_OP_acos, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_acos_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_acos, 1, a, 1, NULL);
+  return call(c, NP_OP_acos, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_atan(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_atan, 1, a, 0, NULL);
+  return call(c, NP_OP_atan, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_atan_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_atan, 1, a, 1, NULL);
+  return call(c, NP_OP_atan, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_sinh(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_sinh, 1, a, 0, NULL);
+  return call(c, NP_OP_sinh, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_sinh_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_sinh, 1, a, 1, NULL);
+  return call(c, NP_OP_sinh, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_cosh(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_cosh, 1, a, 0, NULL);
+  return call(c, NP_OP_cosh, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_cosh_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_cosh, 1, a, 1, NULL);
+  return call(c, NP_OP_cosh, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_tanh(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_tanh, 1, a, 0, NULL);
+  return call(c, NP_OP_tanh, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_tanh_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_tanh, 1, a, 1, NULL);
+  return call(c, NP_OP_tanh, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_erf(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_erf, 1, a, 0, NULL);
+  return call(c, NP_OP_erf, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_erf_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_erf, 1, a, 1, NULL);
+  return call(c, NP_OP_erf, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_erfc(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_erfc, 1, a, 0, NULL);
+  return call(c, NP_OP_erfc, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_erfc_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_erfc, 1, a, 1, NULL);
+  return call(c, NP_OP_erfc, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_relu(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_relu, 1, a, 0, NULL);
+  return call(c, NP_OP_relu, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_relu_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_relu, 1, a, 1, NULL);
+  return call(c, NP_OP_relu, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_sigmoid(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_sigmoid, 1, a, 0, NULL);
+  return call(c, NP_OP_sigmoid, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_sigmoid_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_sigmoid, 1, a, 1, NULL);
+  return call(c, NP_OP_sigmoid, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_logsigmoid(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_logsigmoid, 1, a, 0, NULL);
+  return call(c, NP_OP_logsigmoid, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_logsigmoid_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_logsigmoid, 1, a, 1, NULL);
+  return call(c, NP_OP_logsigmoid, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_gelu(neap_context *c, neap_tensor *x, int approximate) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_kind(&a[1], NEAP_ENUM, approximate);
-  return call(c, NP_OP_gelu, 2, a, 0, NULL);
+  return call(c, NP_OP_gelu, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_ENUM, approximate) }, 0, NULL);
 }
 neap_tensor *neap_gelu_(neap_context *c, neap_tensor *x, int approximate) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_kind(&a[1], NEAP_ENUM, approximate);
-  return call(c, NP_OP_gelu, 2, a, 1, NULL);
+  return call(c, NP_OP_gelu, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_ENUM, approximate) }, 1, NULL);
 }
 neap_tensor *neap_silu(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_silu, 1, a, 0, NULL);
+  return call(c, NP_OP_silu, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_silu_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_silu, 1, a, 1, NULL);
+  return call(c, NP_OP_silu, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_mish(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_mish, 1, a, 0, NULL);
+  return call(c, NP_OP_mish, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_mish_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_mish, 1, a, 1, NULL);
+  return call(c, NP_OP_mish, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_softplus(neap_context *c, neap_tensor *x, double beta, double threshold) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_number(&a[1], beta);
-  put_number(&a[2], threshold);
-  return call(c, NP_OP_softplus, 3, a, 0, NULL);
+  return call(c, NP_OP_softplus, 3, (neap_value[]){ of_tensor(x), of_number(beta), of_number(threshold) }, 0, NULL);
 }
 neap_tensor *neap_softplus_(neap_context *c, neap_tensor *x, double beta, double threshold) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_number(&a[1], beta);
-  put_number(&a[2], threshold);
-  return call(c, NP_OP_softplus, 3, a, 1, NULL);
+  return call(c, NP_OP_softplus, 3, (neap_value[]){ of_tensor(x), of_number(beta), of_number(threshold) }, 1, NULL);
 }
 neap_tensor *neap_leaky_relu(neap_context *c, neap_tensor *x, double negative_slope) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_number(&a[1], negative_slope);
-  return call(c, NP_OP_leaky_relu, 2, a, 0, NULL);
+  return call(c, NP_OP_leaky_relu, 2, (neap_value[]){ of_tensor(x), of_number(negative_slope) }, 0, NULL);
 }
 neap_tensor *neap_leaky_relu_(neap_context *c, neap_tensor *x, double negative_slope) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_number(&a[1], negative_slope);
-  return call(c, NP_OP_leaky_relu, 2, a, 1, NULL);
+  return call(c, NP_OP_leaky_relu, 2, (neap_value[]){ of_tensor(x), of_number(negative_slope) }, 1, NULL);
 }
 neap_tensor *neap_elu(neap_context *c, neap_tensor *x, double alpha) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_number(&a[1], alpha);
-  return call(c, NP_OP_elu, 2, a, 0, NULL);
+  return call(c, NP_OP_elu, 2, (neap_value[]){ of_tensor(x), of_number(alpha) }, 0, NULL);
 }
 neap_tensor *neap_elu_(neap_context *c, neap_tensor *x, double alpha) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_number(&a[1], alpha);
-  return call(c, NP_OP_elu, 2, a, 1, NULL);
+  return call(c, NP_OP_elu, 2, (neap_value[]){ of_tensor(x), of_number(alpha) }, 1, NULL);
 }
 neap_tensor *neap_celu(neap_context *c, neap_tensor *x, double alpha) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_number(&a[1], alpha);
-  return call(c, NP_OP_celu, 2, a, 0, NULL);
+  return call(c, NP_OP_celu, 2, (neap_value[]){ of_tensor(x), of_number(alpha) }, 0, NULL);
 }
 neap_tensor *neap_celu_(neap_context *c, neap_tensor *x, double alpha) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_number(&a[1], alpha);
-  return call(c, NP_OP_celu, 2, a, 1, NULL);
+  return call(c, NP_OP_celu, 2, (neap_value[]){ of_tensor(x), of_number(alpha) }, 1, NULL);
 }
 neap_tensor *neap_selu(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_selu, 1, a, 0, NULL);
+  return call(c, NP_OP_selu, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_selu_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_selu, 1, a, 1, NULL);
+  return call(c, NP_OP_selu, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_relu6(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_relu6, 1, a, 0, NULL);
+  return call(c, NP_OP_relu6, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_relu6_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_relu6, 1, a, 1, NULL);
+  return call(c, NP_OP_relu6, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_hardtanh(neap_context *c, neap_tensor *x, double min_val, double max_val) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_number(&a[1], min_val);
-  put_number(&a[2], max_val);
-  return call(c, NP_OP_hardtanh, 3, a, 0, NULL);
+  return call(c, NP_OP_hardtanh, 3, (neap_value[]){ of_tensor(x), of_number(min_val), of_number(max_val) }, 0, NULL);
 }
 neap_tensor *neap_hardtanh_(neap_context *c, neap_tensor *x, double min_val, double max_val) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_number(&a[1], min_val);
-  put_number(&a[2], max_val);
-  return call(c, NP_OP_hardtanh, 3, a, 1, NULL);
+  return call(c, NP_OP_hardtanh, 3, (neap_value[]){ of_tensor(x), of_number(min_val), of_number(max_val) }, 1, NULL);
 }
 neap_tensor *neap_hardsigmoid(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_hardsigmoid, 1, a, 0, NULL);
+  return call(c, NP_OP_hardsigmoid, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_hardsigmoid_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_hardsigmoid, 1, a, 1, NULL);
+  return call(c, NP_OP_hardsigmoid, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_hardswish(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_hardswish, 1, a, 0, NULL);
+  return call(c, NP_OP_hardswish, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_hardswish_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_hardswish, 1, a, 1, NULL);
+  return call(c, NP_OP_hardswish, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_softsign(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_softsign, 1, a, 0, NULL);
+  return call(c, NP_OP_softsign, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_softsign_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_softsign, 1, a, 1, NULL);
+  return call(c, NP_OP_softsign, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_tanhshrink(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_tanhshrink, 1, a, 0, NULL);
+  return call(c, NP_OP_tanhshrink, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_tanhshrink_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_tanhshrink, 1, a, 1, NULL);
+  return call(c, NP_OP_tanhshrink, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_softshrink(neap_context *c, neap_tensor *x, double lambd) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_number(&a[1], lambd);
-  return call(c, NP_OP_softshrink, 2, a, 0, NULL);
+  return call(c, NP_OP_softshrink, 2, (neap_value[]){ of_tensor(x), of_number(lambd) }, 0, NULL);
 }
 neap_tensor *neap_softshrink_(neap_context *c, neap_tensor *x, double lambd) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_number(&a[1], lambd);
-  return call(c, NP_OP_softshrink, 2, a, 1, NULL);
+  return call(c, NP_OP_softshrink, 2, (neap_value[]){ of_tensor(x), of_number(lambd) }, 1, NULL);
 }
 neap_tensor *neap_hardshrink(neap_context *c, neap_tensor *x, double lambd) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_number(&a[1], lambd);
-  return call(c, NP_OP_hardshrink, 2, a, 0, NULL);
+  return call(c, NP_OP_hardshrink, 2, (neap_value[]){ of_tensor(x), of_number(lambd) }, 0, NULL);
 }
 neap_tensor *neap_hardshrink_(neap_context *c, neap_tensor *x, double lambd) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_number(&a[1], lambd);
-  return call(c, NP_OP_hardshrink, 2, a, 1, NULL);
+  return call(c, NP_OP_hardshrink, 2, (neap_value[]){ of_tensor(x), of_number(lambd) }, 1, NULL);
 }
 neap_tensor *neap_floor(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_floor, 1, a, 0, NULL);
+  return call(c, NP_OP_floor, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_floor_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_floor, 1, a, 1, NULL);
+  return call(c, NP_OP_floor, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_ceil(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_ceil, 1, a, 0, NULL);
+  return call(c, NP_OP_ceil, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_ceil_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_ceil, 1, a, 1, NULL);
+  return call(c, NP_OP_ceil, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_round(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_round, 1, a, 0, NULL);
+  return call(c, NP_OP_round, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_round_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_round, 1, a, 1, NULL);
+  return call(c, NP_OP_round, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_trunc(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_trunc, 1, a, 0, NULL);
+  return call(c, NP_OP_trunc, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_trunc_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_trunc, 1, a, 1, NULL);
+  return call(c, NP_OP_trunc, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_frac(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_frac, 1, a, 0, NULL);
+  return call(c, NP_OP_frac, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_frac_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_frac, 1, a, 1, NULL);
+  return call(c, NP_OP_frac, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_clamp(neap_context *c, neap_tensor *x, double min, double max) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_number_or_none(&a[1], min);
-  put_number_or_none(&a[2], max);
-  return call(c, NP_OP_clamp, 3, a, 0, NULL);
+  return call(c, NP_OP_clamp, 3, (neap_value[]){ of_tensor(x), of_maybe_number(min), of_maybe_number(max) }, 0, NULL);
 }
 neap_tensor *neap_clamp_(neap_context *c, neap_tensor *x, double min, double max) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_number_or_none(&a[1], min);
-  put_number_or_none(&a[2], max);
-  return call(c, NP_OP_clamp, 3, a, 1, NULL);
+  return call(c, NP_OP_clamp, 3, (neap_value[]){ of_tensor(x), of_maybe_number(min), of_maybe_number(max) }, 1, NULL);
 }
 neap_tensor *neap_minimum(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_minimum, 2, a, 0, NULL);
+  return call(c, NP_OP_minimum, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_minimum_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_minimum, 2, a, 1, NULL);
+  return call(c, NP_OP_minimum, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_maximum(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_maximum, 2, a, 0, NULL);
+  return call(c, NP_OP_maximum, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_maximum_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_maximum, 2, a, 1, NULL);
+  return call(c, NP_OP_maximum, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_eq(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_eq, 2, a, 0, NULL);
+  return call(c, NP_OP_eq, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_eq_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_eq, 2, a, 1, NULL);
+  return call(c, NP_OP_eq, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_ne(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_ne, 2, a, 0, NULL);
+  return call(c, NP_OP_ne, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_ne_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_ne, 2, a, 1, NULL);
+  return call(c, NP_OP_ne, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_lt(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_lt, 2, a, 0, NULL);
+  return call(c, NP_OP_lt, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_lt_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_lt, 2, a, 1, NULL);
+  return call(c, NP_OP_lt, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_le(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_le, 2, a, 0, NULL);
+  return call(c, NP_OP_le, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_le_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_le, 2, a, 1, NULL);
+  return call(c, NP_OP_le, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_gt(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_gt, 2, a, 0, NULL);
+  return call(c, NP_OP_gt, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_gt_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_gt, 2, a, 1, NULL);
+  return call(c, NP_OP_gt, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_ge(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_ge, 2, a, 0, NULL);
+  return call(c, NP_OP_ge, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_ge_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_ge, 2, a, 1, NULL);
+  return call(c, NP_OP_ge, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_logical_and(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_logical_and, 2, a, 0, NULL);
+  return call(c, NP_OP_logical_and, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_logical_and_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_logical_and, 2, a, 1, NULL);
+  return call(c, NP_OP_logical_and, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_logical_or(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_logical_or, 2, a, 0, NULL);
+  return call(c, NP_OP_logical_or, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_logical_or_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_logical_or, 2, a, 1, NULL);
+  return call(c, NP_OP_logical_or, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_logical_xor(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_logical_xor, 2, a, 0, NULL);
+  return call(c, NP_OP_logical_xor, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_logical_xor_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_logical_xor, 2, a, 1, NULL);
+  return call(c, NP_OP_logical_xor, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_logical_not(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_logical_not, 1, a, 0, NULL);
+  return call(c, NP_OP_logical_not, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_logical_not_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_logical_not, 1, a, 1, NULL);
+  return call(c, NP_OP_logical_not, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_bitwise_and(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_bitwise_and, 2, a, 0, NULL);
+  return call(c, NP_OP_bitwise_and, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_bitwise_and_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_bitwise_and, 2, a, 1, NULL);
+  return call(c, NP_OP_bitwise_and, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_bitwise_or(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_bitwise_or, 2, a, 0, NULL);
+  return call(c, NP_OP_bitwise_or, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_bitwise_or_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_bitwise_or, 2, a, 1, NULL);
+  return call(c, NP_OP_bitwise_or, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_bitwise_xor(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_bitwise_xor, 2, a, 0, NULL);
+  return call(c, NP_OP_bitwise_xor, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_bitwise_xor_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_bitwise_xor, 2, a, 1, NULL);
+  return call(c, NP_OP_bitwise_xor, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_bitwise_not(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_bitwise_not, 1, a, 0, NULL);
+  return call(c, NP_OP_bitwise_not, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_bitwise_not_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_bitwise_not, 1, a, 1, NULL);
+  return call(c, NP_OP_bitwise_not, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_isnan(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_isnan, 1, a, 0, NULL);
+  return call(c, NP_OP_isnan, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_isinf(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_isinf, 1, a, 0, NULL);
+  return call(c, NP_OP_isinf, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_isfinite(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_isfinite, 1, a, 0, NULL);
+  return call(c, NP_OP_isfinite, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_where(neap_context *c, neap_tensor *condition, neap_tensor *x, neap_tensor *z) {
-  neap_value a[3];
-  put_tensor(&a[0], condition);
-  put_tensor(&a[1], x);
-  put_tensor(&a[2], z);
-  return call(c, NP_OP_where, 3, a, 0, NULL);
+  return call(c, NP_OP_where, 3, (neap_value[]){ of_tensor(condition), of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_lerp(neap_context *c, neap_tensor *x, neap_tensor *z, neap_tensor *w) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_tensor(&a[2], w);
-  return call(c, NP_OP_lerp, 3, a, 0, NULL);
+  return call(c, NP_OP_lerp, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_tensor(w) }, 0, NULL);
 }
 neap_tensor *neap_lerp_(neap_context *c, neap_tensor *x, neap_tensor *z, neap_tensor *w) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_tensor(&a[2], w);
-  return call(c, NP_OP_lerp, 3, a, 1, NULL);
+  return call(c, NP_OP_lerp, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_tensor(w) }, 1, NULL);
 }
 neap_tensor *neap_addcmul(neap_context *c, neap_tensor *x, neap_tensor *z, neap_tensor *w, double value) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_tensor(&a[2], w);
-  put_number(&a[3], value);
-  return call(c, NP_OP_addcmul, 4, a, 0, NULL);
+  return call(c, NP_OP_addcmul, 4, (neap_value[]){ of_tensor(x), of_tensor(z), of_tensor(w), of_number(value) }, 0, NULL);
 }
 neap_tensor *neap_addcmul_(neap_context *c, neap_tensor *x, neap_tensor *z, neap_tensor *w, double value) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_tensor(&a[2], w);
-  put_number(&a[3], value);
-  return call(c, NP_OP_addcmul, 4, a, 1, NULL);
+  return call(c, NP_OP_addcmul, 4, (neap_value[]){ of_tensor(x), of_tensor(z), of_tensor(w), of_number(value) }, 1, NULL);
 }
 neap_tensor *neap_addcdiv(neap_context *c, neap_tensor *x, neap_tensor *z, neap_tensor *w, double value) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_tensor(&a[2], w);
-  put_number(&a[3], value);
-  return call(c, NP_OP_addcdiv, 4, a, 0, NULL);
+  return call(c, NP_OP_addcdiv, 4, (neap_value[]){ of_tensor(x), of_tensor(z), of_tensor(w), of_number(value) }, 0, NULL);
 }
 neap_tensor *neap_addcdiv_(neap_context *c, neap_tensor *x, neap_tensor *z, neap_tensor *w, double value) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_tensor(&a[2], w);
-  put_number(&a[3], value);
-  return call(c, NP_OP_addcdiv, 4, a, 1, NULL);
+  return call(c, NP_OP_addcdiv, 4, (neap_value[]){ of_tensor(x), of_tensor(z), of_tensor(w), of_number(value) }, 1, NULL);
 }
 neap_tensor *neap_absolute_error(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_absolute_error, 2, a, 0, NULL);
+  return call(c, NP_OP_absolute_error, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_absolute_error_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_absolute_error, 2, a, 1, NULL);
+  return call(c, NP_OP_absolute_error, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_squared_error(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_squared_error, 2, a, 0, NULL);
+  return call(c, NP_OP_squared_error, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_squared_error_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_squared_error, 2, a, 1, NULL);
+  return call(c, NP_OP_squared_error, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_smooth_l1_error(neap_context *c, neap_tensor *x, neap_tensor *z, double beta) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_number(&a[2], beta);
-  return call(c, NP_OP_smooth_l1_error, 3, a, 0, NULL);
+  return call(c, NP_OP_smooth_l1_error, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_number(beta) }, 0, NULL);
 }
 neap_tensor *neap_smooth_l1_error_(neap_context *c, neap_tensor *x, neap_tensor *z, double beta) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_number(&a[2], beta);
-  return call(c, NP_OP_smooth_l1_error, 3, a, 1, NULL);
+  return call(c, NP_OP_smooth_l1_error, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_number(beta) }, 1, NULL);
 }
 neap_tensor *neap_huber_error(neap_context *c, neap_tensor *x, neap_tensor *z, double delta) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_number(&a[2], delta);
-  return call(c, NP_OP_huber_error, 3, a, 0, NULL);
+  return call(c, NP_OP_huber_error, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_number(delta) }, 0, NULL);
 }
 neap_tensor *neap_huber_error_(neap_context *c, neap_tensor *x, neap_tensor *z, double delta) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_number(&a[2], delta);
-  return call(c, NP_OP_huber_error, 3, a, 1, NULL);
+  return call(c, NP_OP_huber_error, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_number(delta) }, 1, NULL);
 }
 neap_tensor *neap_bce_error(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_bce_error, 2, a, 0, NULL);
+  return call(c, NP_OP_bce_error, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_bce_error_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_bce_error, 2, a, 1, NULL);
+  return call(c, NP_OP_bce_error, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_bce_logits_error(neap_context *c, neap_tensor *x, neap_tensor *z, neap_tensor *w) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_tensor(&a[2], w);
-  return call(c, NP_OP_bce_logits_error, 3, a, 0, NULL);
+  return call(c, NP_OP_bce_logits_error, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_tensor(w) }, 0, NULL);
 }
 neap_tensor *neap_bce_logits_error_(neap_context *c, neap_tensor *x, neap_tensor *z, neap_tensor *w) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  put_tensor(&a[2], w);
-  return call(c, NP_OP_bce_logits_error, 3, a, 1, NULL);
+  return call(c, NP_OP_bce_logits_error, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_tensor(w) }, 1, NULL);
 }
 neap_tensor *neap_kl_error(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_kl_error, 2, a, 0, NULL);
+  return call(c, NP_OP_kl_error, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
 neap_tensor *neap_kl_error_(neap_context *c, neap_tensor *x, neap_tensor *z) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], z);
-  return call(c, NP_OP_kl_error, 2, a, 1, NULL);
+  return call(c, NP_OP_kl_error, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_clone(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_clone, 1, a, 0, NULL);
+  return call(c, NP_OP_clone, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_contiguous(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_contiguous, 1, a, 0, NULL);
+  return call(c, NP_OP_contiguous, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_to(neap_context *c, neap_tensor *x, int dtype) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_to, 2, a, 0, NULL);
+  return call(c, NP_OP_to, 2, (neap_value[]){ of_tensor(x), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_cast(neap_context *c, neap_tensor *x, int dtype) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_cast, 2, a, 0, NULL);
+  return call(c, NP_OP_cast, 2, (neap_value[]){ of_tensor(x), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_detach(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_detach, 1, a, 0, NULL);
+  return call(c, NP_OP_detach, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_copy(neap_context *c, neap_tensor *x, neap_tensor *source) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], source);
-  return call(c, NP_OP_copy, 2, a, 0, NULL);
+  return call(c, NP_OP_copy, 2, (neap_value[]){ of_tensor(x), of_tensor(source) }, 0, NULL);
 }
 neap_tensor *neap_copy_(neap_context *c, neap_tensor *x, neap_tensor *source) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], source);
-  return call(c, NP_OP_copy, 2, a, 1, NULL);
+  return call(c, NP_OP_copy, 2, (neap_value[]){ of_tensor(x), of_tensor(source) }, 1, NULL);
 }
 neap_tensor *neap_sum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_sum, 3, a, 0, NULL);
+  return call(c, NP_OP_sum, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_mean, 3, a, 0, NULL);
+  return call(c, NP_OP_mean, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_var(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_number(&a[2], correction);
-  put_kind(&a[3], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_var, 4, a, 0, NULL);
+  return call(c, NP_OP_var, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_std(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_number(&a[2], correction);
-  put_kind(&a[3], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_std, 4, a, 0, NULL);
+  return call(c, NP_OP_std, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_prod(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_prod, 3, a, 0, NULL);
+  return call(c, NP_OP_prod, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_norm(neap_context *c, neap_tensor *x, double p, int n_dims, const int64_t *dims, int keepdim) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_number(&a[1], p);
-  put_ints(&a[2], n_dims, dims);
-  put_kind(&a[3], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_norm, 4, a, 0, NULL);
+  return call(c, NP_OP_norm, 4, (neap_value[]){ of_tensor(x), of_number(p), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_any(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_any, 3, a, 0, NULL);
+  return call(c, NP_OP_any, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_all(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_all, 3, a, 0, NULL);
+  return call(c, NP_OP_all, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_count_nonzero(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_count_nonzero, 3, a, 0, NULL);
+  return call(c, NP_OP_count_nonzero, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_logsumexp(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_logsumexp, 3, a, 0, NULL);
+  return call(c, NP_OP_logsumexp, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_amax(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_amax, 3, a, 0, NULL);
+  return call(c, NP_OP_amax, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_amin(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_amin, 3, a, 0, NULL);
+  return call(c, NP_OP_amin, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_max(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_int_or_none(&a[1], dim);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_max, 3, a, 0, (neap_tensor **const[]){ indices });
+  return call(c, NP_OP_max, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
 }
 neap_tensor *neap_min(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_int_or_none(&a[1], dim);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_min, 3, a, 0, (neap_tensor **const[]){ indices });
+  return call(c, NP_OP_min, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
 }
 neap_tensor *neap_argmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_int_or_none(&a[1], dim);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_argmax, 3, a, 0, NULL);
+  return call(c, NP_OP_argmax, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_argmin(neap_context *c, neap_tensor *x, int64_t dim, int keepdim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_int_or_none(&a[1], dim);
-  put_kind(&a[2], NEAP_FLAG, keepdim);
-  return call(c, NP_OP_argmin, 3, a, 0, NULL);
+  return call(c, NP_OP_argmin, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  return call(c, NP_OP_softmax, 2, a, 0, NULL);
+  return call(c, NP_OP_softmax, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
 neap_tensor *neap_log_softmax(neap_context *c, neap_tensor *x, int64_t dim) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  return call(c, NP_OP_log_softmax, 2, a, 0, NULL);
+  return call(c, NP_OP_log_softmax, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
 neap_tensor *neap_view(neap_context *c, neap_tensor *x, int n_size, const int64_t *size) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_size, size);
-  return call(c, NP_OP_view, 2, a, 0, NULL);
+  return call(c, NP_OP_view, 2, (neap_value[]){ of_tensor(x), of_ints(n_size, size) }, 0, NULL);
 }
 neap_tensor *neap_reshape(neap_context *c, neap_tensor *x, int n_size, const int64_t *size) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_size, size);
-  return call(c, NP_OP_reshape, 2, a, 0, NULL);
+  return call(c, NP_OP_reshape, 2, (neap_value[]){ of_tensor(x), of_ints(n_size, size) }, 0, NULL);
 }
 neap_tensor *neap_flatten(neap_context *c, neap_tensor *x, int64_t start_dim, int64_t end_dim) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_int(&a[1], start_dim);
-  put_int(&a[2], end_dim);
-  return call(c, NP_OP_flatten, 3, a, 0, NULL);
+  return call(c, NP_OP_flatten, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, start_dim), of_kind(NEAP_INT, end_dim) }, 0, NULL);
 }
 neap_tensor *neap_unflatten(neap_context *c, neap_tensor *x, int64_t dim, int n_sizes, const int64_t *sizes) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_ints(&a[2], n_sizes, sizes);
-  return call(c, NP_OP_unflatten, 3, a, 0, NULL);
+  return call(c, NP_OP_unflatten, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_ints(n_sizes, sizes) }, 0, NULL);
 }
 neap_tensor *neap_transpose(neap_context *c, neap_tensor *x, int64_t dim0, int64_t dim1) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim0);
-  put_int(&a[2], dim1);
-  return call(c, NP_OP_transpose, 3, a, 0, NULL);
+  return call(c, NP_OP_transpose, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim0), of_kind(NEAP_INT, dim1) }, 0, NULL);
 }
 neap_tensor *neap_permute(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  return call(c, NP_OP_permute, 2, a, 0, NULL);
+  return call(c, NP_OP_permute, 2, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims) }, 0, NULL);
 }
 neap_tensor *neap_t(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_t, 1, a, 0, NULL);
+  return call(c, NP_OP_t, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_narrow(neap_context *c, neap_tensor *x, int64_t dim, int64_t start, int64_t length) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_int(&a[2], start);
-  put_int(&a[3], length);
-  return call(c, NP_OP_narrow, 4, a, 0, NULL);
+  return call(c, NP_OP_narrow, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, start), of_kind(NEAP_INT, length) }, 0, NULL);
 }
 neap_tensor *neap_slice(neap_context *c, neap_tensor *x, int64_t dim, int64_t start, int64_t length, int64_t step) {
-  neap_value a[5];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_int(&a[2], start);
-  put_int(&a[3], length);
-  put_int(&a[4], step);
-  return call(c, NP_OP_slice, 5, a, 0, NULL);
+  return call(c, NP_OP_slice, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, start), of_kind(NEAP_INT, length), of_kind(NEAP_INT, step) }, 0, NULL);
 }
 neap_tensor *neap_select(neap_context *c, neap_tensor *x, int64_t dim, int64_t index) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_int(&a[2], index);
-  return call(c, NP_OP_select, 3, a, 0, NULL);
+  return call(c, NP_OP_select, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, index) }, 0, NULL);
 }
 neap_tensor *neap_squeeze(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_dims, dims);
-  return call(c, NP_OP_squeeze, 2, a, 0, NULL);
+  return call(c, NP_OP_squeeze, 2, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims) }, 0, NULL);
 }
 neap_tensor *neap_unsqueeze(neap_context *c, neap_tensor *x, int64_t dim) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  return call(c, NP_OP_unsqueeze, 2, a, 0, NULL);
+  return call(c, NP_OP_unsqueeze, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
 neap_tensor *neap_expand(neap_context *c, neap_tensor *x, int n_size, const int64_t *size) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_size, size);
-  return call(c, NP_OP_expand, 2, a, 0, NULL);
+  return call(c, NP_OP_expand, 2, (neap_value[]){ of_tensor(x), of_ints(n_size, size) }, 0, NULL);
 }
 neap_tensor *neap_place(neap_context *c, neap_tensor *x, int n_size, const int64_t *size, int64_t dim, int64_t start, int64_t step) {
-  neap_value a[5];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_size, size);
-  put_int(&a[2], dim);
-  put_int(&a[3], start);
-  put_int(&a[4], step);
-  return call(c, NP_OP_place, 5, a, 0, NULL);
+  return call(c, NP_OP_place, 5, (neap_value[]){ of_tensor(x), of_ints(n_size, size), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, start), of_kind(NEAP_INT, step) }, 0, NULL);
 }
 neap_tensor *neap_as_strided(neap_context *c, neap_tensor *x, int n_size, const int64_t *size, int n_stride, const int64_t *stride, int64_t offset) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_size, size);
-  put_ints(&a[2], n_stride, stride);
-  put_int(&a[3], offset);
-  return call(c, NP_OP_as_strided, 4, a, 0, NULL);
+  return call(c, NP_OP_as_strided, 4, (neap_value[]){ of_tensor(x), of_ints(n_size, size), of_ints(n_stride, stride), of_kind(NEAP_INT, offset) }, 0, NULL);
 }
 neap_tensor *neap_as_strided_add(neap_context *c, neap_tensor *x, int64_t n, int n_stride, const int64_t *stride, int64_t offset) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_int(&a[1], n);
-  put_ints(&a[2], n_stride, stride);
-  put_int(&a[3], offset);
-  return call(c, NP_OP_as_strided_add, 4, a, 0, NULL);
+  return call(c, NP_OP_as_strided_add, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n), of_ints(n_stride, stride), of_kind(NEAP_INT, offset) }, 0, NULL);
 }
 neap_tensor *neap_as_strided_scatter(neap_context *c, neap_tensor *x, neap_tensor *source, int n_size, const int64_t *size, int n_stride, const int64_t *stride, int64_t offset) {
-  neap_value a[5];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], source);
-  put_ints(&a[2], n_size, size);
-  put_ints(&a[3], n_stride, stride);
-  put_int(&a[4], offset);
-  return call(c, NP_OP_as_strided_scatter, 5, a, 0, NULL);
+  return call(c, NP_OP_as_strided_scatter, 5, (neap_value[]){ of_tensor(x), of_tensor(source), of_ints(n_size, size), of_ints(n_stride, stride), of_kind(NEAP_INT, offset) }, 0, NULL);
 }
 neap_tensor *neap_cat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim) {
-  neap_value a[2];
-  put_tensors(&a[0], n_tensors, tensors);
-  put_int(&a[1], dim);
-  return call(c, NP_OP_cat, 2, a, 0, NULL);
+  return call(c, NP_OP_cat, 2, (neap_value[]){ of_tensors(n_tensors, tensors), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
 neap_tensor *neap_stack(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim) {
-  neap_value a[2];
-  put_tensors(&a[0], n_tensors, tensors);
-  put_int(&a[1], dim);
-  return call(c, NP_OP_stack, 2, a, 0, NULL);
+  return call(c, NP_OP_stack, 2, (neap_value[]){ of_tensors(n_tensors, tensors), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
 neap_tensor *neap_index_select(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_tensor(&a[2], index);
-  return call(c, NP_OP_index_select, 3, a, 0, NULL);
+  return call(c, NP_OP_index_select, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index) }, 0, NULL);
 }
 neap_tensor *neap_embedding(neap_context *c, neap_tensor *input, neap_tensor *weight, int64_t padding_idx) {
-  neap_value a[3];
-  put_tensor(&a[0], input);
-  put_tensor(&a[1], weight);
-  put_int_or_none(&a[2], padding_idx);
-  return call(c, NP_OP_embedding, 3, a, 0, NULL);
+  return call(c, NP_OP_embedding, 3, (neap_value[]){ of_tensor(input), of_tensor(weight), of_maybe_int(padding_idx) }, 0, NULL);
 }
 neap_tensor *neap_index_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha) {
-  neap_value a[5];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_tensor(&a[2], index);
-  put_tensor(&a[3], source);
-  put_number(&a[4], alpha);
-  return call(c, NP_OP_index_add, 5, a, 0, NULL);
+  return call(c, NP_OP_index_add, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(source), of_number(alpha) }, 0, NULL);
 }
 neap_tensor *neap_index_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha) {
-  neap_value a[5];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_tensor(&a[2], index);
-  put_tensor(&a[3], source);
-  put_number(&a[4], alpha);
-  return call(c, NP_OP_index_add, 5, a, 1, NULL);
+  return call(c, NP_OP_index_add, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(source), of_number(alpha) }, 1, NULL);
 }
 neap_tensor *neap_gather(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_tensor(&a[2], index);
-  return call(c, NP_OP_gather, 3, a, 0, NULL);
+  return call(c, NP_OP_gather, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index) }, 0, NULL);
 }
 neap_tensor *neap_scatter(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_tensor(&a[2], index);
-  put_tensor(&a[3], src);
-  return call(c, NP_OP_scatter, 4, a, 0, NULL);
+  return call(c, NP_OP_scatter, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src) }, 0, NULL);
 }
 neap_tensor *neap_scatter_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_tensor(&a[2], index);
-  put_tensor(&a[3], src);
-  return call(c, NP_OP_scatter, 4, a, 1, NULL);
+  return call(c, NP_OP_scatter, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src) }, 1, NULL);
 }
 neap_tensor *neap_scatter_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_tensor(&a[2], index);
-  put_tensor(&a[3], src);
-  return call(c, NP_OP_scatter_add, 4, a, 0, NULL);
+  return call(c, NP_OP_scatter_add, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src) }, 0, NULL);
 }
 neap_tensor *neap_scatter_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_int(&a[1], dim);
-  put_tensor(&a[2], index);
-  put_tensor(&a[3], src);
-  return call(c, NP_OP_scatter_add, 4, a, 1, NULL);
+  return call(c, NP_OP_scatter_add, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src) }, 1, NULL);
 }
 neap_tensor *neap_index(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensors(&a[1], n_indices, indices);
-  return call(c, NP_OP_index, 2, a, 0, NULL);
+  return call(c, NP_OP_index, 2, (neap_value[]){ of_tensor(x), of_tensors(n_indices, indices) }, 0, NULL);
 }
 neap_tensor *neap_index_put(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_tensors(&a[1], n_indices, indices);
-  put_tensor(&a[2], values);
-  put_kind(&a[3], NEAP_FLAG, accumulate);
-  return call(c, NP_OP_index_put, 4, a, 0, NULL);
+  return call(c, NP_OP_index_put, 4, (neap_value[]){ of_tensor(x), of_tensors(n_indices, indices), of_tensor(values), of_kind(NEAP_FLAG, accumulate) }, 0, NULL);
 }
 neap_tensor *neap_index_put_(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_tensors(&a[1], n_indices, indices);
-  put_tensor(&a[2], values);
-  put_kind(&a[3], NEAP_FLAG, accumulate);
-  return call(c, NP_OP_index_put, 4, a, 1, NULL);
+  return call(c, NP_OP_index_put, 4, (neap_value[]){ of_tensor(x), of_tensors(n_indices, indices), of_tensor(values), of_kind(NEAP_FLAG, accumulate) }, 1, NULL);
 }
 neap_tensor *neap_masked_fill(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], mask);
-  put_tensor(&a[2], value);
-  return call(c, NP_OP_masked_fill, 3, a, 0, NULL);
+  return call(c, NP_OP_masked_fill, 3, (neap_value[]){ of_tensor(x), of_tensor(mask), of_tensor(value) }, 0, NULL);
 }
 neap_tensor *neap_masked_fill_(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], mask);
-  put_tensor(&a[2], value);
-  return call(c, NP_OP_masked_fill, 3, a, 1, NULL);
+  return call(c, NP_OP_masked_fill, 3, (neap_value[]){ of_tensor(x), of_tensor(mask), of_tensor(value) }, 1, NULL);
 }
 neap_tensor *neap_masked_select(neap_context *c, neap_tensor *x, neap_tensor *mask) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], mask);
-  return call(c, NP_OP_masked_select, 2, a, 0, NULL);
+  return call(c, NP_OP_masked_select, 2, (neap_value[]){ of_tensor(x), of_tensor(mask) }, 0, NULL);
 }
 neap_tensor *neap_masked_scatter(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *source) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], mask);
-  put_tensor(&a[2], source);
-  return call(c, NP_OP_masked_scatter, 3, a, 0, NULL);
+  return call(c, NP_OP_masked_scatter, 3, (neap_value[]){ of_tensor(x), of_tensor(mask), of_tensor(source) }, 0, NULL);
 }
 neap_tensor *neap_masked_scatter_(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *source) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], mask);
-  put_tensor(&a[2], source);
-  return call(c, NP_OP_masked_scatter, 3, a, 1, NULL);
+  return call(c, NP_OP_masked_scatter, 3, (neap_value[]){ of_tensor(x), of_tensor(mask), of_tensor(source) }, 1, NULL);
 }
 neap_tensor *neap_nonzero(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_nonzero, 1, a, 0, NULL);
+  return call(c, NP_OP_nonzero, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_tril(neap_context *c, neap_tensor *x, int64_t diagonal) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_int(&a[1], diagonal);
-  return call(c, NP_OP_tril, 2, a, 0, NULL);
+  return call(c, NP_OP_tril, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, diagonal) }, 0, NULL);
 }
 neap_tensor *neap_tril_(neap_context *c, neap_tensor *x, int64_t diagonal) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_int(&a[1], diagonal);
-  return call(c, NP_OP_tril, 2, a, 1, NULL);
+  return call(c, NP_OP_tril, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, diagonal) }, 1, NULL);
 }
 neap_tensor *neap_triu(neap_context *c, neap_tensor *x, int64_t diagonal) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_int(&a[1], diagonal);
-  return call(c, NP_OP_triu, 2, a, 0, NULL);
+  return call(c, NP_OP_triu, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, diagonal) }, 0, NULL);
 }
 neap_tensor *neap_triu_(neap_context *c, neap_tensor *x, int64_t diagonal) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_int(&a[1], diagonal);
-  return call(c, NP_OP_triu, 2, a, 1, NULL);
+  return call(c, NP_OP_triu, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, diagonal) }, 1, NULL);
 }
 neap_tensor *neap_one_hot(neap_context *c, neap_tensor *x, int64_t num_classes) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_int_or_none(&a[1], num_classes);
-  return call(c, NP_OP_one_hot, 2, a, 0, NULL);
+  return call(c, NP_OP_one_hot, 2, (neap_value[]){ of_tensor(x), of_maybe_int(num_classes) }, 0, NULL);
 }
 neap_tensor *neap_zeros(neap_context *c, int n_size, const int64_t *size, int dtype) {
-  neap_value a[2];
-  put_ints(&a[0], n_size, size);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_zeros, 2, a, 0, NULL);
+  return call(c, NP_OP_zeros, 2, (neap_value[]){ of_ints(n_size, size), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_ones(neap_context *c, int n_size, const int64_t *size, int dtype) {
-  neap_value a[2];
-  put_ints(&a[0], n_size, size);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_ones, 2, a, 0, NULL);
+  return call(c, NP_OP_ones, 2, (neap_value[]){ of_ints(n_size, size), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_empty(neap_context *c, int n_size, const int64_t *size, int dtype) {
-  neap_value a[2];
-  put_ints(&a[0], n_size, size);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_empty, 2, a, 0, NULL);
+  return call(c, NP_OP_empty, 2, (neap_value[]){ of_ints(n_size, size), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_full(neap_context *c, int n_size, const int64_t *size, double fill_value, int dtype) {
-  neap_value a[3];
-  put_ints(&a[0], n_size, size);
-  put_number(&a[1], fill_value);
-  put_kind(&a[2], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_full, 3, a, 0, NULL);
+  return call(c, NP_OP_full, 3, (neap_value[]){ of_ints(n_size, size), of_number(fill_value), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_zeros_like(neap_context *c, neap_tensor *x, int dtype) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_zeros_like, 2, a, 0, NULL);
+  return call(c, NP_OP_zeros_like, 2, (neap_value[]){ of_tensor(x), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_ones_like(neap_context *c, neap_tensor *x, int dtype) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_ones_like, 2, a, 0, NULL);
+  return call(c, NP_OP_ones_like, 2, (neap_value[]){ of_tensor(x), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_empty_like(neap_context *c, neap_tensor *x, int dtype) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_empty_like, 2, a, 0, NULL);
+  return call(c, NP_OP_empty_like, 2, (neap_value[]){ of_tensor(x), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_full_like(neap_context *c, neap_tensor *x, double fill_value, int dtype) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_number(&a[1], fill_value);
-  put_kind(&a[2], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_full_like, 3, a, 0, NULL);
+  return call(c, NP_OP_full_like, 3, (neap_value[]){ of_tensor(x), of_number(fill_value), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_fill(neap_context *c, neap_tensor *x, neap_tensor *value) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], value);
-  return call(c, NP_OP_fill, 2, a, 0, NULL);
+  return call(c, NP_OP_fill, 2, (neap_value[]){ of_tensor(x), of_tensor(value) }, 0, NULL);
 }
 neap_tensor *neap_fill_(neap_context *c, neap_tensor *x, neap_tensor *value) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], value);
-  return call(c, NP_OP_fill, 2, a, 1, NULL);
+  return call(c, NP_OP_fill, 2, (neap_value[]){ of_tensor(x), of_tensor(value) }, 1, NULL);
 }
 neap_tensor *neap_zero(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_zero, 1, a, 0, NULL);
+  return call(c, NP_OP_zero, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_zero_(neap_context *c, neap_tensor *x) {
-  neap_value a[1];
-  put_tensor(&a[0], x);
-  return call(c, NP_OP_zero, 1, a, 1, NULL);
+  return call(c, NP_OP_zero, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
 neap_tensor *neap_arange(neap_context *c, double start, double end, double step, int dtype) {
-  neap_value a[4];
-  put_number(&a[0], start);
-  put_number_or_none(&a[1], end);
-  put_number(&a[2], step);
-  put_kind(&a[3], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_arange, 4, a, 0, NULL);
+  return call(c, NP_OP_arange, 4, (neap_value[]){ of_number(start), of_maybe_number(end), of_number(step), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_range(neap_context *c, double first, double last, double step, int dtype) {
-  neap_value a[4];
-  put_number(&a[0], first);
-  put_number(&a[1], last);
-  put_number(&a[2], step);
-  put_kind(&a[3], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_range, 4, a, 0, NULL);
+  return call(c, NP_OP_range, 4, (neap_value[]){ of_number(first), of_number(last), of_number(step), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_linspace(neap_context *c, double start, double end, int64_t steps, int dtype) {
-  neap_value a[4];
-  put_number(&a[0], start);
-  put_number(&a[1], end);
-  put_int(&a[2], steps);
-  put_kind(&a[3], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_linspace, 4, a, 0, NULL);
+  return call(c, NP_OP_linspace, 4, (neap_value[]){ of_number(start), of_number(end), of_kind(NEAP_INT, steps), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_eye(neap_context *c, int64_t n, int64_t m, int dtype) {
-  neap_value a[3];
-  put_int(&a[0], n);
-  put_int_or_none(&a[1], m);
-  put_kind(&a[2], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  return call(c, NP_OP_eye, 3, a, 0, NULL);
+  return call(c, NP_OP_eye, 3, (neap_value[]){ of_kind(NEAP_INT, n), of_maybe_int(m), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_rand(neap_context *c, int n_size, const int64_t *size, int dtype, neap_generator *generator) {
-  neap_value a[3];
-  put_ints(&a[0], n_size, size);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  put_generator(&a[2], generator);
-  return call(c, NP_OP_rand, 3, a, 0, NULL);
+  return call(c, NP_OP_rand, 3, (neap_value[]){ of_ints(n_size, size), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_randn(neap_context *c, int n_size, const int64_t *size, int dtype, neap_generator *generator) {
-  neap_value a[3];
-  put_ints(&a[0], n_size, size);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  put_generator(&a[2], generator);
-  return call(c, NP_OP_randn, 3, a, 0, NULL);
+  return call(c, NP_OP_randn, 3, (neap_value[]){ of_ints(n_size, size), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_randint(neap_context *c, int64_t low, int64_t high, int n_size, const int64_t *size, int dtype, neap_generator *generator) {
-  neap_value a[5];
-  put_int(&a[0], low);
-  put_int(&a[1], high);
-  put_ints(&a[2], n_size, size);
-  put_kind(&a[3], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  put_generator(&a[4], generator);
-  return call(c, NP_OP_randint, 5, a, 0, NULL);
+  return call(c, NP_OP_randint, 5, (neap_value[]){ of_kind(NEAP_INT, low), of_kind(NEAP_INT, high), of_ints(n_size, size), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_randperm(neap_context *c, int64_t n, int dtype, neap_generator *generator) {
-  neap_value a[3];
-  put_int(&a[0], n);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  put_generator(&a[2], generator);
-  return call(c, NP_OP_randperm, 3, a, 0, NULL);
+  return call(c, NP_OP_randperm, 3, (neap_value[]){ of_kind(NEAP_INT, n), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_rand_like(neap_context *c, neap_tensor *x, int dtype, neap_generator *generator) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  put_generator(&a[2], generator);
-  return call(c, NP_OP_rand_like, 3, a, 0, NULL);
+  return call(c, NP_OP_rand_like, 3, (neap_value[]){ of_tensor(x), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_randn_like(neap_context *c, neap_tensor *x, int dtype, neap_generator *generator) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_kind(&a[1], dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype);
-  put_generator(&a[2], generator);
-  return call(c, NP_OP_randn_like, 3, a, 0, NULL);
+  return call(c, NP_OP_randn_like, 3, (neap_value[]){ of_tensor(x), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_uniform(neap_context *c, neap_tensor *x, double from, double to, neap_generator *generator) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_number(&a[1], from);
-  put_number(&a[2], to);
-  put_generator(&a[3], generator);
-  return call(c, NP_OP_uniform, 4, a, 0, NULL);
+  return call(c, NP_OP_uniform, 4, (neap_value[]){ of_tensor(x), of_number(from), of_number(to), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_uniform_(neap_context *c, neap_tensor *x, double from, double to, neap_generator *generator) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_number(&a[1], from);
-  put_number(&a[2], to);
-  put_generator(&a[3], generator);
-  return call(c, NP_OP_uniform, 4, a, 1, NULL);
+  return call(c, NP_OP_uniform, 4, (neap_value[]){ of_tensor(x), of_number(from), of_number(to), of_generator(generator) }, 1, NULL);
 }
 neap_tensor *neap_normal(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_number(&a[1], mean);
-  put_number(&a[2], std);
-  put_generator(&a[3], generator);
-  return call(c, NP_OP_normal, 4, a, 0, NULL);
+  return call(c, NP_OP_normal, 4, (neap_value[]){ of_tensor(x), of_number(mean), of_number(std), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_normal_(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_number(&a[1], mean);
-  put_number(&a[2], std);
-  put_generator(&a[3], generator);
-  return call(c, NP_OP_normal, 4, a, 1, NULL);
+  return call(c, NP_OP_normal, 4, (neap_value[]){ of_tensor(x), of_number(mean), of_number(std), of_generator(generator) }, 1, NULL);
 }
 neap_tensor *neap_bernoulli(neap_context *c, neap_tensor *x, neap_tensor *p, neap_generator *generator) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], p);
-  put_generator(&a[2], generator);
-  return call(c, NP_OP_bernoulli, 3, a, 0, NULL);
+  return call(c, NP_OP_bernoulli, 3, (neap_value[]){ of_tensor(x), of_tensor(p), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_bernoulli_(neap_context *c, neap_tensor *x, neap_tensor *p, neap_generator *generator) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], p);
-  put_generator(&a[2], generator);
-  return call(c, NP_OP_bernoulli, 3, a, 1, NULL);
+  return call(c, NP_OP_bernoulli, 3, (neap_value[]){ of_tensor(x), of_tensor(p), of_generator(generator) }, 1, NULL);
 }
 neap_tensor *neap_dropout(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_number(&a[1], p);
-  put_kind(&a[2], NEAP_FLAG, training);
-  put_generator(&a[3], generator);
-  return call(c, NP_OP_dropout, 4, a, 0, NULL);
+  return call(c, NP_OP_dropout, 4, (neap_value[]){ of_tensor(x), of_number(p), of_kind(NEAP_FLAG, training), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_dropout_at(neap_context *c, neap_tensor *x, double p, int n_state, const int64_t *state) {
-  neap_value a[3];
-  put_tensor(&a[0], x);
-  put_number(&a[1], p);
-  put_ints(&a[2], n_state, state);
-  return call(c, NP_OP_dropout_at, 3, a, 0, NULL);
+  return call(c, NP_OP_dropout_at, 3, (neap_value[]){ of_tensor(x), of_number(p), of_ints(n_state, state) }, 0, NULL);
 }
 neap_tensor *neap_matmul(neap_context *c, neap_tensor *x, neap_tensor *other) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], other);
-  return call(c, NP_OP_matmul, 2, a, 0, NULL);
+  return call(c, NP_OP_matmul, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
 }
 neap_tensor *neap_mm(neap_context *c, neap_tensor *x, neap_tensor *other) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], other);
-  return call(c, NP_OP_mm, 2, a, 0, NULL);
+  return call(c, NP_OP_mm, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
 }
 neap_tensor *neap_mv(neap_context *c, neap_tensor *x, neap_tensor *other) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], other);
-  return call(c, NP_OP_mv, 2, a, 0, NULL);
+  return call(c, NP_OP_mv, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
 }
 neap_tensor *neap_bmm(neap_context *c, neap_tensor *x, neap_tensor *other) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], other);
-  return call(c, NP_OP_bmm, 2, a, 0, NULL);
+  return call(c, NP_OP_bmm, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
 }
 neap_tensor *neap_dot(neap_context *c, neap_tensor *x, neap_tensor *other) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], other);
-  return call(c, NP_OP_dot, 2, a, 0, NULL);
+  return call(c, NP_OP_dot, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
 }
 neap_tensor *neap_outer(neap_context *c, neap_tensor *x, neap_tensor *other) {
-  neap_value a[2];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], other);
-  return call(c, NP_OP_outer, 2, a, 0, NULL);
+  return call(c, NP_OP_outer, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
 }
 neap_tensor *neap_linear(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int activation) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], weight);
-  put_tensor(&a[2], bias);
-  put_kind(&a[3], NEAP_ENUM, activation);
-  return call(c, NP_OP_linear, 4, a, 0, NULL);
+  return call(c, NP_OP_linear, 4, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_kind(NEAP_ENUM, activation) }, 0, NULL);
 }
 neap_tensor *neap_linear_act(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int activation) {
-  neap_value a[4];
-  put_tensor(&a[0], x);
-  put_tensor(&a[1], weight);
-  put_tensor(&a[2], bias);
-  put_kind(&a[3], NEAP_ENUM, activation);
-  return call(c, NP_OP_linear_act, 4, a, 0, NULL);
+  return call(c, NP_OP_linear_act, 4, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_kind(NEAP_ENUM, activation) }, 0, NULL);
 }
 neap_tensor *neap_bilinear(neap_context *c, neap_tensor *x1, neap_tensor *x2, neap_tensor *weight, neap_tensor *bias) {
-  neap_value a[4];
-  put_tensor(&a[0], x1);
-  put_tensor(&a[1], x2);
-  put_tensor(&a[2], weight);
-  put_tensor(&a[3], bias);
-  return call(c, NP_OP_bilinear, 4, a, 0, NULL);
+  return call(c, NP_OP_bilinear, 4, (neap_value[]){ of_tensor(x1), of_tensor(x2), of_tensor(weight), of_tensor(bias) }, 0, NULL);
 }
 neap_tensor *neap_layer_norm(neap_context *c, neap_tensor *x, int n_normalized_shape, const int64_t *normalized_shape, neap_tensor *weight, neap_tensor *bias, double eps) {
-  neap_value a[5];
-  put_tensor(&a[0], x);
-  put_ints(&a[1], n_normalized_shape, normalized_shape);
-  put_tensor(&a[2], weight);
-  put_tensor(&a[3], bias);
-  put_number(&a[4], eps);
-  return call(c, NP_OP_layer_norm, 5, a, 0, NULL);
+  return call(c, NP_OP_layer_norm, 5, (neap_value[]){ of_tensor(x), of_ints(n_normalized_shape, normalized_shape), of_tensor(weight), of_tensor(bias), of_number(eps) }, 0, NULL);
 }
 neap_tensor *neap_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int64_t ignore_index, int reduction, double label_smoothing) {
-  neap_value a[6];
-  put_tensor(&a[0], input);
-  put_tensor(&a[1], target);
-  put_tensor(&a[2], weight);
-  put_int(&a[3], ignore_index);
-  put_kind(&a[4], NEAP_ENUM, reduction);
-  put_number(&a[5], label_smoothing);
-  return call(c, NP_OP_cross_entropy, 6, a, 0, NULL);
+  return call(c, NP_OP_cross_entropy, 6, (neap_value[]){ of_tensor(input), of_tensor(target), of_tensor(weight), of_kind(NEAP_INT, ignore_index), of_kind(NEAP_ENUM, reduction), of_number(label_smoothing) }, 0, NULL);
 }
 neap_tensor *neap_nll_loss(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int64_t ignore_index, int reduction) {
-  neap_value a[5];
-  put_tensor(&a[0], input);
-  put_tensor(&a[1], target);
-  put_tensor(&a[2], weight);
-  put_int(&a[3], ignore_index);
-  put_kind(&a[4], NEAP_ENUM, reduction);
-  return call(c, NP_OP_nll_loss, 5, a, 0, NULL);
+  return call(c, NP_OP_nll_loss, 5, (neap_value[]){ of_tensor(input), of_tensor(target), of_tensor(weight), of_kind(NEAP_INT, ignore_index), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
 }
 neap_tensor *neap_mse_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction) {
-  neap_value a[3];
-  put_tensor(&a[0], input);
-  put_tensor(&a[1], target);
-  put_kind(&a[2], NEAP_ENUM, reduction);
-  return call(c, NP_OP_mse_loss, 3, a, 0, NULL);
+  return call(c, NP_OP_mse_loss, 3, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
 }
 neap_tensor *neap_l1_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction) {
-  neap_value a[3];
-  put_tensor(&a[0], input);
-  put_tensor(&a[1], target);
-  put_kind(&a[2], NEAP_ENUM, reduction);
-  return call(c, NP_OP_l1_loss, 3, a, 0, NULL);
+  return call(c, NP_OP_l1_loss, 3, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
 }
 neap_tensor *neap_smooth_l1_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, double beta) {
-  neap_value a[4];
-  put_tensor(&a[0], input);
-  put_tensor(&a[1], target);
-  put_kind(&a[2], NEAP_ENUM, reduction);
-  put_number(&a[3], beta);
-  return call(c, NP_OP_smooth_l1_loss, 4, a, 0, NULL);
+  return call(c, NP_OP_smooth_l1_loss, 4, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_ENUM, reduction), of_number(beta) }, 0, NULL);
 }
 neap_tensor *neap_huber_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, double delta) {
-  neap_value a[4];
-  put_tensor(&a[0], input);
-  put_tensor(&a[1], target);
-  put_kind(&a[2], NEAP_ENUM, reduction);
-  put_number(&a[3], delta);
-  return call(c, NP_OP_huber_loss, 4, a, 0, NULL);
+  return call(c, NP_OP_huber_loss, 4, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_ENUM, reduction), of_number(delta) }, 0, NULL);
 }
 neap_tensor *neap_binary_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction) {
-  neap_value a[4];
-  put_tensor(&a[0], input);
-  put_tensor(&a[1], target);
-  put_tensor(&a[2], weight);
-  put_kind(&a[3], NEAP_ENUM, reduction);
-  return call(c, NP_OP_binary_cross_entropy, 4, a, 0, NULL);
+  return call(c, NP_OP_binary_cross_entropy, 4, (neap_value[]){ of_tensor(input), of_tensor(target), of_tensor(weight), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
 }
 neap_tensor *neap_binary_cross_entropy_with_logits(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction, neap_tensor *pos_weight) {
-  neap_value a[5];
-  put_tensor(&a[0], input);
-  put_tensor(&a[1], target);
-  put_tensor(&a[2], weight);
-  put_kind(&a[3], NEAP_ENUM, reduction);
-  put_tensor(&a[4], pos_weight);
-  return call(c, NP_OP_binary_cross_entropy_with_logits, 5, a, 0, NULL);
+  return call(c, NP_OP_binary_cross_entropy_with_logits, 5, (neap_value[]){ of_tensor(input), of_tensor(target), of_tensor(weight), of_kind(NEAP_ENUM, reduction), of_tensor(pos_weight) }, 0, NULL);
 }
 neap_tensor *neap_kl_div(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, int log_target) {
-  neap_value a[4];
-  put_tensor(&a[0], input);
-  put_tensor(&a[1], target);
-  put_kind(&a[2], NEAP_ENUM, reduction);
-  put_kind(&a[3], NEAP_FLAG, log_target);
-  return call(c, NP_OP_kl_div, 4, a, 0, NULL);
+  return call(c, NP_OP_kl_div, 4, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_ENUM, reduction), of_kind(NEAP_FLAG, log_target) }, 0, NULL);
 }

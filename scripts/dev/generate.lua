@@ -6,40 +6,31 @@
 
 local rows = dofile("scripts/dev/rows.lua")
 
--- How a parameter of the signature looks in C: declaration, and the statement that fills args[i].
-local function in_c(p, i)
-  local n, a = p.name, ("a[%d]"):format(i)
-  local kind = p.kind
-  if kind == "tensor" or kind == "operand" or kind == "indices" then
-    return { "neap_tensor *" .. n }, ("put_tensor(&%s, %s)"):format(a, n)
-  elseif kind == "tensors" then
-    return { "int n_" .. n, "neap_tensor *const *" .. n }, ("put_tensors(&%s, n_%s, %s)"):format(a, n, n)
-  elseif kind == "number" then
-    return { "double " .. n }, (p.optional and "put_number_or_none(&%s, %s)" or "put_number(&%s, %s)"):format(a, n)
-  elseif kind == "int" or kind == "axis" or kind == "index" then
-    return { "int64_t " .. n }, (p.optional and "put_int_or_none(&%s, %s)" or "put_int(&%s, %s)"):format(a, n)
-  elseif kind == "bool" then
-    return { "int " .. n }, ("put_kind(&%s, NEAP_FLAG, %s)"):format(a, n)
-  elseif kind == "enum" then
-    return { "int " .. n }, ("put_kind(&%s, NEAP_ENUM, %s)"):format(a, n)
-  elseif kind == "dtype" then
-    return { "int " .. n }, ("put_kind(&%s, %s < 0 ? NEAP_NONE : NEAP_DTYPE, %s)"):format(a, n, n)
-  elseif kind == "ints" or kind == "dims" or kind == "axes" then
-    return { "int n_" .. n, "const int64_t *" .. n }, ("put_ints(&%s, n_%s, %s)"):format(a, n, n)
-  elseif kind == "generator" then
-    return { "neap_generator *" .. n }, ("put_generator(&%s, %s)"):format(a, n)
+-- How a parameter of the signature looks in C: declaration, and the value that it makes.
+local function in_c(p)
+  local n, kind = p.name, p.kind
+  if kind == "tensor" or kind == "operand" or kind == "indices" then return { "neap_tensor *" .. n }, ("of_tensor(%s)"):format(n) end
+  if kind == "tensors" then return { "int n_" .. n, "neap_tensor *const *" .. n }, ("of_tensors(n_%s, %s)"):format(n, n) end
+  if kind == "number" then return { "double " .. n }, ("of_%snumber(%s)"):format(p.optional and "maybe_" or "", n) end
+  if kind == "int" or kind == "axis" or kind == "index" then return { "int64_t " .. n }, p.optional and ("of_maybe_int(%s)"):format(n) or ("of_kind(NEAP_INT, %s)"):format(n) end
+  if kind == "bool" then return { "int " .. n }, ("of_kind(NEAP_FLAG, %s)"):format(n) end
+  if kind == "enum" then return { "int " .. n }, ("of_kind(NEAP_ENUM, %s)"):format(n) end
+  if kind == "dtype" then return { "int " .. n }, ("of_kind(%s < 0 ? NEAP_NONE : NEAP_DTYPE, %s)"):format(n, n) end
+  if kind == "ints" or kind == "dims" or kind == "axes" then
+    return { "int n_" .. n, "const int64_t *" .. n }, ("of_ints(n_%s, %s)"):format(n, n)
   end
+  if kind == "generator" then return { "neap_generator *" .. n }, ("of_generator(%s)"):format(n) end
   error("no such kind: " .. kind)
 end
 
 local reserved = { ["double"] = true, ["float"] = true, ["int"] = true, ["long"] = true, ["bool"] = true }
 
 local function functions(op)
-  local decls, puts = { "neap_context *c" }, {}
+  local decls, values = { "neap_context *c" }, {}
   for i, p in ipairs(op.params) do
-    local d, put = in_c(p, i - 1)
+    local d, value = in_c(p)
     table.move(d, 1, #d, #decls + 1, decls)
-    puts[i] = put .. ";"
+    values[i] = value
   end
   local outs = {}
   for i = 2, #op.outputs do outs[#outs + 1] = "neap_tensor **" .. op.outputs[i] end
@@ -48,14 +39,13 @@ local function functions(op)
   local full = #outs > 0 and list .. ", " .. table.concat(outs, ", ") or list
   local header = { ("NEAP_API neap_tensor *neap_%s(%s);"):format(name, full) }
   local extra = #outs > 0 and "(neap_tensor **const[]){ " .. table.concat(op.outputs, ", ", 2) .. " }" or "NULL"
-  local body = ("neap_tensor *neap_%s(%s) {\n  neap_value a[%d];\n  %s\n  return call(c, NP_OP_%s, %d, a, 0, %s);\n}\n"):format(
-    name, full, math.max(#puts, 1), table.concat(puts, "\n  "), op.name, #puts, extra)
-  if op.in_place then
-    header[2] = ("NEAP_API neap_tensor *neap_%s_(%s);"):format(name, full)
-    body = body .. ("neap_tensor *neap_%s_(%s) {\n  neap_value a[%d];\n  %s\n  return call(c, NP_OP_%s, %d, a, 1, %s);\n}\n"):format(
-      name, full, #puts, table.concat(puts, "\n  "), op.name, #puts, extra)
+  local function form(suffix, in_place)
+    return ("neap_tensor *neap_%s%s(%s) {\n  return call(c, NP_OP_%s, %d, (neap_value[]){ %s }, %d, %s);\n}\n"):format(
+      name, suffix, full, op.name, #values, #values > 0 and table.concat(values, ", ") or "{ 0 }", in_place, extra)
   end
-  return header, body
+  if not op.in_place then return header, form("", 0) end
+  header[2] = ("NEAP_API neap_tensor *neap_%s_(%s);"):format(name, full)
+  return header, form("", 0) .. form("_", 1)
 end
 
 local function enums(ops)
@@ -99,15 +89,14 @@ local source = [[
 #include <math.h>
 #include "op.h"
 
-static inline void put_kind(neap_value *v, int kind, int64_t i) { v->kind = kind; v->n = 0; v->i = i; }
-static inline void put_tensor(neap_value *v, neap_tensor *t) { v->kind = t ? NEAP_TENSOR : NEAP_NONE; v->n = 0; v->t = t; }
-static inline void put_number(neap_value *v, double d) { v->kind = NEAP_NUMBER; v->n = 0; v->d = d; }
-static inline void put_number_or_none(neap_value *v, double d) { v->kind = isnan(d) ? NEAP_NONE : NEAP_NUMBER; v->n = 0; v->d = d; }
-static inline void put_int(neap_value *v, int64_t i) { put_kind(v, NEAP_INT, i); }
-static inline void put_int_or_none(neap_value *v, int64_t i) { put_kind(v, i == NEAP_ABSENT ? NEAP_NONE : NEAP_INT, i); }
-static inline void put_ints(neap_value *v, int n, const int64_t *is) { v->kind = is ? NEAP_INTS : NEAP_NONE; v->n = n; v->is = is; }
-static inline void put_tensors(neap_value *v, int n, neap_tensor *const *ts) { v->kind = NEAP_TENSORS; v->n = n; v->ts = ts; }
-static inline void put_generator(neap_value *v, neap_generator *g) { v->kind = g ? NEAP_GENERATOR : NEAP_NONE; v->n = 0; v->g = g; }
+static inline neap_value of_kind(int kind, int64_t i) { return (neap_value){ .kind = kind, .i = i }; }
+static inline neap_value of_tensor(neap_tensor *t) { return (neap_value){ .kind = t ? NEAP_TENSOR : NEAP_NONE, .t = t }; }
+static inline neap_value of_tensors(int n, neap_tensor *const *ts) { return (neap_value){ .kind = NEAP_TENSORS, .n = n, .ts = ts }; }
+static inline neap_value of_number(double d) { return (neap_value){ .kind = NEAP_NUMBER, .d = d }; }
+static inline neap_value of_maybe_number(double d) { return (neap_value){ .kind = isnan(d) ? NEAP_NONE : NEAP_NUMBER, .d = d }; }
+static inline neap_value of_maybe_int(int64_t i) { return of_kind(i == NEAP_ABSENT ? NEAP_NONE : NEAP_INT, i); }
+static inline neap_value of_ints(int n, const int64_t *is) { return (neap_value){ .kind = is ? NEAP_INTS : NEAP_NONE, .n = n, .is = is }; }
+static inline neap_value of_generator(neap_generator *g) { return (neap_value){ .kind = g ? NEAP_GENERATOR : NEAP_NONE, .g = g }; }
 
 static neap_tensor *call(neap_context *c, int op, int n, const neap_value *args, int in_place, neap_tensor **const *rest) {
   neap_tensor *out[NP_MAX_OUTS] = { NULL };

@@ -51,10 +51,24 @@ function rows.signature(text)
   return params, outputs
 end
 
-local function each_row(path, names, visit)
+local function text_of(path)
   local f = assert(io.open(path))
-  local text = "\n" .. strip_comments(f:read("a"))
+  local text = f:read("a")
   f:close()
+  return text
+end
+
+-- The files that table.def is made of, in its order.
+local function families()
+  local paths = {}
+  for name in text_of("runtime/ops/table.def"):gmatch('\n#include "([%w_]+%.def)"') do
+    paths[#paths + 1] = "runtime/ops/" .. name
+  end
+  return paths
+end
+
+local function each_row(path, names, visit)
+  local text = "\n" .. strip_comments(text_of(path))
   local at = 1
   while true do
     local s, e, name = text:find("\n([A-Z]+)%s*%(", at)
@@ -85,11 +99,13 @@ function rows.ops()
       in_place = a[2] ~= "W" and a[2] ~= "Q", kind = a[2], settings = settings, arity = n_gradients[macro], doc = string_of(a[#a - 1]), example = string_of(a[#a]),
       sample = string_of(a[#a - 2]), gradients = table.move(a, 5, 4 + n_gradients[macro], 1, {}) }
   end)
-  each_row("runtime/ops/table.def", { OP = true }, function(_, a)
-    assert(#a == 12, a[1] .. ": a row has 12 parts")
-    add { name = a[1], family = a[2], signature = string_of(a[3]), in_place = a[5]:find("NEAP_OP_IN_PLACE") ~= nil,
-      doc = string_of(a[11]), example = string_of(a[12]), sample = string_of(a[10]), marks = a[5] }
-  end)
+  for _, path in ipairs(families()) do
+    each_row(path, { OP = true }, function(_, a)
+      assert(#a == 12, a[1] .. ": a row has 12 parts")
+      add { name = a[1], family = a[2], signature = string_of(a[3]), in_place = a[5]:find("NEAP_OP_IN_PLACE") ~= nil,
+        doc = string_of(a[11]), example = string_of(a[12]), sample = string_of(a[10]), marks = a[5] }
+    end)
+  end
   return ops
 end
 
