@@ -192,7 +192,7 @@ NEAP_API int neap_walk_answer(neap_walk *w, neap_tensor *const *in_grads); /* n_
 
 typedef enum neap_kind { /* what an argument can be */
   NEAP_NONE, NEAP_TENSOR, NEAP_TENSORS, NEAP_NUMBER, NEAP_INT, NEAP_FLAG, NEAP_INTS, NEAP_DTYPE, NEAP_ENUM,
-  NEAP_GENERATOR, NEAP_OPERAND /* in a signature only: a tensor or a number */
+  NEAP_GENERATOR, NEAP_TEXT, NEAP_OPERAND /* in a signature only: a tensor or a number */
 } neap_kind;
 
 typedef struct neap_value { /* one argument; kind NEAP_NONE stands for "not given" */
@@ -205,6 +205,7 @@ typedef struct neap_value { /* one argument; kind NEAP_NONE stands for "not give
     neap_tensor *const *ts;
     const int64_t *is;
     neap_generator *g;
+    const char *s; /* NEAP_TEXT: ends in 0; borrowed for the call */
   };
 } neap_value;
 
@@ -212,7 +213,7 @@ enum { /* marks of a parameter */
   NEAP_P_OPTIONAL = 1, /* may be left out: then the default, or absent */
   NEAP_P_AXIS = 2,     /* a dimension (NEAP_INT) or dimensions (NEAP_INTS): counted from the caller's base */
   NEAP_P_INDEX = 4,    /* a position: likewise */
-  NEAP_P_DIMS = 8,     /* sizes that a caller may also write one after the other */
+  NEAP_P_DIMS = 8,     /* sizes, or tensors, that a caller may also write one after the other */
   NEAP_P_INDICES = 16  /* a tensor of positions or labels: its values count from the call's base */
 };
 typedef struct neap_param {

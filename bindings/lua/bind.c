@@ -64,7 +64,7 @@ void nl_bind_room(lua_State *L, const nl_binding *b, int first, int top, nl_args
 static const char *kind_text(const neap_param *p) {
   static const char *const names[] = {
     "nothing", "a tensor", "a list of tensors", "a number", "an integer", "a boolean", "a list of integers", "a dtype",
-    "a choice", "a generator", "a tensor or a number",
+    "a choice", "a generator", "a string", "a tensor or a number",
   };
   if (p->marks & NEAP_P_AXIS) return p->kind == NEAP_INT ? "a dimension" : "a dimension or a list of dimensions";
   if (p->marks & NEAP_P_INDEX) return "a position";
@@ -185,13 +185,15 @@ static void take_ints(lua_State *L, nl_state *s, const nl_binding *b, const neap
   v->is = out;
 }
 
-static void take_tensors(lua_State *L, nl_state *s, const nl_binding *b, const neap_param *p, int index, nl_args *a,
-                         neap_value *v) {
-  int n = (int)lua_rawlen(L, index);
+/* A table of tensors, or count tensors one after the other from index on. */
+static void take_tensors(lua_State *L, nl_state *s, const nl_binding *b, const neap_param *p, int index, int count,
+                         nl_args *a, neap_value *v) {
+  int table = count == 0, n = table ? (int)lua_rawlen(L, index) : count;
   neap_tensor **out = a->tensors + a->n_tensors;
   if (n > a->room - a->n_tensors) luaL_error(L, "%s: too many tensors for %s", b->name, p->name);
   for (int i = 0; i < n; i++) {
-    lua_rawgeti(L, index, i + 1);
+    if (table) lua_rawgeti(L, index, i + 1);
+    else lua_pushvalue(L, index + i);
     if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) out[i] = NULL; /* `index` takes such for a whole dimension */
     else if (!take_tensor(L, s, lua_gettop(L), a, &out[i])) {
       nl_slot *slot = nl_slot_at(L, s, -1, NL_TENSOR);
@@ -218,6 +220,12 @@ static int numbers_from(lua_State *L, const nl_binding *b, int param, int index,
   }
   while (index + n <= top - later && lua_type(L, index + n) == LUA_TNUMBER) n++;
   return n > 0 ? n : 1;
+}
+
+static int tensors_from(lua_State *L, nl_state *s, int index, int top) {
+  int n = 0;
+  while (index + n <= top && nl_slot_at(L, s, index + n, NL_TENSOR)) n++;
+  return n;
 }
 
 /* One parameter from index on (top: the last argument that may be taken); returns how many were taken. */
@@ -247,8 +255,17 @@ static int take(lua_State *L, nl_state *s, const nl_binding *b, int param, int i
     if (!take_tensor(L, s, index, a, &v->t)) wrong(L, s, b, p, index);
     break;
   case NEAP_TENSORS:
-    if (type != LUA_TTABLE) wrong(L, s, b, p, index);
-    take_tensors(L, s, b, p, index, a, v);
+    if (type == LUA_TTABLE) take_tensors(L, s, b, p, index, 0, a, v);
+    else if (p->marks & NEAP_P_DIMS && nl_slot_at(L, s, index, NL_TENSOR))
+      take_tensors(L, s, b, p, index, n = tensors_from(L, s, index, top), a, v);
+    else wrong(L, s, b, p, index);
+    break;
+  case NEAP_TEXT:
+    if (type == LUA_TNUMBER) { /* as Lua's own string functions do */
+      snprintf(a->number, sizeof a->number, "%.17g", lua_tonumber(L, index));
+      v->s = a->number;
+    } else if (type == LUA_TSTRING) v->s = lua_tostring(L, index);
+    else wrong(L, s, b, p, index);
     break;
   case NEAP_NUMBER:
     if (type != LUA_TNUMBER) wrong(L, s, b, p, index);
@@ -369,6 +386,7 @@ void nl_push_value(lua_State *L, nl_state *s, const neap_param *p, const neap_va
   case NEAP_INT: lua_pushinteger(L, p->marks & (NEAP_P_AXIS | NEAP_P_INDEX) && v->i >= 0 ? v->i + 1 : v->i); return;
   case NEAP_FLAG: lua_pushboolean(L, v->i != 0); return;
   case NEAP_DTYPE: lua_pushstring(L, v->i >= 0 ? neap_dtype_about((neap_dtype)v->i)->name : NULL); return;
+  case NEAP_TEXT: lua_pushstring(L, v->s); return;
   case NEAP_ENUM: lua_pushstring(L, p->choices ? next_choice(&c, (int)v->i) : NULL); return;
   case NEAP_INTS:
     lua_createtable(L, v->n, 0);

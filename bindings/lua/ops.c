@@ -203,7 +203,7 @@ static void text_field(lua_State *L, const char *name, const char *value) {
 
 static void push_params(lua_State *L, nl_state *s, int n, const neap_param *params) {
   static const char *const kinds[] = {"none", "tensor", "tensors", "number", "int", "bool", "ints", "dtype", "enum",
-                                      "generator", "operand"};
+                                      "generator", "text", "operand"};
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
     const neap_param *p = &params[i];

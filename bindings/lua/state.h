@@ -194,6 +194,7 @@ typedef struct nl_args {
   int n_ints, n_tensors, room;   /* used of the lists below, or of scratch: room entries each */
   int64_t *ints, int_list[NL_LIST];
   neap_tensor **tensors, *tensor_list[NL_LIST];
+  char number[32];               /* one given for a text */
 } nl_args;
 /* Room for the lists in arguments first .. top: may allocate, so it comes before nl_bind. Pushes one value. */
 void nl_bind_room(lua_State *L, const nl_binding *b, int first, int top, nl_args *a);

@@ -51,10 +51,12 @@ extern const np_op np_ops[NP_OPS];
 /* ---- the signature (signature.c) ----
  * "x:tensor w:tensor b:tensor? dim:axis=-1 reduction:enum(none|mean|sum)=mean -> y"
  *   tensor tensor? tensors       a tensor, perhaps none (NULL), a list
+ *   operands                     a list of tensors that may be written one after the other
  *   operand                      a tensor or a number
  *   indices indices?             a tensor of positions or labels, counted from the call's base
  *   number number? int int? bool dtype? generator?
  *   enum(a|b|c)                  its 0-based number
+ *   text text?                   a string
  *   axis axis? axes axes?        a dimension, several: -1 is the last; already 0-based when a call begins
  *   index index?                 a position likewise
  *   ints ints?  dims             lists of numbers; sizes that may be written one after the other

@@ -40,7 +40,8 @@ void np_input_history(np_input *in, neap_tensor *t) {
 
 /* ---- making one ---- */
 
-static size_t list_bytes(const neap_value *v) {
+static size_t list_bytes(const neap_value *v) { /* of what an argument points to and the record copies */
+  if (v->kind == NEAP_TEXT) return (strlen(v->s) + sizeof(int64_t)) / sizeof(int64_t) * sizeof(int64_t);
   return v->kind == NEAP_INTS ? (size_t)v->n * sizeof(int64_t) : 0;
 }
 
@@ -106,11 +107,10 @@ static np_record *record_of(np_call *c, uint32_t saves) {
       for (int j = 0; j < v->n; j++) add_input(&r->in[k++], v->ts[j], save);
     else if (is_tensor_like(&c->sig->param[i])) add_input(&r->in[k++], np_t(c, i), save);
     if (v->kind == NEAP_TENSOR || v->kind == NEAP_TENSORS) v->t = NULL;
-    if (list_bytes(v)) {
-      memcpy(room, v->is, list_bytes(v));
-      v->is = (const int64_t *)room;
-      room += list_bytes(v);
-    }
+    size_t bytes = list_bytes(v);
+    if (v->kind == NEAP_TEXT) v->s = strcpy(room, v->s);
+    else if (bytes) v->is = memcpy(room, v->is, bytes);
+    room += bytes;
     if (v->kind == NEAP_GENERATOR) v->g = NULL;
   }
   return r;

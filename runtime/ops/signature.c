@@ -8,7 +8,8 @@
 
 typedef struct kind_name { const char *name; int kind, marks; } kind_name;
 static const kind_name kinds[] = {
-  { "tensor", NEAP_TENSOR, 0 }, { "tensors", NEAP_TENSORS, 0 }, { "operand", NEAP_OPERAND, 0 },
+  { "tensor", NEAP_TENSOR, 0 }, { "tensors", NEAP_TENSORS, 0 }, { "operands", NEAP_TENSORS, NEAP_P_DIMS },
+  { "operand", NEAP_OPERAND, 0 }, { "text", NEAP_TEXT, 0 },
   { "indices", NEAP_TENSOR, NEAP_P_INDICES }, { "number", NEAP_NUMBER, 0 }, { "int", NEAP_INT, 0 },
   { "bool", NEAP_FLAG, 0 }, { "dtype", NEAP_DTYPE, 0 }, { "generator", NEAP_GENERATOR, 0 },
   { "axis", NEAP_INT, NEAP_P_AXIS }, { "axes", NEAP_INTS, NEAP_P_AXIS }, { "index", NEAP_INT, NEAP_P_INDEX },
@@ -39,6 +40,7 @@ static int set_default(neap_param *p, const char *text) {
   case NEAP_INT: p->standard.i = strtoll(text, NULL, 10); return 0;
   case NEAP_FLAG: p->standard.i = strcmp(text, "true") == 0; return 0;
   case NEAP_DTYPE: p->standard.i = neap_dtype_named(text); return 0;
+  case NEAP_TEXT: p->standard.s = text; return 0;
   case NEAP_ENUM: p->standard.i = choice_number(p->choices, text, strlen(text)); return p->standard.i < 0;
   default: return 1;
   }
@@ -166,7 +168,7 @@ const np_signature *np_op_signature(neap_context *c, int op) {
 
 static const char *kind_text(int kind) {
   static const char *const names[] = { "nothing", "a tensor", "a list of tensors", "a number", "an integer", "a bool",
-    "a list of integers", "a dtype", "a choice", "a generator", "a tensor or a number" };
+    "a list of integers", "a dtype", "a choice", "a generator", "a text", "a tensor or a number" };
   return kind >= 0 && kind < NP_ARRAY(names) ? names[kind] : "something unknown";
 }
 
@@ -175,6 +177,7 @@ static int fits(const neap_param *p, neap_value *v) {
   if (v->kind == kind) {
     if (kind == NEAP_DTYPE) return v->i >= 0 && v->i < NEAP_DTYPES;
     if (kind == NEAP_TENSOR) return v->t != NULL;
+    if (kind == NEAP_TEXT) return v->s != NULL;
     return 1;
   }
   if (kind == NEAP_OPERAND) return (v->kind == NEAP_TENSOR && v->t) || v->kind == NEAP_NUMBER || v->kind == NEAP_INT;

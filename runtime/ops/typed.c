@@ -10,6 +10,7 @@ static inline neap_value of_number(double d) { return (neap_value){ .kind = NEAP
 static inline neap_value of_maybe_number(double d) { return (neap_value){ .kind = isnan(d) ? NEAP_NONE : NEAP_NUMBER, .d = d }; }
 static inline neap_value of_maybe_int(int64_t i) { return of_kind(i == NEAP_ABSENT ? NEAP_NONE : NEAP_INT, i); }
 static inline neap_value of_ints(int n, const int64_t *is) { return (neap_value){ .kind = is ? NEAP_INTS : NEAP_NONE, .n = n, .is = is }; }
+static inline neap_value of_text(const char *s) { return (neap_value){ .kind = s ? NEAP_TEXT : NEAP_NONE, .s = s }; }
 static inline neap_value of_generator(neap_generator *g) { return (neap_value){ .kind = g ? NEAP_GENERATOR : NEAP_NONE, .g = g }; }
 
 static neap_tensor *call(neap_context *c, int op, int n, const neap_value *args, int in_place, neap_tensor **const *rest) {
