@@ -146,10 +146,12 @@ local function has_text(op)
   if want then assert.are.equal(want, tostring(value)) end
 end
 
+-- Floats that come of floats carry a gradient, unless the row says that there is none.
 local function gradient_is_right(op)
   for _, args in ipairs(samples(op)) do
     local made, inputs = leaves(args)
     local grads = gradients(op, made, inputs, false)
+    assert(grads or #inputs == 0 or not scalar_of(call(op, args)), "no gradient, and the row is not marked NEAP_OP_NO_GRAD")
     if grads then
       for k, x in ipairs(inputs) do
         local d = differences(function() return neap.no_grad(function() return scalar_of(call(op, made)):item() end) end, x, 1e-6)

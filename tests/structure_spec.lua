@@ -185,9 +185,17 @@ describe("structure #once", function()
     none(found, "writable globals")
   end)
 
+  it("generated text is what the tables say", function()
+    for _, command in ipairs {"lua5.4 scripts/dev/generate.lua", build .. "/neap scripts/dev/docs.lua"} do
+      local pipe = io.popen(command .. " --check 2>&1")
+      local said = pipe:read "a"
+      assert(pipe:close(), said)
+    end
+  end)
+
   it("no file is longer than 1000 lines, generated ones aside", function()
     local found = {}
-    local places = "CMakeLists.txt .ci bindings cmake lua runtime scripts tests"
+    local places = "CMakeLists.txt .ci bindings cmake docs lua runtime scripts tests"
     local kinds = [[-name '*.[ch]' -o -name '*.def' -o -name '*.inl' -o -name '*.lua' -o -name '*.sh' -o -name '*.py' -o -name '*.cmake' -o -name run]]
     for _, path in ipairs(lines_of(("find %s -type f \\( %s -o -name CMakeLists.txt \\)"):format(places, kinds))) do
       local text = read(path)
