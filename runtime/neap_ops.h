@@ -198,16 +198,20 @@ NEAP_API neap_tensor *neap_detach(neap_context *c, neap_tensor *x); /* x's memor
 NEAP_API neap_tensor *neap_copy(neap_context *c, neap_tensor *x, neap_tensor *source); /* source broadcast to x's shape and dtype; copy_ writes it into x. */
 NEAP_API neap_tensor *neap_copy_(neap_context *c, neap_tensor *x, neap_tensor *source);
 /* reduce */
-NEAP_API neap_tensor *neap_sum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Sum over all elements or over dims; of integers and bools as int64. */
-NEAP_API neap_tensor *neap_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Mean over all elements or over dims. */
+NEAP_API neap_tensor *neap_sum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype); /* Sum over all elements or over dims; of integers and bools as int64, or as dtype says. */
+NEAP_API neap_tensor *neap_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype); /* Mean over all elements or over dims; of integers with a floating dtype. */
 NEAP_API neap_tensor *neap_var(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim); /* Variance: squared deviations from the mean, divided by their number less correction. */
 NEAP_API neap_tensor *neap_std(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim); /* Standard deviation, the square root of the variance. */
-NEAP_API neap_tensor *neap_prod(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Product over all elements or over dims; of integers and bools as int64. */
+NEAP_API neap_tensor *neap_prod(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype); /* Product over all elements or over dims; of integers and bools as int64, or as dtype says. */
 NEAP_API neap_tensor *neap_norm(neap_context *c, neap_tensor *x, double p, int n_dims, const int64_t *dims, int keepdim); /* Vector norm (sum |x|^p)^(1/p); p may be 0 (how many are not 0) and inf or -inf (largest, smallest |x|). */
 NEAP_API neap_tensor *neap_any(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Whether any element is not 0. */
 NEAP_API neap_tensor *neap_all(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Whether all elements are not 0. */
 NEAP_API neap_tensor *neap_count_nonzero(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* How many elements are not 0. */
 NEAP_API neap_tensor *neap_logsumexp(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Logarithm of the sum of exponentials, safe for large x. */
+NEAP_API neap_tensor *neap_nansum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype); /* Sum over all elements or over dims with NaN taken as 0. */
+NEAP_API neap_tensor *neap_nanmean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype); /* Mean over all elements or over dims, of those that are not NaN. */
+NEAP_API neap_tensor *neap_var_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim, neap_tensor **average); /* Variance and mean over all elements or over dims. */
+NEAP_API neap_tensor *neap_std_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim, neap_tensor **average); /* Standard deviation and mean over all elements or over dims. */
 /* extreme */
 NEAP_API neap_tensor *neap_amax(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Largest value; equal ones share the gradient. */
 NEAP_API neap_tensor *neap_amin(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim); /* Smallest value; equal ones share the gradient. */
@@ -215,6 +219,7 @@ NEAP_API neap_tensor *neap_max(neap_context *c, neap_tensor *x, int64_t dim, int
 NEAP_API neap_tensor *neap_min(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Smallest value of all; with dim, the smallest ones along it and their positions, the first of equal ones. */
 NEAP_API neap_tensor *neap_argmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim); /* Position of the largest value along dim, or in all of x row by row. */
 NEAP_API neap_tensor *neap_argmin(neap_context *c, neap_tensor *x, int64_t dim, int keepdim); /* Position of the smallest value along dim, or in all of x row by row. */
+NEAP_API neap_tensor *neap_aminmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **largest); /* Smallest and largest value of all, or along dim; equal ones share the gradient. */
 /* softmax */
 NEAP_API neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* exp(x) divided by its sum along dim. */
 NEAP_API neap_tensor *neap_log_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* Logarithm of softmax, safe for large x. */

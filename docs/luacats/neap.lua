@@ -170,6 +170,21 @@ function neap.amin(x, dims, keepdim) end
 ---@return neap.Tensor y
 function Tensor:amin(dims, keepdim) end
 
+--- Smallest and largest value of all, or along dim; equal ones share the gradient.
+---@param x neap.Tensor
+---@param dim? integer
+---@param keepdim? boolean
+---@return neap.Tensor smallest
+---@return neap.Tensor largest
+function neap.aminmax(x, dim, keepdim) end
+
+--- Smallest and largest value of all, or along dim; equal ones share the gradient.
+---@param dim? integer
+---@param keepdim? boolean
+---@return neap.Tensor smallest
+---@return neap.Tensor largest
+function Tensor:aminmax(dim, keepdim) end
+
 --- Whether any element is not 0.
 ---@param x neap.Tensor
 ---@param dims? integer[]
@@ -1602,18 +1617,20 @@ function Tensor:maximum(z) end
 ---@return neap.Tensor
 function Tensor:maximum_(z) end
 
---- Mean over all elements or over dims.
+--- Mean over all elements or over dims; of integers with a floating dtype.
 ---@param x neap.Tensor
 ---@param dims? integer[]
 ---@param keepdim? boolean
+---@param dtype? neap.DType
 ---@return neap.Tensor y
-function neap.mean(x, dims, keepdim) end
+function neap.mean(x, dims, keepdim, dtype) end
 
---- Mean over all elements or over dims.
+--- Mean over all elements or over dims; of integers with a floating dtype.
 ---@param dims? integer[]
 ---@param keepdim? boolean
+---@param dtype? neap.DType
 ---@return neap.Tensor y
-function Tensor:mean(dims, keepdim) end
+function Tensor:mean(dims, keepdim, dtype) end
 
 --- Smallest value of all; with dim, the smallest ones along it and their positions, the first of equal ones.
 ---@param x neap.Tensor
@@ -1709,6 +1726,36 @@ function neap.mv(x, other) end
 ---@param other neap.Tensor
 ---@return neap.Tensor y
 function Tensor:mv(other) end
+
+--- Mean over all elements or over dims, of those that are not NaN.
+---@param x neap.Tensor
+---@param dims? integer[]
+---@param keepdim? boolean
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.nanmean(x, dims, keepdim, dtype) end
+
+--- Mean over all elements or over dims, of those that are not NaN.
+---@param dims? integer[]
+---@param keepdim? boolean
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function Tensor:nanmean(dims, keepdim, dtype) end
+
+--- Sum over all elements or over dims with NaN taken as 0.
+---@param x neap.Tensor
+---@param dims? integer[]
+---@param keepdim? boolean
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.nansum(x, dims, keepdim, dtype) end
+
+--- Sum over all elements or over dims with NaN taken as 0.
+---@param dims? integer[]
+---@param keepdim? boolean
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function Tensor:nansum(dims, keepdim, dtype) end
 
 --- length positions of dim from start on.
 ---@param x neap.Tensor
@@ -1883,18 +1930,20 @@ function Tensor:pow(z) end
 ---@return neap.Tensor
 function Tensor:pow_(z) end
 
---- Product over all elements or over dims; of integers and bools as int64.
+--- Product over all elements or over dims; of integers and bools as int64, or as dtype says.
 ---@param x neap.Tensor
 ---@param dims? integer[]
 ---@param keepdim? boolean
+---@param dtype? neap.DType
 ---@return neap.Tensor y
-function neap.prod(x, dims, keepdim) end
+function neap.prod(x, dims, keepdim, dtype) end
 
---- Product over all elements or over dims; of integers and bools as int64.
+--- Product over all elements or over dims; of integers and bools as int64, or as dtype says.
 ---@param dims? integer[]
 ---@param keepdim? boolean
+---@param dtype? neap.DType
 ---@return neap.Tensor y
-function Tensor:prod(dims, keepdim) end
+function Tensor:prod(dims, keepdim, dtype) end
 
 --- Uniform numbers in [0, 1).
 ---@param size integer[]
@@ -2371,6 +2420,23 @@ function neap.std(x, dims, correction, keepdim) end
 ---@return neap.Tensor y
 function Tensor:std(dims, correction, keepdim) end
 
+--- Standard deviation and mean over all elements or over dims.
+---@param x neap.Tensor
+---@param dims? integer[]
+---@param correction? number
+---@param keepdim? boolean
+---@return neap.Tensor deviation
+---@return neap.Tensor average
+function neap.std_mean(x, dims, correction, keepdim) end
+
+--- Standard deviation and mean over all elements or over dims.
+---@param dims? integer[]
+---@param correction? number
+---@param keepdim? boolean
+---@return neap.Tensor deviation
+---@return neap.Tensor average
+function Tensor:std_mean(dims, correction, keepdim) end
+
 --- Difference x - z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -2387,18 +2453,20 @@ function Tensor:sub(z) end
 ---@return neap.Tensor
 function Tensor:sub_(z) end
 
---- Sum over all elements or over dims; of integers and bools as int64.
+--- Sum over all elements or over dims; of integers and bools as int64, or as dtype says.
 ---@param x neap.Tensor
 ---@param dims? integer[]
 ---@param keepdim? boolean
+---@param dtype? neap.DType
 ---@return neap.Tensor y
-function neap.sum(x, dims, keepdim) end
+function neap.sum(x, dims, keepdim, dtype) end
 
---- Sum over all elements or over dims; of integers and bools as int64.
+--- Sum over all elements or over dims; of integers and bools as int64, or as dtype says.
 ---@param dims? integer[]
 ---@param keepdim? boolean
+---@param dtype? neap.DType
 ---@return neap.Tensor y
-function Tensor:sum(dims, keepdim) end
+function Tensor:sum(dims, keepdim, dtype) end
 
 --- A matrix transposed; a vector or a scalar as it is.
 ---@param x neap.Tensor
@@ -2577,6 +2645,23 @@ function neap.var(x, dims, correction, keepdim) end
 ---@param keepdim? boolean
 ---@return neap.Tensor y
 function Tensor:var(dims, correction, keepdim) end
+
+--- Variance and mean over all elements or over dims.
+---@param x neap.Tensor
+---@param dims? integer[]
+---@param correction? number
+---@param keepdim? boolean
+---@return neap.Tensor variance
+---@return neap.Tensor average
+function neap.var_mean(x, dims, correction, keepdim) end
+
+--- Variance and mean over all elements or over dims.
+---@param dims? integer[]
+---@param correction? number
+---@param keepdim? boolean
+---@return neap.Tensor variance
+---@return neap.Tensor average
+function Tensor:var_mean(dims, correction, keepdim) end
 
 --- x's memory in another shape; a size of -1 is what is left.
 ---@param x neap.Tensor

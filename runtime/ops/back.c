@@ -76,7 +76,7 @@ neap_tensor *np_sum_to(neap_context *c, neap_tensor *g, const np_layout *at) {
   int n = 0, lead = g->at.ndim - at->ndim;
   for (int i = 0; i < g->at.ndim; i++)
     if (i < lead || (at->shape[i - lead] == 1 && g->at.shape[i] != 1)) dims[n++] = i;
-  if (n > 0) g = neap_sum(c, g, n, dims, 1);
+  if (n > 0) g = neap_sum(c, g, n, dims, 1, -1);
   if (g && (n > 0 || lead != 0) && lead > 0) g = neap_reshape(c, g, at->ndim, at->shape);
   if (g && g->at.ndim < at->ndim) { /* a gradient that was the same everywhere */
     g = neap_expand(c, g, at->ndim, at->shape);

@@ -85,7 +85,7 @@ int np_fill_run(np_call *c) {
   return np_copy(c->ctx, c->out[0], &value);
 }
 int np_fill_back(np_back *b) { /* gx = 0, gvalue = sum of g */
-  if (b->in[1].needs) b->gx[1] = neap_reshape(b->ctx, neap_sum(b->ctx, b->g[0], 0, NULL, 0), b->in[1].at.ndim, b->in[1].at.shape);
+  if (b->in[1].needs) b->gx[1] = neap_reshape(b->ctx, neap_sum(b->ctx, b->g[0], 0, NULL, 0, -1), b->in[1].at.ndim, b->in[1].at.shape);
   return b->ctx->error;
 }
 int np_zero_infer(np_call *c) { return np_spec(c, 0, np_t(c, 0)->at.dtype, np_t(c, 0)->at.ndim, np_t(c, 0)->at.shape); }

@@ -214,7 +214,7 @@ static parts parts_of(np_back *b, const classes *s) {
   else p.m = neap_add(c, neap_mul(c, b->x[T], NP_C(c, 1 - s->e)), NP_C(c, s->e / (double)s->n));
   if (s->t.t && b->x[W]) {
     p.counts = label_counts(c, s);
-    p.divisor = neap_sum(c, neap_mul(c, b->x[W], p.counts), 0, NULL, 0);
+    p.divisor = neap_sum(c, neap_mul(c, b->x[W], p.counts), 0, NULL, 0, -1);
   } else {
     p.divisor = NP_C(c, s->divisor);
   }
@@ -239,9 +239,9 @@ static void rare_gradients(np_back *b, const classes *s, const parts *p, neap_te
     for (int64_t i = 0; i < n; i++)
       if (i != p->d) rows[k++] = i;
     neap_tensor *each = neap_neg(c, neap_mul(c, p->m, lp)), *sum = neap_mul(c, g, each);
-    neap_tensor *gw = k ? neap_sum(c, sum, k, rows, 0) : sum;
+    neap_tensor *gw = k ? neap_sum(c, sum, k, rows, 0, -1) : sum;
     if (p->counts && b->arg[REDUCTION].i == MEAN) {
-      neap_tensor *loss = neap_div(c, neap_sum(c, neap_mul(c, each, p->w), 0, NULL, 0), p->divisor);
+      neap_tensor *loss = neap_div(c, neap_sum(c, neap_mul(c, each, p->w), 0, NULL, 0, -1), p->divisor);
       gw = neap_sub(c, gw, neap_mul(c, neap_mul(c, g, loss), p->counts));
     }
     b->gx[W] = gw;
@@ -259,7 +259,7 @@ int np_cross_entropy_twin(np_back *b) {
     parts p = parts_of(b, &s);
     rare_gradients(b, &s, &p, neap_log_softmax(c, b->x[X], p.d));
     neap_tensor *r = p.w ? neap_mul(c, p.m, p.w) : p.m;
-    neap_tensor *all = neap_mul(c, neap_softmax(c, b->x[X], p.d), neap_sum(c, r, 1, &p.d, 1));
+    neap_tensor *all = neap_mul(c, neap_softmax(c, b->x[X], p.d), neap_sum(c, r, 1, &p.d, 1, -1));
     b->gx[X] = neap_mul(c, spread(b, &p), neap_sub(c, all, r));
   }
   close(&s);

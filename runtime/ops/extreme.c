@@ -44,9 +44,17 @@ int np_amax_back(np_back *b) { /* gx = g where x is the extreme, shared by all t
   for (int i = 0; i < x->ndim; i++)
     if (mask >> i & 1) dims[n++] = i;
   neap_tensor *hit = neap_eq(c, b->x[0], np_keep_dims(c, b->y[0], x, mask));
-  neap_tensor *hits = neap_sum(c, hit, n, n ? dims : NULL, 1);
+  neap_tensor *hits = neap_sum(c, hit, n, n ? dims : NULL, 1, -1);
   b->gx[0] = neap_mul(c, hit, neap_div(c, np_keep_dims(c, b->g[0], x, mask), hits));
   return c->error;
+}
+
+int np_aminmax_run(np_call *c) {
+  int n = np_given(c, 1), keepdim = (int)np_i(c, 2);
+  const int64_t *dims = n ? &c->arg[1].i : NULL;
+  c->out[0] = neap_amin(c->ctx, np_t(c, 0), n, dims, keepdim);
+  c->out[1] = neap_amax(c->ctx, np_t(c, 0), n, dims, keepdim);
+  return c->ctx->error;
 }
 
 /* ---- positions: x seen as (outer, n, inner), contiguous in its compute type ---- */

@@ -249,10 +249,10 @@ static void fill_identity(fold *f, neap_tensor *out) { /* nothing to fold */
 }
 
 int np_fold_run(neap_context *c, neap_tensor *x, uint32_t mask, const np_fold *how, neap_tensor *out) {
-  int dtype = x->at.dtype, ctype = np_ctype(dtype);
+  int dtype = x->at.dtype, own = np_ctype(dtype), ctype = how->as ? how->as - 1 : own;
   int atype = ctype == NP_CI64 || (!how->center && how->kind >= NP_ANY) ? NP_CI64 : NP_CF64;
   fold f = { .c = c, .f = how, .kernel = c->kernels->reduce[ctype], .again = c->kernels->reduce[atype], .ctype = ctype,
-    .atype = atype, .direct = np_is_native(dtype), .size = np_size_of(dtype), .tile_size = np_size_of(np_native_of(dtype)),
+    .atype = atype, .direct = np_is_native(dtype) && ctype == own, .size = np_size_of(dtype), .tile_size = ctype == NP_CF32 ? 4 : 8,
     .load = c->kernels->load[dtype][ctype], .x = np_data(x), .out = np_data(out), .out_dtype = out->at.dtype };
   if (out->at.count == 0) return NEAP_OK;
   if (x->at.count == 0) {

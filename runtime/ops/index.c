@@ -309,7 +309,7 @@ int np_scatter_back(np_back *b) { /* gx = g, 0 at index; gsrc = g[index] */
   if (b->in[0].needs) b->gx[0] = neap_scatter(c, b->g[0], d, b->x[1], NP_C(c, 0));
   if (b->in[2].needs) {
     neap_tensor *g = neap_gather(c, b->g[0], d, b->x[1]);
-    b->gx[2] = b->in[2].at.ndim == 0 && b->in[1].at.ndim > 0 ? neap_sum(c, g, 0, NULL, 0) : grown(c, g, &b->in[2].at);
+    b->gx[2] = b->in[2].at.ndim == 0 && b->in[1].at.ndim > 0 ? neap_sum(c, g, 0, NULL, 0, -1) : grown(c, g, &b->in[2].at);
   }
   return c->error;
 }

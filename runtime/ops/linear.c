@@ -157,7 +157,7 @@ int np_linear_back(np_back *b) { /* with g before the activation: gx = g w, gw =
     neap_tensor *x2 = x->ndim == 2 ? b->x[X] : neap_reshape(c, b->x[X], 2, (int64_t[]){ rows, x->shape[x->ndim - 1] });
     b->gx[W] = weight_gradient(b, g, x2);
   }
-  if (b->in[B].needs) b->gx[B] = neap_sum(c, g, 1, &zero, 0);
+  if (b->in[B].needs) b->gx[B] = neap_sum(c, g, 1, &zero, 0, -1);
   return c->error;
 }
 

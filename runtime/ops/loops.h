@@ -45,6 +45,7 @@ typedef struct np_fold {
   int kind;              /* NP_SUM ... NP_COUNT */
   const double *center;  /* one a result: the sum of (x - center)^2 instead; NULL: none */
   double divisor, power; /* 1 and 1: as it is */
+  int as;                /* 1 + the compute type that the elements are taken in; 0: x's own */
 } np_fold;
 int np_fold_run(neap_context *c, neap_tensor *x, uint32_t mask, const np_fold *f, neap_tensor *out);
 

@@ -21,11 +21,11 @@ static int same_shapes(np_call *c) {
 
 static int reduce(np_call *c, neap_tensor *loss, int64_t how) {
   neap_context *ctx = c->ctx;
-  if (loss && how == MEAN) loss = neap_mean(ctx, loss, 0, NULL, 0);
-  else if (loss && how == SUM) loss = neap_sum(ctx, loss, 0, NULL, 0);
+  if (loss && how == MEAN) loss = neap_mean(ctx, loss, 0, NULL, 0, -1);
+  else if (loss && how == SUM) loss = neap_sum(ctx, loss, 0, NULL, 0, -1);
   else if (loss && how == BATCHMEAN) {
     double n = loss->at.ndim ? (double)loss->at.shape[0] : 1;
-    loss = neap_div(ctx, neap_sum(ctx, loss, 0, NULL, 0), NP_C(ctx, n));
+    loss = neap_div(ctx, neap_sum(ctx, loss, 0, NULL, 0, -1), NP_C(ctx, n));
   }
   c->out[0] = loss;
   return ctx->error;

@@ -49,7 +49,7 @@ int np_masked_fill_back(np_back *b) { /* gx = g, 0 under the mask; gvalue = sum 
   neap_context *c = b->ctx;
   if (b->in[0].needs) b->gx[0] = neap_masked_fill(c, b->g[0], b->x[1], NP_C(c, 0));
   if (b->in[2].needs) {
-    neap_tensor *g = neap_sum(c, neap_where(c, b->x[1], b->g[0], NP_C(c, 0)), 0, NULL, 0);
+    neap_tensor *g = neap_sum(c, neap_where(c, b->x[1], b->g[0], NP_C(c, 0)), 0, NULL, 0, -1);
     b->gx[2] = neap_reshape(c, g, b->in[2].at.ndim, b->in[2].at.shape);
   }
   return c->error;

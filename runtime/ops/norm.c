@@ -127,12 +127,12 @@ int np_layer_norm_twin(np_back *b) {
   int n = b->arg[SHAPE].n;
   int64_t dims[NEAP_MAX_DIMS];
   for (int i = 0; i < n; i++) dims[i] = i - n;
-  neap_tensor *dev = neap_sub(c, x, neap_mean(c, x, n, dims, 1));
-  neap_tensor *rstd = neap_rsqrt(c, neap_add(c, neap_mean(c, neap_square(c, dev), n, dims, 1), NP_C(c, b->arg[EPS].d)));
+  neap_tensor *dev = neap_sub(c, x, neap_mean(c, x, n, dims, 1, -1));
+  neap_tensor *rstd = neap_rsqrt(c, neap_add(c, neap_mean(c, neap_square(c, dev), n, dims, 1, -1), NP_C(c, b->arg[EPS].d)));
   neap_tensor *h = neap_mul(c, dev, rstd), *d = b->in[IN_W].given ? neap_mul(c, g, b->x[IN_W]) : g;
   if (b->in[IN_X].needs) {
-    neap_tensor *along = neap_mul(c, h, neap_mean(c, neap_mul(c, d, h), n, dims, 1));
-    b->gx[IN_X] = neap_mul(c, rstd, neap_sub(c, neap_sub(c, d, neap_mean(c, d, n, dims, 1)), along));
+    neap_tensor *along = neap_mul(c, h, neap_mean(c, neap_mul(c, d, h), n, dims, 1, -1));
+    b->gx[IN_X] = neap_mul(c, rstd, neap_sub(c, neap_sub(c, d, neap_mean(c, d, n, dims, 1, -1)), along));
   }
   if (b->in[IN_W].needs) b->gx[IN_W] = neap_mul(c, g, h);
   if (b->in[IN_B].needs) b->gx[IN_B] = g;

@@ -5,7 +5,7 @@
 
 #define C(v) NP_C(c, v)
 
-enum { DIMS = 1, KEEPDIM = 2 }; /* places of the arguments; norm's and var's stand elsewhere */
+enum { DIMS = 1, KEEPDIM = 2, DTYPE = 3 }; /* places of the arguments; norm's and var's stand elsewhere */
 
 static int reduced(np_call *c, int dims, int keepdim, int dtype) {
   neap_tensor *x = np_t(c, 0);
@@ -21,8 +21,9 @@ static int reduced(np_call *c, int dims, int keepdim, int dtype) {
   return np_spec(c, 0, dtype, n, shape);
 }
 
-static int fold(np_call *c, int kind, double divisor, double power) {
-  np_fold f = { .kind = kind, .divisor = divisor, .power = power };
+static int fold(np_call *c, int kind, double divisor, double power) { /* sums and products in the result's dtype */
+  int as = kind == NP_SUM || kind == NP_PROD ? 1 + np_ctype(c->out[0]->at.dtype) : 0;
+  np_fold f = { .kind = kind, .divisor = divisor, .power = power, .as = as };
   return np_fold_run(c->ctx, np_t(c, 0), (uint32_t)c->room[0], &f, c->out[0]);
 }
 
@@ -47,20 +48,25 @@ static int n_reduced(np_back *b, int dims, int64_t *list) { /* a recorded list o
   return n;
 }
 
-/* ---- sum and mean ---- */
+/* ---- sum and mean: x dims keepdim dtype ---- */
 
-static int sum_dtype(const neap_tensor *x) { return np_is_float(x->at.dtype) ? x->at.dtype : NEAP_I64; }
+static int sum_dtype(const np_call *c) {
+  if (np_given(c, DTYPE)) return (int)np_i(c, DTYPE);
+  return np_is_float(np_t(c, 0)->at.dtype) ? np_t(c, 0)->at.dtype : NEAP_I64;
+}
 
-int np_sum_infer(np_call *c) { return reduced(c, DIMS, KEEPDIM, sum_dtype(np_t(c, 0))); }
-int np_sum_run(np_call *c) { return fold(c, NP_SUM, 1, 1); }
+int np_sum_infer(np_call *c) { return reduced(c, DIMS, KEEPDIM, sum_dtype(c)); }
+int np_sum_run(np_call *c) { return fold(c, c->out[0]->at.dtype == NEAP_BOOL ? NP_ANY : NP_SUM, 1, 1); }
 int np_sum_back(np_back *b) { /* gx = g */
   b->gx[0] = spread(b, b->g[0], DIMS);
   return b->ctx->error;
 }
 
 int np_mean_infer(np_call *c) {
-  if (np_need_float(c, "x", np_t(c, 0)) != 0) return c->ctx->error;
-  return reduced(c, DIMS, KEEPDIM, np_t(c, 0)->at.dtype);
+  if (!np_given(c, DTYPE) && np_need_float(c, "x", np_t(c, 0)) != 0) return c->ctx->error;
+  if (np_given(c, DTYPE) && !np_is_float((int)np_i(c, DTYPE)))
+    return np_reject(c, NEAP_ERR_DTYPE, "dtype is %s, but a mean is a float", np_dtypes[np_i(c, DTYPE)].info.name);
+  return reduced(c, DIMS, KEEPDIM, sum_dtype(c));
 }
 int np_mean_run(np_call *c) { return fold(c, NP_SUM, folded(&np_t(c, 0)->at, (uint32_t)c->room[0]), 1); }
 int np_mean_back(np_back *b) { /* gx = g / n */
@@ -96,7 +102,7 @@ int np_std_run(np_call *c) { return variance(c, 0.5); }
 static neap_tensor *deviation(np_back *b) { /* x - mean(x) */
   int64_t dims[NEAP_MAX_DIMS];
   int n = n_reduced(b, 1, dims);
-  return neap_sub(b->ctx, b->x[0], neap_mean(b->ctx, b->x[0], n, n ? dims : NULL, 1));
+  return neap_sub(b->ctx, b->x[0], neap_mean(b->ctx, b->x[0], n, n ? dims : NULL, 1, -1));
 }
 static double degrees(np_back *b) { return folded(&b->in[0].at, np_mask_of(&b->arg[1], b->in[0].at.ndim)) - b->arg[2].d; }
 
@@ -118,10 +124,45 @@ int np_std_back(np_back *b) { /* gx = g (x - mean) / ((n - correction) y) */
   return c->error;
 }
 
-/* ---- product ---- */
+int np_var_mean_run(np_call *c) {
+  const neap_value *d = &c->arg[1];
+  c->out[0] = neap_var(c->ctx, np_t(c, 0), d->n, d->is, np_d(c, 2), (int)np_i(c, 3));
+  c->out[1] = neap_mean(c->ctx, np_t(c, 0), d->n, d->is, (int)np_i(c, 3), -1);
+  return c->ctx->error;
+}
+int np_std_mean_run(np_call *c) {
+  const neap_value *d = &c->arg[1];
+  c->out[0] = neap_std(c->ctx, np_t(c, 0), d->n, d->is, np_d(c, 2), (int)np_i(c, 3));
+  c->out[1] = neap_mean(c->ctx, np_t(c, 0), d->n, d->is, (int)np_i(c, 3), -1);
+  return c->ctx->error;
+}
 
-int np_prod_infer(np_call *c) { return reduced(c, DIMS, KEEPDIM, sum_dtype(np_t(c, 0))); }
-int np_prod_run(np_call *c) { return fold(c, NP_PROD, 1, 1); }
+/* ---- nansum and nanmean: as sum and mean, NaN passed over ---- */
+
+static int wanted_dtype(const np_call *c) { return np_given(c, DTYPE) ? (int)np_i(c, DTYPE) : -1; }
+
+int np_nansum_run(np_call *c) {
+  neap_tensor *x = np_t(c, 0);
+  const neap_value *d = &c->arg[DIMS];
+  if (np_is_float(x->at.dtype)) x = neap_where(c->ctx, neap_isnan(c->ctx, x), NP_C(c->ctx, 0), x);
+  c->out[0] = neap_sum(c->ctx, x, d->n, d->is, (int)np_i(c, KEEPDIM), wanted_dtype(c));
+  return c->ctx->error;
+}
+int np_nanmean_run(np_call *c) {
+  neap_tensor *x = np_t(c, 0);
+  const neap_value *d = &c->arg[DIMS];
+  int keepdim = (int)np_i(c, KEEPDIM);
+  if (np_need_float(c, "x", x) != 0) return c->ctx->error;
+  neap_tensor *nan = neap_isnan(c->ctx, x);
+  neap_tensor *n = neap_sum(c->ctx, neap_logical_not(c->ctx, nan), d->n, d->is, keepdim, -1);
+  neap_tensor *sum = neap_sum(c->ctx, neap_where(c->ctx, nan, NP_C(c->ctx, 0), x), d->n, d->is, keepdim, wanted_dtype(c));
+  c->out[0] = neap_div(c->ctx, sum, n);
+  return c->ctx->error;
+}
+
+/* ---- product: as sum ---- */
+
+int np_prod_run(np_call *c) { return fold(c, c->out[0]->at.dtype == NEAP_BOOL ? NP_ALL : NP_PROD, 1, 1); }
 
 /* (rows, n) to the products of all that stands before (after) each element: log2 n shifted products. */
 static neap_tensor *products(neap_context *c, neap_tensor *x, int after) {
@@ -140,7 +181,8 @@ static neap_tensor *products(neap_context *c, neap_tensor *x, int after) {
 /* gx[i] = g prod over j != i of x[j]: no division, so zeros are fine. */
 int np_prod_back(np_back *b) {
   neap_context *c = b->ctx;
-  neap_tensor *x = b->x[0];
+  neap_tensor *x = neap_to(c, b->x[0], b->out[0].at.dtype);
+  if (!x) return c->error;
   uint32_t mask = np_mask_of(&b->arg[DIMS], x->at.ndim);
   int64_t order[NEAP_MAX_DIMS], back[NEAP_MAX_DIMS], n = 1;
   int k = 0;
@@ -215,7 +257,7 @@ int np_norm_back(np_back *b) {
   } else if (isinf(p)) {
     int64_t dims[NEAP_MAX_DIMS];
     int n = n_reduced(b, 2, dims);
-    neap_tensor *hit = neap_eq(c, neap_abs(c, x), y), *share = neap_div(c, g, neap_sum(c, hit, n, n ? dims : NULL, 1));
+    neap_tensor *hit = neap_eq(c, neap_abs(c, x), y), *share = neap_div(c, g, neap_sum(c, hit, n, n ? dims : NULL, 1, -1));
     b->gx[0] = neap_mul(c, neap_sign(c, x), neap_mul(c, hit, share));
   } else {
     neap_tensor *none = neap_eq(c, y, C(0)), *size = neap_abs(c, x);

@@ -59,7 +59,7 @@ int np_softmax_twin(np_back *b) {
   neap_context *c = b->ctx;
   int64_t d = dim_of(b);
   neap_tensor *gy = neap_mul(c, b->g[0], b->y[0]);
-  b->gx[0] = neap_sub(c, gy, neap_mul(c, b->y[0], neap_sum(c, gy, 1, &d, 1)));
+  b->gx[0] = neap_sub(c, gy, neap_mul(c, b->y[0], neap_sum(c, gy, 1, &d, 1, -1)));
   return c->error;
 }
 
@@ -68,7 +68,7 @@ int np_log_softmax_back(np_back *b) { return fused(b, row_of(b->ctx, b->out[0].a
 int np_log_softmax_twin(np_back *b) {
   neap_context *c = b->ctx;
   int64_t d = dim_of(b);
-  b->gx[0] = neap_sub(c, b->g[0], neap_mul(c, neap_exp(c, b->y[0]), neap_sum(c, b->g[0], 1, &d, 1)));
+  b->gx[0] = neap_sub(c, b->g[0], neap_mul(c, neap_exp(c, b->y[0]), neap_sum(c, b->g[0], 1, &d, 1, -1)));
   return c->error;
 }
 

@@ -584,11 +584,11 @@ neap_tensor *neap_copy(neap_context *c, neap_tensor *x, neap_tensor *source) {
 neap_tensor *neap_copy_(neap_context *c, neap_tensor *x, neap_tensor *source) {
   return call(c, NP_OP_copy, 2, (neap_value[]){ of_tensor(x), of_tensor(source) }, 1, NULL);
 }
-neap_tensor *neap_sum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  return call(c, NP_OP_sum, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+neap_tensor *neap_sum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype) {
+  return call(c, NP_OP_sum, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
-neap_tensor *neap_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  return call(c, NP_OP_mean, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+neap_tensor *neap_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype) {
+  return call(c, NP_OP_mean, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_var(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim) {
   return call(c, NP_OP_var, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
@@ -596,8 +596,8 @@ neap_tensor *neap_var(neap_context *c, neap_tensor *x, int n_dims, const int64_t
 neap_tensor *neap_std(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim) {
   return call(c, NP_OP_std, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
-neap_tensor *neap_prod(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  return call(c, NP_OP_prod, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+neap_tensor *neap_prod(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype) {
+  return call(c, NP_OP_prod, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_norm(neap_context *c, neap_tensor *x, double p, int n_dims, const int64_t *dims, int keepdim) {
   return call(c, NP_OP_norm, 4, (neap_value[]){ of_tensor(x), of_number(p), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
@@ -613,6 +613,18 @@ neap_tensor *neap_count_nonzero(neap_context *c, neap_tensor *x, int n_dims, con
 }
 neap_tensor *neap_logsumexp(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
   return call(c, NP_OP_logsumexp, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+}
+neap_tensor *neap_nansum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype) {
+  return call(c, NP_OP_nansum, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_nanmean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype) {
+  return call(c, NP_OP_nanmean, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_var_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim, neap_tensor **average) {
+  return call(c, NP_OP_var_mean, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ average });
+}
+neap_tensor *neap_std_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim, neap_tensor **average) {
+  return call(c, NP_OP_std_mean, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ average });
 }
 neap_tensor *neap_amax(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
   return call(c, NP_OP_amax, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
@@ -631,6 +643,9 @@ neap_tensor *neap_argmax(neap_context *c, neap_tensor *x, int64_t dim, int keepd
 }
 neap_tensor *neap_argmin(neap_context *c, neap_tensor *x, int64_t dim, int keepdim) {
   return call(c, NP_OP_argmin, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+}
+neap_tensor *neap_aminmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **largest) {
+  return call(c, NP_OP_aminmax, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ largest });
 }
 neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim) {
   return call(c, NP_OP_softmax, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);

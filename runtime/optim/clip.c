@@ -96,7 +96,7 @@ int neap_clip_grad_value(neap_context *c, int n, neap_tensor *const *parameters,
 /* ---- penalty ---- */
 
 static neap_tensor *term(neap_context *c, neap_tensor *y, neap_tensor *x, double factor) {
-  neap_tensor *f = x ? np_tensor_constant(c, factor) : NULL, *s = f ? neap_sum(c, x, 0, NULL, 0) : NULL;
+  neap_tensor *f = x ? np_tensor_constant(c, factor) : NULL, *s = f ? neap_sum(c, x, 0, NULL, 0, -1) : NULL;
   s = s ? neap_mul(c, s, f) : NULL;
   return s && y ? neap_add(c, y, s) : s;
 }

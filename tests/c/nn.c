@@ -295,7 +295,7 @@ static void parameters(void) {
   test_case("nn: dtypes change in place, gradients too, and shared memory is left to its other owners");
   neap_module *m = tree();
   neap_tensor *w = neap_module_param(neap_module_child(m, 0), 0), *view = neap_detach(c, w), *x = ones(2, 3);
-  neap_tensor *y = neap_forward(m, x), *loss = neap_sum(c, y, 0, NULL, 0);
+  neap_tensor *y = neap_forward(m, x), *loss = neap_sum(c, y, 0, NULL, 0, -1);
   neap_backward(loss);
   float before = ((const float *)neap_read(w))[5];
   check(neap_module_to(m, NEAP_F64) == NEAP_OK && w == neap_module_param(neap_module_child(m, 0), 0));
@@ -320,7 +320,7 @@ static void parameters(void) {
   neap_tensor *held = NULL;
   for (int i = 0; i < 2; i++) {
     y = neap_forward(l, x);
-    loss = neap_sum(c, y, 0, NULL, 0);
+    loss = neap_sum(c, y, 0, NULL, 0, -1);
     neap_backward(loss);
     if (i == 0) held = neap_grad_of(w);
     neap_module_zero_grad(l);

@@ -29,7 +29,7 @@ static void backward(neap_tensor *w, int k) {
   int64_t one = 1;
   neap_tensor *a = neap_new(c, neap_dtype_of(w), 1, &one);
   neap_init_constant(a, 0.5 - k / 16.0);
-  neap_backward(neap_sum(c, neap_square(c, neap_sub(c, w, a)), 0, NULL, 0));
+  neap_backward(neap_sum(c, neap_square(c, neap_sub(c, w, a)), 0, NULL, 0, -1));
   neap_scope_close(s);
 }
 static double slope(double w, int k) { return 2 * (w - (0.5 - k / 16.0)); }
@@ -255,7 +255,7 @@ static void loose(void) {
   neap_set_requires_grad(g, 0);
   neap_optimizer *o = optimizer("Adam", 2, (neap_tensor *[]){w, other}, 1, (neap_value[]){NUMBER(0.1)});
   check(o && !neap_is_contiguous(w));
-  neap_tensor *loss = neap_sum(c, w, 0, NULL, 0);
+  neap_tensor *loss = neap_sum(c, w, 0, NULL, 0, -1);
   neap_backward(loss);
   check(neap_set_grad(other, g) == NEAP_OK);
   neap_optimizer_step(o);
@@ -325,7 +325,7 @@ static void converted(void) {
   neap_module_parameters(m, w, 2);
   neap_optimizer *o = optimizer("SGD", 2, w, 0, NULL);
   neap_module_to(m, NEAP_F64);
-  neap_tensor *loss = neap_sum(c, w[0], 0, NULL, 0);
+  neap_tensor *loss = neap_sum(c, w[0], 0, NULL, 0, -1);
   neap_backward(loss);
   check(neap_optimizer_step(o) == NEAP_ERR_DTYPE);
   check_text(c, "SGD: parameter 0 became float64");
