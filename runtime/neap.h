@@ -107,6 +107,7 @@ NEAP_API neap_generator *neap_generator_new(neap_context *c, uint64_t seed);
 NEAP_API neap_generator *neap_generator_default(neap_context *c);   /* a reference to the context's own */
 NEAP_API void neap_generator_get(const neap_generator *g, uint64_t state[2]); /* seed and offset */
 NEAP_API void neap_generator_set(neap_generator *g, const uint64_t state[2]);
+NEAP_API neap_generator *neap_generator_fork(const neap_generator *g, uint64_t key); /* a stream of its own: of g's seed and the key alone */
 NEAP_API void neap_generator_release(neap_generator *g);
 
 /* ---- tensors ------------------------------------------------------------------------------------------------- */

@@ -294,14 +294,31 @@ NEAP_API neap_tensor *neap_randint(neap_context *c, int64_t low, int64_t high, i
 NEAP_API neap_tensor *neap_randperm(neap_context *c, int64_t n, int dtype, neap_generator *generator); /* The first n positions in random order, as int64. */
 NEAP_API neap_tensor *neap_rand_like(neap_context *c, neap_tensor *x, int dtype, neap_generator *generator); /* Uniform numbers in [0, 1) in x's shape and dtype. */
 NEAP_API neap_tensor *neap_randn_like(neap_context *c, neap_tensor *x, int dtype, neap_generator *generator); /* Normal numbers in x's shape and dtype. */
+NEAP_API neap_tensor *neap_randint_like(neap_context *c, neap_tensor *x, int64_t low, int64_t high, int dtype, neap_generator *generator); /* Whole numbers from low up to but without high, in x's shape and dtype. */
 NEAP_API neap_tensor *neap_uniform(neap_context *c, neap_tensor *x, double from, double to, neap_generator *generator); /* Uniform numbers in [from, to) like x; uniform_ writes them into x. */
 NEAP_API neap_tensor *neap_uniform_(neap_context *c, neap_tensor *x, double from, double to, neap_generator *generator);
 NEAP_API neap_tensor *neap_normal(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator); /* Normal numbers like x; normal_ writes them into x. */
 NEAP_API neap_tensor *neap_normal_(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator);
+NEAP_API neap_tensor *neap_exponential(neap_context *c, neap_tensor *x, double lambd, neap_generator *generator); /* Exponential numbers of rate lambd like x; exponential_ writes them into x. */
+NEAP_API neap_tensor *neap_exponential_(neap_context *c, neap_tensor *x, double lambd, neap_generator *generator);
+NEAP_API neap_tensor *neap_cauchy(neap_context *c, neap_tensor *x, double median, double sigma, neap_generator *generator); /* Cauchy numbers like x; cauchy_ writes them into x. */
+NEAP_API neap_tensor *neap_cauchy_(neap_context *c, neap_tensor *x, double median, double sigma, neap_generator *generator);
+NEAP_API neap_tensor *neap_log_normal(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator); /* Numbers like x whose logarithms are normal with that mean and deviation; log_normal_ writes them into x. */
+NEAP_API neap_tensor *neap_log_normal_(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator);
+NEAP_API neap_tensor *neap_geometric(neap_context *c, neap_tensor *x, double p, neap_generator *generator); /* How many trials of probability p it takes to the first success, 1 or more, like x; geometric_ writes them into x. */
+NEAP_API neap_tensor *neap_geometric_(neap_context *c, neap_tensor *x, double p, neap_generator *generator);
 NEAP_API neap_tensor *neap_bernoulli(neap_context *c, neap_tensor *x, neap_tensor *p, neap_generator *generator); /* 1 with probability x, else 0; with p, in x's shape with that probability; bernoulli_(p) writes into x, p 0.5 unless given. */
 NEAP_API neap_tensor *neap_bernoulli_(neap_context *c, neap_tensor *x, neap_tensor *p, neap_generator *generator);
 NEAP_API neap_tensor *neap_dropout(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator); /* x with each element 0 with probability p, the others divided by 1 - p; x itself when not training. */
 NEAP_API neap_tensor *neap_dropout_at(neap_context *c, neap_tensor *x, double p, int n_state, const int64_t *state); /* Dropout whose numbers come from a seed and an offset. */
+/* draw */
+NEAP_API neap_tensor *neap_standard_gamma(neap_context *c, neap_tensor *x, int log, neap_generator *generator); /* Gamma numbers of shape x and rate 1, or their logarithms; the gradient to x is that of implicit reparameterisation (Marsaglia and Tsang, 2000; Figurnov et al., 2018). */
+NEAP_API neap_tensor *neap_standard_gamma_grad(neap_context *c, neap_tensor *x, neap_tensor *y, int log); /* dy/dx of gamma numbers y of shape x, or of their logarithms, at a fixed probability. */
+NEAP_API neap_tensor *neap_dirichlet(neap_context *c, neap_tensor *x, neap_generator *generator); /* Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C). */
+NEAP_API neap_tensor *neap_beta(neap_context *c, neap_tensor *x, neap_tensor *z, neap_generator *generator); /* Beta numbers in (0, 1) with concentrations x and z, which broadcast. */
+NEAP_API neap_tensor *neap_poisson(neap_context *c, neap_tensor *x, neap_generator *generator); /* Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993). */
+NEAP_API neap_tensor *neap_binomial(neap_context *c, neap_tensor *x, neap_tensor *prob, neap_generator *generator); /* How many of x trials succeed, each with probability prob; the two broadcast (Hoermann, 1993). */
+NEAP_API neap_tensor *neap_multinomial(neap_context *c, neap_tensor *x, int64_t num_samples, int replacement, neap_generator *generator); /* Positions 1..C drawn by weights x of shape (C) or (N, C), which need not sum to 1: (num_samples) or (N, num_samples), each at most once unless replacement is true. */
 /* product */
 NEAP_API neap_tensor *neap_matmul(neap_context *c, neap_tensor *x, neap_tensor *other); /* Product of matrices or vectors, with batches of matrices in front broadcast. */
 NEAP_API neap_tensor *neap_mm(neap_context *c, neap_tensor *x, neap_tensor *other); /* Product of two matrices. */

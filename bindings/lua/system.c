@@ -70,6 +70,21 @@ static int set_state(lua_State *L) {
   return 0;
 }
 
+static int generator_fork(lua_State *L) { /* g:fork(key): an independent stream, of g's seed and the key alone */
+  nl_state *s = nl_up(L);
+  uint64_t key = seed_at(L, 2);
+  nl_slot *slot = nl_new(L, s, NL_GENERATOR);
+  slot->object = neap_generator_fork(check_generator(L, s, 1), key);
+  return slot->object ? 1 : nl_raise(L, s);
+}
+
+static int initial_seed(lua_State *L) {
+  uint64_t state[2];
+  neap_generator_get(check_generator(L, nl_up(L), 1), state);
+  lua_pushinteger(L, (lua_Integer)state[0]);
+  return 1;
+}
+
 /* ---- information ---- */
 
 static void field(lua_State *L, const char *name, const char *text) {
@@ -134,11 +149,14 @@ static int own(lua_State *L) {
 
 void nl_open_system(lua_State *L, nl_state *s) {
   static const luaL_Reg functions[] = {
-    {"generator", generator}, {"default_generator", default_generator}, {"seed", seed}, {"manual_seed", seed},
+    {"generator", generator}, {"Generator", generator}, {"default_generator", default_generator}, {"seed", seed}, {"manual_seed", seed},
     {"info", info}, {"dtypes", dtypes}, {"promote", promote}, {"clock", clock_now}, {"is_terminal", is_terminal}, {"own", own},
     {NULL, NULL},
   };
-  static const luaL_Reg methods[] = {{"seed", generator_seed}, {"get_state", get_state}, {"set_state", set_state}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+    {"seed", generator_seed}, {"manual_seed", generator_seed}, {"initial_seed", initial_seed}, {"get_state", get_state},
+    {"set_state", set_state}, {"fork", generator_fork}, {NULL, NULL},
+  };
   nl_functions(L, functions);
   nl_metatable(L, s, NL_GENERATOR);
   nl_methods(L, s, NL_GENERATOR);

@@ -360,6 +360,19 @@ function Tensor:bernoulli(p, generator) end
 ---@return neap.Tensor
 function Tensor:bernoulli_(p, generator) end
 
+--- Beta numbers in (0, 1) with concentrations x and z, which broadcast.
+---@param x neap.Tensor
+---@param z neap.Tensor
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.beta(x, z, generator) end
+
+--- Beta numbers in (0, 1) with concentrations x and z, which broadcast.
+---@param z neap.Tensor
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:beta(z, generator) end
+
 --- x1 (..., in1) times weight (out, in1, in2) times x2 (..., in2) for each output, plus bias.
 ---@param x1 neap.Tensor
 ---@param x2 neap.Tensor
@@ -406,6 +419,19 @@ function neap.binary_cross_entropy_with_logits(input, target, weight, reduction,
 ---@param pos_weight? neap.Tensor
 ---@return neap.Tensor y
 function Tensor:binary_cross_entropy_with_logits(target, weight, reduction, pos_weight) end
+
+--- How many of x trials succeed, each with probability prob; the two broadcast (Hoermann, 1993).
+---@param x neap.Tensor
+---@param prob neap.Tensor
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.binomial(x, prob, generator) end
+
+--- How many of x trials succeed, each with probability prob; the two broadcast (Hoermann, 1993).
+---@param prob neap.Tensor
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:binomial(prob, generator) end
 
 --- The bits that are set in both.
 ---@param x neap.Tensor|number
@@ -495,6 +521,28 @@ function Tensor:cast(dtype) end
 ---@param dim? integer
 ---@return neap.Tensor y
 function neap.cat(tensors, dim) end
+
+--- Cauchy numbers like x; cauchy_ writes them into x.
+---@param x neap.Tensor
+---@param median? number
+---@param sigma? number
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.cauchy(x, median, sigma, generator) end
+
+--- Cauchy numbers like x; cauchy_ writes them into x.
+---@param median? number
+---@param sigma? number
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:cauchy(median, sigma, generator) end
+
+--- Cauchy numbers like x; cauchy_ writes them into x. Written into the tensor itself.
+---@param median? number
+---@param sigma? number
+---@param generator? neap.Generator
+---@return neap.Tensor
+function Tensor:cauchy_(median, sigma, generator) end
 
 --- Smallest integer not below x.
 ---@param x neap.Tensor|number
@@ -644,6 +692,17 @@ function neap.detach(x) end
 --- x's memory without x's history: no gradient flows through.
 ---@return neap.Tensor y
 function Tensor:detach() end
+
+--- Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C).
+---@param x neap.Tensor
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.dirichlet(x, generator) end
+
+--- Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C).
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:dirichlet(generator) end
 
 --- True quotient x / z.
 ---@param x neap.Tensor|number
@@ -825,6 +884,25 @@ function Tensor:expm1() end
 ---@return neap.Tensor
 function Tensor:expm1_() end
 
+--- Exponential numbers of rate lambd like x; exponential_ writes them into x.
+---@param x neap.Tensor
+---@param lambd? number
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.exponential(x, lambd, generator) end
+
+--- Exponential numbers of rate lambd like x; exponential_ writes them into x.
+---@param lambd? number
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:exponential(lambd, generator) end
+
+--- Exponential numbers of rate lambd like x; exponential_ writes them into x. Written into the tensor itself.
+---@param lambd? number
+---@param generator? neap.Generator
+---@return neap.Tensor
+function Tensor:exponential_(lambd, generator) end
+
 --- Ones on the diagonal of an (n, m) matrix, n by n when m is not given.
 ---@param n integer
 ---@param m? integer
@@ -983,6 +1061,25 @@ function Tensor:gelu(approximate) end
 ---@param approximate? "none"|"tanh"
 ---@return neap.Tensor
 function Tensor:gelu_(approximate) end
+
+--- How many trials of probability p it takes to the first success, 1 or more, like x; geometric_ writes them into x.
+---@param x neap.Tensor
+---@param p number
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.geometric(x, p, generator) end
+
+--- How many trials of probability p it takes to the first success, 1 or more, like x; geometric_ writes them into x.
+---@param p number
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:geometric(p, generator) end
+
+--- How many trials of probability p it takes to the first success, 1 or more, like x; geometric_ writes them into x. Written into the tensor itself.
+---@param p number
+---@param generator? neap.Generator
+---@return neap.Tensor
+function Tensor:geometric_(p, generator) end
 
 --- Whether x > z.
 ---@param x neap.Tensor|number
@@ -1396,6 +1493,28 @@ function Tensor:log2() end
 ---@return neap.Tensor
 function Tensor:log2_() end
 
+--- Numbers like x whose logarithms are normal with that mean and deviation; log_normal_ writes them into x.
+---@param x neap.Tensor
+---@param mean? number
+---@param std? number
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.log_normal(x, mean, std, generator) end
+
+--- Numbers like x whose logarithms are normal with that mean and deviation; log_normal_ writes them into x.
+---@param mean? number
+---@param std? number
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:log_normal(mean, std, generator) end
+
+--- Numbers like x whose logarithms are normal with that mean and deviation; log_normal_ writes them into x. Written into the tensor itself.
+---@param mean? number
+---@param std? number
+---@param generator? neap.Generator
+---@return neap.Tensor
+function Tensor:log_normal_(mean, std, generator) end
+
 --- Logarithm of softmax, safe for large x.
 ---@param x neap.Tensor
 ---@param dim? integer
@@ -1716,6 +1835,21 @@ function Tensor:mul(z) end
 ---@return neap.Tensor
 function Tensor:mul_(z) end
 
+--- Positions 1..C drawn by weights x of shape (C) or (N, C), which need not sum to 1: (num_samples) or (N, num_samples), each at most once unless replacement is true.
+---@param x neap.Tensor
+---@param num_samples integer
+---@param replacement? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor indices
+function neap.multinomial(x, num_samples, replacement, generator) end
+
+--- Positions 1..C drawn by weights x of shape (C) or (N, C), which need not sum to 1: (num_samples) or (N, num_samples), each at most once unless replacement is true.
+---@param num_samples integer
+---@param replacement? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor indices
+function Tensor:multinomial(num_samples, replacement, generator) end
+
 --- Product of a matrix and a vector.
 ---@param x neap.Tensor
 ---@param other neap.Tensor
@@ -1914,6 +2048,17 @@ function neap.permute(x, dims) end
 ---@return neap.Tensor y
 function Tensor:permute(dims) end
 
+--- Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993).
+---@param x neap.Tensor
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.poisson(x, generator) end
+
+--- Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993).
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:poisson(generator) end
+
 --- x to the power z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -1973,6 +2118,23 @@ function Tensor:rand_like(dtype, generator) end
 ---@param generator? neap.Generator
 ---@return neap.Tensor y
 function neap.randint(low, high, size, dtype, generator) end
+
+--- Whole numbers from low up to but without high, in x's shape and dtype.
+---@param x neap.Tensor
+---@param low integer
+---@param high integer
+---@param dtype? neap.DType
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.randint_like(x, low, high, dtype, generator) end
+
+--- Whole numbers from low up to but without high, in x's shape and dtype.
+---@param low integer
+---@param high integer
+---@param dtype? neap.DType
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:randint_like(low, high, dtype, generator) end
 
 --- Normal numbers of mean 0 and deviation 1.
 ---@param size integer[]
@@ -2404,6 +2566,19 @@ function Tensor:squeeze(dims) end
 ---@param dim? integer
 ---@return neap.Tensor y
 function neap.stack(tensors, dim) end
+
+--- Gamma numbers of shape x and rate 1, or their logarithms; the gradient to x is that of implicit reparameterisation (Marsaglia and Tsang, 2000; Figurnov et al., 2018).
+---@param x neap.Tensor
+---@param log? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.standard_gamma(x, log, generator) end
+
+--- Gamma numbers of shape x and rate 1, or their logarithms; the gradient to x is that of implicit reparameterisation (Marsaglia and Tsang, 2000; Figurnov et al., 2018).
+---@param log? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:standard_gamma(log, generator) end
 
 --- Standard deviation, the square root of the variance.
 ---@param x neap.Tensor

@@ -7,6 +7,7 @@ local core = require "neap.core"
 core.own((debug.getinfo(1, "S").source:gsub("init%.lua$", "")))
 
 require "neap.tensor"
+require "neap.random"
 require "neap.autograd"
 require "neap.native"
 require "neap.help"

@@ -28,6 +28,18 @@ void neap_generator_set(neap_generator *g, const uint64_t state[2]) {
   g->offset = state[1];
 }
 
+/* A permutation of 64-bit numbers that mixes well (the finaliser of Steele et al., "Fast splittable pseudorandom number
+ * generators", 2014). */
+static uint64_t mixed(uint64_t x) {
+  x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+  x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+  return x ^ (x >> 31);
+}
+
+neap_generator *neap_generator_fork(const neap_generator *g, uint64_t key) {
+  return neap_generator_new(g->ctx, mixed(mixed(g->seed + UINT64_C(0x9e3779b97f4a7c15)) + (key + 1) * UINT64_C(0x9e3779b97f4a7c15)));
+}
+
 void neap_generator_release(neap_generator *g) {
   if (!g) return;
   neap_context *c = g->ctx;

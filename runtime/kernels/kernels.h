@@ -163,7 +163,25 @@ typedef struct np_random {
   np_random_fill bernoulli[2]; /* b with probability a, else 0 (both 32) */
   /* int64 in [lo, hi), hi > lo (64): the high word of bits64 * (hi - lo), so a value is off by at most 2^-64. */
   void (*randint)(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, int64_t *out, int64_t lo, int64_t hi);
+  np_random_fill exponential[2]; /* rate a, b unused; never 0; like uniform */
+  np_random_fill cauchy[2];      /* median a, scale b; like uniform */
+  np_random_fill log_normal[2];  /* exp of normal's */
+  np_random_fill geometric[2];   /* how many trials of probability a until the first success, 1, 2, ...; like uniform */
 } np_random;
+
+/* Samplers (draw.c) of elements i0 .. i0+n in double, the same under every instruction set; each element uses up one
+   counter, whose high half counts the words it needs. */
+/* y = log of a standard gamma number of shape a > 0. */
+void np_draw_gamma(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, const double *a, double *y);
+/* d = d log z / d a where the distribution function of shape a is held fixed (implicit reparameterisation: Figurnov et
+   al., 2018), to 1e-10. */
+void np_draw_gamma_slope(int64_t n, const double *a, const double *log_z, double *d);
+void np_draw_poisson(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, const double *rate, double *y); /* rate >= 0 */
+/* count >= 0 and whole, 0 <= p <= 1 */
+void np_draw_binomial(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, const double *count, const double *p, double *y);
+/* k classes by weights w, some of them over 0: again and again (k counters), or each at most once (`classes` counters; at
+   least k of the weights are over 0), in the order of drawing. scratch: `classes` doubles. */
+void np_draw_choices(uint64_t seed, uint64_t offset, int64_t classes, const double *w, int64_t k, int again, int64_t *out, double *scratch);
 
 /* ---- update rules, over flat buffers; PyTorch's semantics
    -------------------------------------------------------------- */

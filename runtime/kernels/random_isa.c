@@ -150,6 +150,41 @@ static void randint(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, int64
   }
 }
 
+/* ---- functions of one uniform number in (0, 1], or of a normal one ---- */
+
+static void unit_f32(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, float *out) {
+  EACH_RUN(4) for (int64_t k = 0; k < m; k++) out[j + k] = (float)(int32_t)(w[at + k] >> 1) * 0x1p-31f + 0x1p-32f;
+}
+static void unit_f64(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, double *out) {
+  EACH_RUN(2) for (int64_t k = 0; k < m; k++) out[j + k] = (double)(int64_t)(LONG(at + k) >> 11) * 0x1p-53 + 0x1p-54;
+}
+/* In [-1/2, 1/2) and never 0, fine near 0. */
+static void centred_f32(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, float *out) {
+  EACH_RUN(4) for (int64_t k = 0; k < m; k++) out[j + k] = (float)(int32_t)w[at + k] * 0x1p-32f + 0x1p-33f;
+}
+static void centred_f64(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, double *out) {
+  EACH_RUN(2) for (int64_t k = 0; k < m; k++) out[j + k] = (double)(int64_t)LONG(at + k) * 0x1p-64 + 0x1p-65;
+}
+
+/* FIRST fills out, then each element X becomes Y; parameters a and b as T. */
+#define OF_ONE(name, T, S, FIRST, Y)                                                                              \
+  static void name##_##S(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, void *vout, double da, double db) { \
+    T *out = vout, a = (T)da, b = (T)db;                                                                           \
+    FIRST;                                                                                                         \
+    (void)a, (void)b;                                                                                              \
+    for (int64_t k = 0; k < n; k++) {                                                                              \
+      T X = out[k];                                                                                                \
+      out[k] = Y;                                                                                                  \
+    }                                                                                                              \
+  }
+#define OF_BOTH(T, S, EPSILON)                                                                                                \
+  OF_ONE(exponential, T, S, unit_##S(seed, offset, i0, n, out), np_maximum_##S(-np_log_##S(X), EPSILON / 4) / a)              \
+  OF_ONE(cauchy, T, S, centred_##S(seed, offset, i0, n, out), a + b / np_tan_##S((T)NP_PI * X))                               \
+  OF_ONE(log_normal, T, S, normal_##S(seed, offset, i0, n, out, da, db), np_exp_##S(X))                                       \
+  OF_ONE(geometric, T, S, (unit_##S(seed, offset, i0, n, out), b = (T)log1p(-da)), np_maximum_##S(np_ceil_##S(np_log_##S(X) / b), 1))
+OF_BOTH(float, f32, FLT_EPSILON)
+OF_BOTH(double, f64, DBL_EPSILON)
+
 const np_random NP_NAME(np_random_table) = {
     .bits32 = bits32,
     .bits64 = bits64,
@@ -157,4 +192,8 @@ const np_random NP_NAME(np_random_table) = {
     .normal = {normal_f32, normal_f64},
     .bernoulli = {bernoulli_f32, bernoulli_f64},
     .randint = randint,
+    .exponential = {exponential_f32, exponential_f64},
+    .cauchy = {cauchy_f32, cauchy_f64},
+    .log_normal = {log_normal_f32, log_normal_f64},
+    .geometric = {geometric_f32, geometric_f64},
 };

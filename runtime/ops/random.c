@@ -4,7 +4,7 @@
  * whose values are overwritten. */
 #include "loops.h"
 
-typedef enum drawn { UNIFORM, NORMAL, BERNOULLI, INTEGERS } drawn;
+typedef enum drawn { UNIFORM, NORMAL, BERNOULLI, EXPONENTIAL, CAUCHY, LOG_NORMAL, GEOMETRIC, INTEGERS } drawn;
 
 typedef struct draw {
   const np_random *k;
@@ -22,12 +22,13 @@ static void draw_task(void *arg, int64_t task) {
   const draw *d = arg;
   int64_t from = task * d->block, n = np_min(d->block, d->n - from);
   char *out = d->out + from * (d->kind == INTEGERS || d->f64 ? 8 : 4);
-  switch (d->kind) {
-  case UNIFORM: d->k->uniform[d->f64](d->seed, d->offset, from, n, out, d->a, d->b); break;
-  case NORMAL: d->k->normal[d->f64](d->seed, d->offset, from, n, out, d->a, d->b); break;
-  case BERNOULLI: d->k->bernoulli[d->f64](d->seed, d->offset, from, n, out, d->a, d->b); break;
-  case INTEGERS: d->k->randint(d->seed, d->offset, from, n, (int64_t *)(void *)out, d->low, d->high); break;
+  if (d->kind == INTEGERS) {
+    d->k->randint(d->seed, d->offset, from, n, (int64_t *)(void *)out, d->low, d->high);
+    return;
   }
+  const np_random_fill *fills[] = { d->k->uniform, d->k->normal, d->k->bernoulli, d->k->exponential, d->k->cauchy, d->k->log_normal,
+    d->k->geometric };
+  fills[d->kind][d->f64](d->seed, d->offset, from, n, out, d->a, d->b);
 }
 
 /* Fills y (any dtype and strides) with d's numbers; others than float64, or int64 for integers, come from float32. */
@@ -74,6 +75,16 @@ int np_randint_run(np_call *c) {
   return fill(c->ctx, generator(c, 4), &(draw){ .kind = INTEGERS, .low = np_i(c, 0), .high = np_i(c, 1) }, c->out[0]);
 }
 
+int np_randint_like_infer(np_call *c) { /* x low high dtype generator */
+  const np_layout *x = &np_t(c, 0)->at;
+  if (np_i(c, 2) <= np_i(c, 1))
+    return np_reject(c, NEAP_ERR_ARGUMENT, "high (%lld) must be above low (%lld): high itself is not drawn", (long long)np_i(c, 2), (long long)np_i(c, 1));
+  return like_infer(c, x->dtype, x->ndim, x->shape, 3, 1);
+}
+int np_randint_like_run(np_call *c) {
+  return fill(c->ctx, generator(c, 4), &(draw){ .kind = INTEGERS, .low = np_i(c, 1), .high = np_i(c, 2) }, c->out[0]);
+}
+
 int np_randperm_infer(np_call *c) { /* n dtype generator */
   const int64_t n = np_i(c, 0);
   if (n < 0) return np_reject(c, NEAP_ERR_ARGUMENT, "n is %lld, it must be at least 0", (long long)n);
@@ -118,6 +129,34 @@ int np_normal_infer(np_call *c) {
 }
 int np_normal_run(np_call *c) {
   return fill(c->ctx, generator(c, 3), &(draw){ .kind = NORMAL, .a = np_d(c, 1), .b = np_d(c, 2) }, c->out[0]);
+}
+
+/* exponential cauchy log_normal geometric: x, one or two numbers, generator */
+
+int np_exponential_infer(np_call *c) {
+  if (!(np_d(c, 1) > 0)) return np_reject(c, NEAP_ERR_ARGUMENT, "lambd is %g, it must be over 0", np_d(c, 1));
+  return np_uniform_infer(c);
+}
+int np_exponential_run(np_call *c) {
+  return fill(c->ctx, generator(c, 2), &(draw){ .kind = EXPONENTIAL, .a = np_d(c, 1) }, c->out[0]);
+}
+int np_cauchy_infer(np_call *c) {
+  if (!(np_d(c, 2) > 0)) return np_reject(c, NEAP_ERR_ARGUMENT, "sigma is %g, it must be over 0", np_d(c, 2));
+  return np_uniform_infer(c);
+}
+int np_cauchy_run(np_call *c) {
+  return fill(c->ctx, generator(c, 3), &(draw){ .kind = CAUCHY, .a = np_d(c, 1), .b = np_d(c, 2) }, c->out[0]);
+}
+int np_log_normal_run(np_call *c) {
+  return fill(c->ctx, generator(c, 3), &(draw){ .kind = LOG_NORMAL, .a = np_d(c, 1), .b = np_d(c, 2) }, c->out[0]);
+}
+int np_geometric_infer(np_call *c) {
+  const np_layout *x = &np_t(c, 0)->at;
+  if (!(np_d(c, 1) > 0 && np_d(c, 1) <= 1)) return np_reject(c, NEAP_ERR_ARGUMENT, "p is %g, it must be over 0 and at most 1", np_d(c, 1));
+  return np_spec(c, 0, x->dtype, x->ndim, x->shape);
+}
+int np_geometric_run(np_call *c) {
+  return fill(c->ctx, generator(c, 2), &(draw){ .kind = GEOMETRIC, .a = np_d(c, 1) }, c->out[0]);
 }
 
 /* bernoulli: x p generator. p absent: x holds the probabilities; in place then 0.5. */

@@ -845,6 +845,9 @@ neap_tensor *neap_rand_like(neap_context *c, neap_tensor *x, int dtype, neap_gen
 neap_tensor *neap_randn_like(neap_context *c, neap_tensor *x, int dtype, neap_generator *generator) {
   return call(c, NP_OP_randn_like, 3, (neap_value[]){ of_tensor(x), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_generator(generator) }, 0, NULL);
 }
+neap_tensor *neap_randint_like(neap_context *c, neap_tensor *x, int64_t low, int64_t high, int dtype, neap_generator *generator) {
+  return call(c, NP_OP_randint_like, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, low), of_kind(NEAP_INT, high), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_generator(generator) }, 0, NULL);
+}
 neap_tensor *neap_uniform(neap_context *c, neap_tensor *x, double from, double to, neap_generator *generator) {
   return call(c, NP_OP_uniform, 4, (neap_value[]){ of_tensor(x), of_number(from), of_number(to), of_generator(generator) }, 0, NULL);
 }
@@ -857,6 +860,30 @@ neap_tensor *neap_normal(neap_context *c, neap_tensor *x, double mean, double st
 neap_tensor *neap_normal_(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator) {
   return call(c, NP_OP_normal, 4, (neap_value[]){ of_tensor(x), of_number(mean), of_number(std), of_generator(generator) }, 1, NULL);
 }
+neap_tensor *neap_exponential(neap_context *c, neap_tensor *x, double lambd, neap_generator *generator) {
+  return call(c, NP_OP_exponential, 3, (neap_value[]){ of_tensor(x), of_number(lambd), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_exponential_(neap_context *c, neap_tensor *x, double lambd, neap_generator *generator) {
+  return call(c, NP_OP_exponential, 3, (neap_value[]){ of_tensor(x), of_number(lambd), of_generator(generator) }, 1, NULL);
+}
+neap_tensor *neap_cauchy(neap_context *c, neap_tensor *x, double median, double sigma, neap_generator *generator) {
+  return call(c, NP_OP_cauchy, 4, (neap_value[]){ of_tensor(x), of_number(median), of_number(sigma), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_cauchy_(neap_context *c, neap_tensor *x, double median, double sigma, neap_generator *generator) {
+  return call(c, NP_OP_cauchy, 4, (neap_value[]){ of_tensor(x), of_number(median), of_number(sigma), of_generator(generator) }, 1, NULL);
+}
+neap_tensor *neap_log_normal(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator) {
+  return call(c, NP_OP_log_normal, 4, (neap_value[]){ of_tensor(x), of_number(mean), of_number(std), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_log_normal_(neap_context *c, neap_tensor *x, double mean, double std, neap_generator *generator) {
+  return call(c, NP_OP_log_normal, 4, (neap_value[]){ of_tensor(x), of_number(mean), of_number(std), of_generator(generator) }, 1, NULL);
+}
+neap_tensor *neap_geometric(neap_context *c, neap_tensor *x, double p, neap_generator *generator) {
+  return call(c, NP_OP_geometric, 3, (neap_value[]){ of_tensor(x), of_number(p), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_geometric_(neap_context *c, neap_tensor *x, double p, neap_generator *generator) {
+  return call(c, NP_OP_geometric, 3, (neap_value[]){ of_tensor(x), of_number(p), of_generator(generator) }, 1, NULL);
+}
 neap_tensor *neap_bernoulli(neap_context *c, neap_tensor *x, neap_tensor *p, neap_generator *generator) {
   return call(c, NP_OP_bernoulli, 3, (neap_value[]){ of_tensor(x), of_tensor(p), of_generator(generator) }, 0, NULL);
 }
@@ -868,6 +895,27 @@ neap_tensor *neap_dropout(neap_context *c, neap_tensor *x, double p, int trainin
 }
 neap_tensor *neap_dropout_at(neap_context *c, neap_tensor *x, double p, int n_state, const int64_t *state) {
   return call(c, NP_OP_dropout_at, 3, (neap_value[]){ of_tensor(x), of_number(p), of_ints(n_state, state) }, 0, NULL);
+}
+neap_tensor *neap_standard_gamma(neap_context *c, neap_tensor *x, int log, neap_generator *generator) {
+  return call(c, NP_OP_standard_gamma, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_FLAG, log), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_standard_gamma_grad(neap_context *c, neap_tensor *x, neap_tensor *y, int log) {
+  return call(c, NP_OP_standard_gamma_grad, 3, (neap_value[]){ of_tensor(x), of_tensor(y), of_kind(NEAP_FLAG, log) }, 0, NULL);
+}
+neap_tensor *neap_dirichlet(neap_context *c, neap_tensor *x, neap_generator *generator) {
+  return call(c, NP_OP_dirichlet, 2, (neap_value[]){ of_tensor(x), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_beta(neap_context *c, neap_tensor *x, neap_tensor *z, neap_generator *generator) {
+  return call(c, NP_OP_beta, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_poisson(neap_context *c, neap_tensor *x, neap_generator *generator) {
+  return call(c, NP_OP_poisson, 2, (neap_value[]){ of_tensor(x), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_binomial(neap_context *c, neap_tensor *x, neap_tensor *prob, neap_generator *generator) {
+  return call(c, NP_OP_binomial, 3, (neap_value[]){ of_tensor(x), of_tensor(prob), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_multinomial(neap_context *c, neap_tensor *x, int64_t num_samples, int replacement, neap_generator *generator) {
+  return call(c, NP_OP_multinomial, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, num_samples), of_kind(NEAP_FLAG, replacement), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_matmul(neap_context *c, neap_tensor *x, neap_tensor *other) {
   return call(c, NP_OP_matmul, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);

@@ -429,6 +429,15 @@ static void generators(void) {
   check_int(state[0], 5);
   neap_generator_get(g, state);
   check(state[0] == 42 && state[1] == 9);
+  neap_generator *one = neap_generator_fork(g, 1), *again = neap_generator_fork(g, 1), *two = neap_generator_fork(g, 2);
+  uint64_t of_one[2], of_again[2], of_two[2];
+  neap_generator_get(one, of_one);
+  neap_generator_get(again, of_again);
+  neap_generator_get(two, of_two);
+  check(of_one[0] == of_again[0] && of_one[0] != of_two[0] && of_one[0] != state[0] && of_one[1] == 0);
+  neap_generator_release(one);
+  neap_generator_release(again);
+  neap_generator_release(two);
   neap_close(c);
   neap_generator_release(own);
   neap_generator_release(g);

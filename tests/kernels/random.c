@@ -132,10 +132,38 @@ static void moments(void) {
   done("moments");
 }
 
+static void sampled(int f, int64_t i, int64_t n, const double *a, const double *b, double *y) {
+  if (f == 0) np_draw_gamma(seed, offset, i, n, a, y);
+  if (f == 1) np_draw_poisson(seed, offset, i, n, a, y);
+  if (f == 2) np_draw_binomial(seed, offset, i, n, a, b, y);
+}
+
+/* The samplers: any cut gives what the whole gives; choices are distinct and never of weight 0. */
+static void samplers(void) {
+  enum { N = 300 };
+  static double a[N], b[N], whole[N], cut[N];
+  for (int i = 0; i < N; i++) a[i] = 0.2 + 0.3 * i, b[i] = (i % 19) / 18.0;
+  for (int f = 0; f < 3; f++) {
+    sampled(f, 0, N, a, b, whole);
+    for (int64_t i = 0, m; i < N; i += m) {
+      m = 1 + (int64_t)(next_random() % 30);
+      m = m > N - i ? N - i : m;
+      sampled(f, i, m, a + i, b + i, cut + i);
+    }
+    EXPECT(!memcmp(whole, cut, sizeof cut), "sampler %d in parts", f);
+  }
+  int64_t out[5];
+  double w[5] = {1, 0, 2, 3, 0}, scratch[5];
+  np_draw_choices(seed, offset, 5, w, 3, 0, out, scratch);
+  EXPECT(out[0] + out[1] + out[2] == 5 && out[0] != out[1] && out[1] != out[2], "three of three");
+  done("samplers");
+}
+
 static void test(void) {
   vectors();
   fills();
   moments();
+  samplers();
 }
 
 int main(void) {
