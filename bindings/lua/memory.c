@@ -1,7 +1,7 @@
 /* The collector's policy. Lua's collector sees a tensor as a few dozen bytes, so the bytes behind it are counted here:
- * every 16 MB handed out it does a step; past a soft limit (256 MB, or a quarter of the cap) all garbage is collected,
- * and the limit grows by 1.4 while more than 80 % of it is still alive. A collector that was stopped stays stopped, and
- * its mode is never touched. */
+ * every 4 MB handed out it does a step, so that temporaries come back while they are still in the cache; past a soft
+ * limit (256 MB, or a quarter of the cap) all garbage is collected, and the limit grows by 1.4 while more than 80 % of
+ * it is still alive. A collector that was stopped stays stopped, and its mode is never touched. */
 #define _POSIX_C_SOURCE 200809L
 #include <time.h>
 #include "state.h"

@@ -65,7 +65,7 @@ again:
   if (NL_UNLIKELY(a.requires_grad) && neap_set_requires_grad(out[0], 1) != NEAP_OK) return nl_raise(L, s);
   if (NL_UNLIKELY(a.anchored) && s->grad)
     for (int i = 0; i < n; i++) nl_inherit(L, s, first + i, 1, top);
-  nl_account(L, s, bytes);
+  nl_account(L, s, bytes + (a.needs_grad ? NL_RECORD : 0));
   return n;
 }
 
@@ -106,7 +106,7 @@ again:
     return nl_raise(L, s);
   }
   nl_set_slot(s, result, out[0]);
-  nl_account(L, s, (size_t)neap_bytes(out[0]));
+  nl_account(L, s, (size_t)neap_bytes(out[0]) + (needs ? NL_RECORD : 0));
   return 1;
 }
 

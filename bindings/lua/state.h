@@ -129,7 +129,7 @@ static inline void nl_path(lua_State *L, nl_state *s) {
 const char *nl_path_of(lua_State *L, nl_state *s, int index); /* of the module of C at index; NULL: no Lua module is at work */
 
 /* ---- memory.c: the collector's policy ---- */
-enum { NL_STEP = 16 << 20, NL_HANDLE = 512 };               /* bytes between steps; of a tensor besides its elements */
+enum { NL_STEP = 4 << 20, NL_HANDLE = 512, NL_RECORD = 1024 }; /* bytes between steps; of a tensor besides its elements; of a record */
 void nl_settle(lua_State *L, nl_state *s);                  /* a step of the collector, or all of it past the soft limit */
 /* bytes more are alive; may collect, so may run finalisers */
 static inline void nl_account(lua_State *L, nl_state *s, size_t bytes) {

@@ -124,7 +124,7 @@ static int make_outputs(np_call *c) {
       c->out[i] = c->op->marks & NEAP_OP_NO_GRAD ? np_tensor_on(c->ctx, c->arg[0].t->storage, &c->spec[i])
                                                  : np_tensor_view(c->arg[0].t, &c->spec[i]);
     else
-      c->out[i] = np_tensor_new(c->ctx, c->spec[i].dtype, c->spec[i].ndim, c->spec[i].shape);
+      c->out[i] = np_tensor_of(c->ctx, &c->spec[i]);
     if (!c->out[i]) return c->ctx->error;
   }
   return NEAP_OK;

@@ -97,7 +97,33 @@ static void run_block(void *arg, int64_t block) {
   }
 }
 
+static inline int native_dtype(int ctype) { return ctype == NP_CF32 ? NEAP_F32 : ctype == NP_CF64 ? NEAP_F64 : NEAP_I64; }
+
+/* Up to a block of elements that all lie as the kernel wants them needs no walk, and most small calls are such. */
+static int run_flat(const np_map_job *j) {
+  const neap_tensor *out = j->out;
+  int native = native_dtype(j->ctype);
+  const void *in[MAX_IN] = { NULL };
+  double number[MAX_IN];
+  uint8_t step[MAX_IN] = { 0 };
+  if (out->at.count > NP_GRAIN || !np_contiguous(out) || out->at.dtype != (j->to_bool ? (int)NEAP_BOOL : native)) return 0;
+  for (int o = 0; o < j->n_in; o++) {
+    const neap_tensor *t = j->in[o];
+    if (t) {
+      if (t->at.count != out->at.count || t->at.dtype != native || !np_contiguous(t)) return 0;
+      in[o] = np_data(t);
+      step[o] = 1;
+    } else if (!(j->skip >> o & 1)) {
+      put_number(j->ctype, &j->scalar[o], &number[o]);
+      in[o] = &number[o];
+    }
+  }
+  if (out->at.count > 0) j->map(out->at.count, in, step, np_data(out), j->par);
+  return 1;
+}
+
 int np_map_run(neap_context *c, const np_map_job *j) {
+  if (run_flat(j)) return NEAP_OK;
   run_state s;
   s.job = j;
   s.ctx = c;
@@ -113,13 +139,12 @@ int np_map_run(neap_context *c, const np_map_job *j) {
     layouts[n++] = &t->at;
     s.data[o] = np_data(t);
     s.dtype[o] = t->at.dtype;
-    s.direct[o] = t->at.dtype == (j->ctype == NP_CF32 ? NEAP_F32 : j->ctype == NP_CF64 ? NEAP_F64 : NEAP_I64);
+    s.direct[o] = t->at.dtype == native_dtype(j->ctype);
   }
   np_iter_init(&s.it, n, layouts, j->out->at.ndim, j->out->at.shape);
   s.out = np_data(j->out);
   s.out_dtype = j->out->at.dtype;
-  s.out_direct = j->to_bool ? s.out_dtype == NEAP_BOOL
-                            : s.out_dtype == (j->ctype == NP_CF32 ? NEAP_F32 : j->ctype == NP_CF64 ? NEAP_F64 : NEAP_I64);
+  s.out_direct = s.out_dtype == (j->to_bool ? (int)NEAP_BOOL : native_dtype(j->ctype));
   if (s.it.rows == 0 || s.it.n == 0) return NEAP_OK;
   s.chunk = s.it.n < NP_GRAIN ? s.it.n : NP_GRAIN;
   s.chunks_per_row = (s.it.n + s.chunk - 1) / s.chunk;
@@ -159,20 +184,31 @@ static int map_of(const np_op *op, int dtype) {
   return op->map == NP_EW_bitwise_not && dtype == NEAP_BOOL ? NP_EW_logical_not : op->map;
 }
 
+static int float_if_needed(const np_op *op, int dtype) { return op->kind == NP_KIND_F && !np_is_float(dtype) ? NEAP_F32 : dtype; }
+
 static int compute_dtype(const np_op *op, int n, const neap_value *v) {
   int skip = op->kind == NP_KIND_W; /* the condition takes no part */
-  int dtype = np_result_dtype(n - skip, v + skip);
-  return op->kind == NP_KIND_F && !np_is_float(dtype) ? NEAP_F32 : dtype;
+  return float_if_needed(op, np_result_dtype(n - skip, v + skip));
 }
 
 static int gives_bool(const np_op *op, int dtype) {
   return op->kind == NP_KIND_C || op->kind == NP_KIND_L || op->kind == NP_KIND_Q || (op->kind == NP_KIND_I && dtype == NEAP_BOOL);
 }
 
-int np_elementwise_infer(np_call *c) {
-  int n = n_operands(c->sig), ndim = 0, tensors = 0;
-  int64_t shape[NEAP_MAX_DIMS];
+/* Whether all operands are tensors of one dtype and shape: then there is nothing to broadcast or to promote. */
+static int alike(int n, const neap_value *v) {
   for (int i = 0; i < n; i++) {
+    if (v[i].kind != NEAP_TENSOR || v[i].t->flags & NP_WEAK) return 0;
+    if (i > 0 && (v[i].t->at.dtype != v[0].t->at.dtype || !np_same_shape(v[i].t, v[0].t))) return 0;
+  }
+  return 1;
+}
+
+/* The dtype that is computed in is left in room[0] for run. */
+int np_elementwise_infer(np_call *c) {
+  int n = n_operands(c->sig), ndim = 0, tensors = 0, same = alike(n, c->arg);
+  int64_t shape[NEAP_MAX_DIMS];
+  for (int i = 0; i < (same ? 1 : n); i++) {
     if (c->arg[i].kind != NEAP_TENSOR) continue;
     const np_layout *at = &c->arg[i].t->at;
     if (tensors++ == 0) {
@@ -184,7 +220,8 @@ int np_elementwise_infer(np_call *c) {
       if (np_broadcast(c->ctx, c->op->name, &so_far, at, &ndim, shape) != 0) return c->ctx->error;
     }
   }
-  int dtype = compute_dtype(c->op, n, c->arg);
+  int dtype = same ? float_if_needed(c->op, c->arg[0].t->at.dtype) : compute_dtype(c->op, n, c->arg);
+  c->room[0] = dtype;
   if (c->op->kind == NP_KIND_I && np_is_float(dtype))
     return np_reject(c, NEAP_ERR_DTYPE, "works on integers and bools, got %s", np_dtypes[dtype].info.name);
   if (np_layout_set(&c->spec[0], gives_bool(c->op, dtype) ? NEAP_BOOL : dtype, ndim, shape) != 0)
@@ -204,7 +241,7 @@ int np_elementwise_run(np_call *c) {
   neap_tensor *in[3] = { NULL };
   for (int i = 0; i < n; i++) in[i] = np_t(c, i);
   settings(c->sig, n, c->arg, par);
-  int dtype = compute_dtype(c->op, n, c->arg), ctype = np_ctype(dtype);
+  int dtype = (int)c->room[0], ctype = np_ctype(dtype);
   int map = map_of(c->op, dtype);
   np_map f = c->ctx->kernels->map[ctype][map];
   if (!f) return np_reject(c, NEAP_ERR_DTYPE, "does not work on %s", np_dtypes[dtype].info.name);

@@ -169,15 +169,18 @@ int np_index_add_back(np_back *b) { /* gx = g, gsource = alpha g[index] */
 
 static int check_elements(np_call *c, int *d) {
   neap_tensor *x = np_t(c, 0), *index = np_t(c, 2);
-  char a[128], s[128];
+  int i = 0;
   if (check_dim(c, 1, d) != 0) return c->ctx->error;
-  np_shape_text(a, sizeof a, x);
-  np_shape_text(s, sizeof s, index);
-  if (index->at.ndim != x->at.ndim)
-    return np_reject(c, NEAP_ERR_SHAPE, "index %s must have as many dimensions as x %s", s, a);
-  for (int i = 0; i < x->at.ndim; i++)
-    if (i != *d && index->at.shape[i] > x->at.shape[i])
-      return np_reject(c, NEAP_ERR_SHAPE, "index %s is larger than x %s in dimension %lld", s, a, NP_DIM(c, i));
+  if (index->at.ndim == x->at.ndim)
+    while (i < x->at.ndim && (i == *d || index->at.shape[i] <= x->at.shape[i])) i++;
+  if (i < x->at.ndim || index->at.ndim != x->at.ndim) {
+    char a[128], s[128];
+    np_shape_text(a, sizeof a, x);
+    np_shape_text(s, sizeof s, index);
+    if (index->at.ndim != x->at.ndim)
+      return np_reject(c, NEAP_ERR_SHAPE, "index %s must have as many dimensions as x %s", s, a);
+    return np_reject(c, NEAP_ERR_SHAPE, "index %s is larger than x %s in dimension %lld", s, a, NP_DIM(c, i));
+  }
   c->room[0] = *d;
   return check_positions(c, "index", index, *d);
 }

@@ -7,18 +7,23 @@ enum { X, W, B, ACT };
 enum { NONE, RELU, SIGMOID, TANH }; /* the choices of `activation`, in order */
 static const int map_of[] = { -1, NP_EW_relu, NP_EW_sigmoid, NP_EW_tanh };
 
-int np_linear_infer(np_call *c) {
-  neap_tensor *x = np_t(c, X), *w = np_t(c, W), *b = np_t(c, B);
+static int misfit(np_call *c) {
+  const neap_tensor *x = np_t(c, X), *w = np_t(c, W), *b = np_t(c, B);
   char s[128], t[128];
   np_shape_text(s, sizeof s, x);
   np_shape_text(t, sizeof t, w);
   if (w->at.ndim != 2) return np_reject(c, NEAP_ERR_SHAPE, "weight must have 2 dimensions, (out, in), got %s", t);
   if (x->at.ndim == 0 || x->at.shape[x->at.ndim - 1] != w->at.shape[1])
     return np_reject(c, NEAP_ERR_SHAPE, "x %s does not fit weight %s: the last dimension of x must be %lld", s, t, (long long)w->at.shape[1]);
-  if (b && (b->at.ndim != 1 || b->at.shape[0] != w->at.shape[0])) {
-    np_shape_text(s, sizeof s, b);
-    return np_reject(c, NEAP_ERR_SHAPE, "bias %s does not fit weight %s: it must have shape (%lld)", s, t, (long long)w->at.shape[0]);
-  }
+  np_shape_text(s, sizeof s, b);
+  return np_reject(c, NEAP_ERR_SHAPE, "bias %s does not fit weight %s: it must have shape (%lld)", s, t, (long long)w->at.shape[0]);
+}
+
+int np_linear_infer(np_call *c) {
+  neap_tensor *x = np_t(c, X), *w = np_t(c, W), *b = np_t(c, B);
+  if (w->at.ndim != 2 || x->at.ndim == 0 || x->at.shape[x->at.ndim - 1] != w->at.shape[1] ||
+      (b && (b->at.ndim != 1 || b->at.shape[0] != w->at.shape[0])))
+    return misfit(c);
   if (np_i(c, ACT) != NONE && np_need_float(c, "x", x) != 0) return c->ctx->error;
   int64_t shape[NEAP_MAX_DIMS];
   memcpy(shape, x->at.shape, sizeof shape);
@@ -166,13 +171,15 @@ int np_bilinear_run(np_call *c) {
   neap_context *ctx = c->ctx;
   neap_tensor *x1 = np_t(c, 0), *x2 = np_t(c, 1), *w = np_t(c, 2), *b = np_t(c, 3);
   int n = x1->at.ndim;
-  char s[128], t[128], u[128];
-  np_shape_text(s, sizeof s, x1);
-  np_shape_text(t, sizeof t, x2);
-  np_shape_text(u, sizeof u, w);
   int fits = n > 0 && x2->at.ndim == n && w->at.ndim == 3 && x1->at.shape[n - 1] == w->at.shape[1] && x2->at.shape[n - 1] == w->at.shape[2];
   for (int i = 0; fits && i < n - 1; i++) fits = x1->at.shape[i] == x2->at.shape[i];
-  if (!fits) return np_reject(c, NEAP_ERR_SHAPE, "x1 %s and x2 %s do not fit weight %s: they are (..., in1), (..., in2) and (out, in1, in2)", s, t, u);
+  if (!fits) {
+    char s[128], t[128], u[128];
+    np_shape_text(s, sizeof s, x1);
+    np_shape_text(t, sizeof t, x2);
+    np_shape_text(u, sizeof u, w);
+    return np_reject(c, NEAP_ERR_SHAPE, "x1 %s and x2 %s do not fit weight %s: they are (..., in1), (..., in2) and (out, in1, in2)", s, t, u);
+  }
   int64_t rows = rows_of(&x1->at), o = w->at.shape[0], i = w->at.shape[1], j = w->at.shape[2], shape[NEAP_MAX_DIMS];
   neap_tensor *flat = neap_reshape(ctx, neap_permute(ctx, w, 3, (int64_t[]){ 1, 0, 2 }), 2, (int64_t[]){ i, o * j });
   neap_tensor *left = neap_matmul(ctx, neap_reshape(ctx, x1, 2, (int64_t[]){ rows, i }), flat);

@@ -104,6 +104,8 @@ neap_tensor *np_tensor_new(neap_context *c, int dtype, int ndim, const int64_t *
   return NULL;
 }
 
+neap_tensor *np_tensor_of(neap_context *c, const np_layout *l) { return np_failed(c) ? NULL : fresh(c, l); }
+
 neap_tensor *np_tensor_like(neap_tensor *x, int dtype) {
   np_layout l;
   if (np_failed(x->ctx) || np_layout_set(&l, dtype, x->at.ndim, x->at.shape) != 0) return NULL;

@@ -87,6 +87,7 @@ int np_layout_is_contiguous(const np_layout *l);
 int64_t np_layout_span(const np_layout *l);            /* elements from the first to one past the last that it touches */
 
 neap_tensor *np_tensor_new(neap_context *c, int dtype, int ndim, const int64_t *shape); /* fresh storage */
+neap_tensor *np_tensor_of(neap_context *c, const np_layout *l);  /* the same; l is as np_layout_set made it */
 neap_tensor *np_tensor_like(neap_tensor *x, int dtype);          /* same shape, contiguous, fresh */
 neap_tensor *np_tensor_on(neap_context *c, np_storage *s, const np_layout *l); /* a handle; retains s, no history */
 neap_tensor *np_tensor_view(neap_tensor *x, const np_layout *l); /* on x's storage; base is x's base or x */

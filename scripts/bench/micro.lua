@@ -49,19 +49,6 @@ line("x[i]:item()", cost(50000, function(n)
   for _ = 1, n do local _ = a[3]:item() end
 end), "ns")
 
-do
-  local c = g
-  local start = neap.clock()
-  for _ = 1, 1000000 do c = c + b end
-  local middle = neap.clock()
-  c:sum():backward()
-  c = nil
-  collectgarbage()
-  line("chain of 1e6 recorded additions: forward", middle - start, "s")
-  line("  backward and release", neap.clock() - middle, "s")
-  assert(c == nil and g.grad ~= nil)
-end
-
 local before = resident()
 for _ = 1, 1000000 do local _ = a + b end
 line("1e6 additions: resident memory grew by", resident() - before, "MB")
@@ -80,3 +67,17 @@ end
 line("20000 temporaries of 1 MB, 300000 live tables: up to", most, "MB")
 line("  of which before the loop", before, "MB")
 assert(#live == 300000)
+
+live = nil
+do
+  local c = g
+  local start = neap.clock()
+  for _ = 1, 1000000 do c = c + b end
+  local middle = neap.clock()
+  c:sum():backward()
+  c = nil
+  collectgarbage()
+  line("chain of 1e6 recorded additions: forward", middle - start, "s")
+  line("  backward and release", neap.clock() - middle, "s")
+  assert(c == nil and g.grad ~= nil)
+end
