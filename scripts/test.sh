@@ -39,26 +39,11 @@ fi
 
 # --- Counting ---
 
-# What is known to fail stands in tests/known_failures.txt, a line each: "FILE: beginning of the name". It is run and shown
-# as skipped; a name that is not in the list fails the run. The list can only shrink.
-excuse_known() {
-    local excused
-    excused=$(awk -v label="${1%% *}" 'FILENAME == ARGV[1] { i = index($0, ": "); if (i && substr($0, 1, i - 1) == label) known[substr($0, i + 2)] = 1; next }
-        /^not ok / { name = substr($0, 8); for (k in known) if (index(name, k) == 1) { print "skip " name " (known to fail)"; next } }
-        { print }' tests/known_failures.txt "$log")
-    if [ "$status" -ne 124 ] && grep -q '^skip .* (known to fail)$' <<<"$excused" && ! grep -q '^not ok ' <<<"$excused" && [ "$status" -lt 124 ]; then
-        status=0
-    fi
-    printf '%s\n' "$excused" >"$log"
-}
-
 # Runs one test program, adds up its lines, prints its failures.   run LABEL COMMAND...
 run() {
     local label=$1 status=0 start=$SECONDS ok bad skip
     shift
     timeout -k 10 "${NEAP_TEST_TIMEOUT:-900}" "$@" >"$log" 2>&1 </dev/null || status=$?
-    [ -z "${NEAP_TEST_FAILURES:-}" ] || sed -n "s|^not ok |${label%% *}: |p" "$log" >>"$NEAP_TEST_FAILURES"
-    excuse_known "$label"
     ok=$(grep -c '^ok ' "$log")
     bad=$(grep -c '^not ok ' "$log")
     skip=$(grep -c '^skip ' "$log")

@@ -195,7 +195,9 @@ describe("learning to read", function()
     assert.is_true(accuracy >= 0.97, accuracy)
   end)
 
-  it("MNIST: 0.96 after two epochs #slow", function()
+  -- PyTorch 2.13 gets 0.9530 with a deviation of 0.0016 (80 seeds, 0.9473 to 0.9572), Neap 0.9531 with 0.0022 (60 seeds,
+  -- 0.9466 to 0.9571): what has gone wrong is below that.
+  it("MNIST: as well as PyTorch after two epochs #slow", function()
     if not os.getenv "NEAP_DATA" then return pending "NEAP_DATA is not set" end
     neap.seed(1)
     local set, unseen = assert(data.mnist())
@@ -206,6 +208,6 @@ describe("learning to read", function()
       data = data.batches{set.x, set.y, size = 128, shuffle = true},
       test = data.batches{unseen.x, unseen.y, size = 1000},
     }
-    assert.is_true(history[2].accuracy >= 0.96, history[2].accuracy)
+    assert.is_true(history[2].accuracy >= 0.945, history[2].accuracy)
   end)
 end)

@@ -73,6 +73,7 @@ static int guard_close(lua_State *L) {
 /* ---- keeping ---- */
 
 static nl_slot *outer_scope(const nl_slot *g) {
+  if (!g) return NULL;
   for (nl_slot *o = g->next; o; o = o->next)
     if (o->owner == g->owner && o->line == SCOPE) return o;
   return NULL;
@@ -106,6 +107,14 @@ static int scope_keep(lua_State *L) {
   if (!g->link || g->line != SCOPE) return nl_fail(L, s, "keep: this is not an open scope");
   for (int i = 2; i <= top; i++) keep_one(L, s, g, i, 0);
   return top - 1;
+}
+
+/* keep(x, ...): the same for all scopes that are open: only the collector ends them, or free(). */
+static int keep(lua_State *L) {
+  nl_state *s = nl_up(L);
+  int top = lua_gettop(L);
+  for (int i = 1; i <= top; i++) keep_one(L, s, NULL, i, 0);
+  return top;
 }
 
 /* ---- what Lua calls ---- */
@@ -163,7 +172,7 @@ static int guard_text(lua_State *L) {
 
 void nl_open_scope(lua_State *L, nl_state *s) {
   static const luaL_Reg functions[] = {
-    {"scope", scope}, {"no_grad", no_grad}, {"enable_grad", enable_grad}, {"set_grad_enabled", set_grad_enabled},
+    {"scope", scope}, {"keep", keep}, {"no_grad", no_grad}, {"enable_grad", enable_grad}, {"set_grad_enabled", set_grad_enabled},
     {"is_grad_enabled", is_grad_enabled}, {NULL, NULL},
   };
   static const luaL_Reg methods[] = {{"keep", scope_keep}, {"close", guard_close}, {NULL, NULL}};

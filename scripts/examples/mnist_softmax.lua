@@ -7,7 +7,7 @@ local nn, optim, data, metrics = neap.nn, neap.optim, neap.data, neap.metrics
 local options = require "neap.args" (arg, [[
 Trains a softmax layer on MNIST with 1000 steps of gradient descent.
   --data DIR      the folder that has mnist/ (default: the environment's NEAP_DATA)
-  --seed N=1      of the random numbers
+  --seed N=1      of the random numbers, so of the first weights
   --init NAME=layer   "layer": the layer's own initialisation; "normal": weights and biases from N(0, 1)
 ]])
 
@@ -20,7 +20,9 @@ if options.init == "normal" then
   nn.init.normal_(model.bias)
 end
 local optimizer = optim.SGD(model:parameters(), {lr = 0.5})
-local loader = data.batches{train.x:flatten(2), train.y, size = 100, shuffle = true}
+-- The files' own order is a mixed one: over seeds, the accuracy moves by 0.0004 with it and by 0.002 with `shuffle = true`,
+-- about the same mean.
+local loader = data.batches{train.x:flatten(2), train.y, size = 100}
 
 local step = 0
 while step < 1000 do

@@ -49,7 +49,8 @@ end
 --- Starts a new epoch, with a new order when shuffled. A loop does this by itself.
 function Batches:reset()
   self.position = 0
-  self.order = self.shuffle and neap.randperm(self.n, self.random) or nil
+  -- Kept, as the scope that is open may be that of one step.
+  self.order = self.shuffle and neap.keep(neap.randperm(self.n, self.random)) or nil
 end
 
 --- The tensors of the next batch; nil at the epoch's end.

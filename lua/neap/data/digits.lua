@@ -106,6 +106,21 @@ local function compile()
   }
 end
 
+local MARGIN = 2 -- rows and columns without ink around a digit of 28 x 28 pixels
+
+-- Moves, and where they are too large for the image shrinks, glyphs so that their strokes keep a distance from its edges.
+-- In place. from, to (n, S, 2): the ends of the segments; distance (n).
+local function inside(from, to, distance, size)
+  local low, high = neap.minimum(from, to):amin(2, true), neap.maximum(from, to):amax(2, true) -- (n, 1, 2)
+  local middle, half = (low + high) / 2, (high - low) / 2
+  local room = (size / 2 - distance):clamp_{min = 0}:reshape(#distance, 1, 1)
+  local shrink = (room / half):amin(3, true):clamp_{max = 1}
+  half:mul_(shrink)
+  local place = distance:reshape(#distance, 1, 1) + half
+  place = neap.maximum(neap.minimum(middle, size - place), place)
+  for _, points in ipairs{from, to} do points:sub_(middle):mul_(shrink):add_(place) end
+end
+
 local known = {"n", "seed", "noise", "size", "generator", "labels"}
 
 --- Makes pictures of digits. Options: n (1000), seed (0) or a generator, noise (0.05: deviation of each pixel's normal
@@ -141,7 +156,9 @@ return function(options)
 
   local from = glyphs.from:index_select(1, pick):matmul(controls)              -- (n, S, 2)
   local to = glyphs.to:index_select(1, pick):matmul(controls)
-  local x = strokes.draw(from, to, uniform(0.55, 1.6):mul_(unit), size)
+  local half = uniform(0.55, 1.6):mul_(unit)
+  inside(from, to, half + math.max(1, MARGIN * unit), size)
+  local x = strokes.draw(from, to, half, size)
   x:mul_(uniform(0.75, 1):reshape(n, 1, 1))
   local noise = options.noise or 0.05
   if noise > 0 then
