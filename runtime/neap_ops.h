@@ -4,6 +4,7 @@
  * each of which may be NULL. A name that ends in _ writes to its first argument and returns a reference to it. */
 #define NEAP_ABSENT INT64_MIN
 enum { NEAP_APPROXIMATE_NONE = 0, NEAP_APPROXIMATE_TANH = 1 };
+enum { NEAP_MODE_CONSTANT = 0, NEAP_MODE_REFLECT = 1, NEAP_MODE_REPLICATE = 2, NEAP_MODE_CIRCULAR = 3 };
 enum { NEAP_ACTIVATION_NONE = 0, NEAP_ACTIVATION_RELU = 1, NEAP_ACTIVATION_SIGMOID = 2, NEAP_ACTIVATION_TANH = 3 };
 enum { NEAP_REDUCTION_NONE = 0, NEAP_REDUCTION_MEAN = 1, NEAP_REDUCTION_SUM = 2 };
 enum { NEAP_REDUCTION_BATCHMEAN = 3 };
@@ -230,6 +231,10 @@ NEAP_API neap_tensor *neap_flatten(neap_context *c, neap_tensor *x, int64_t star
 NEAP_API neap_tensor *neap_unflatten(neap_context *c, neap_tensor *x, int64_t dim, int n_sizes, const int64_t *sizes); /* x with one dimension cut into several. */
 NEAP_API neap_tensor *neap_transpose(neap_context *c, neap_tensor *x, int64_t dim0, int64_t dim1); /* x with two dimensions exchanged. */
 NEAP_API neap_tensor *neap_permute(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims); /* x with its dimensions in another order. */
+NEAP_API neap_tensor *neap_movedim(neap_context *c, neap_tensor *x, int n_source, const int64_t *source, int n_destination, const int64_t *destination); /* x with the dimensions of source moved to the places of destination, the others in their order. */
+NEAP_API neap_tensor *neap_moveaxis(neap_context *c, neap_tensor *x, int n_source, const int64_t *source, int n_destination, const int64_t *destination); /* movedim by NumPy's name. */
+NEAP_API neap_tensor *neap_swapaxes(neap_context *c, neap_tensor *x, int64_t axis0, int64_t axis1); /* transpose by NumPy's name. */
+NEAP_API neap_tensor *neap_swapdims(neap_context *c, neap_tensor *x, int64_t dim0, int64_t dim1); /* transpose by another name. */
 NEAP_API neap_tensor *neap_t(neap_context *c, neap_tensor *x); /* A matrix transposed; a vector or a scalar as it is. */
 NEAP_API neap_tensor *neap_narrow(neap_context *c, neap_tensor *x, int64_t dim, int64_t start, int64_t length); /* length positions of dim from start on. */
 NEAP_API neap_tensor *neap_slice(neap_context *c, neap_tensor *x, int64_t dim, int64_t start, int64_t length, int64_t step); /* length positions of dim from start on, step apart. */
@@ -237,14 +242,54 @@ NEAP_API neap_tensor *neap_select(neap_context *c, neap_tensor *x, int64_t dim, 
 NEAP_API neap_tensor *neap_squeeze(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims); /* x without its dimensions of size 1, or without those of dims that have it. */
 NEAP_API neap_tensor *neap_unsqueeze(neap_context *c, neap_tensor *x, int64_t dim); /* x with a new dimension of size 1 at dim. */
 NEAP_API neap_tensor *neap_expand(neap_context *c, neap_tensor *x, int n_size, const int64_t *size); /* x seen with dimensions of size 1, or new ones in front, repeated without a copy. */
+NEAP_API neap_tensor *neap_broadcast_to(neap_context *c, neap_tensor *x, int n_size, const int64_t *size); /* expand by NumPy's name. */
 NEAP_API neap_tensor *neap_place(neap_context *c, neap_tensor *x, int n_size, const int64_t *size, int64_t dim, int64_t start, int64_t step); /* Zeros of the given size with x at positions of dim from start on, step apart. */
 /* strided */
 NEAP_API neap_tensor *neap_as_strided(neap_context *c, neap_tensor *x, int n_size, const int64_t *size, int n_stride, const int64_t *stride, int64_t offset); /* Any view of x's storage: sizes, strides and the first element's place, counted from 0. */
 NEAP_API neap_tensor *neap_as_strided_add(neap_context *c, neap_tensor *x, int64_t n, int n_stride, const int64_t *stride, int64_t offset); /* n zeros with x's elements added at the places that strides and offset say. */
 NEAP_API neap_tensor *neap_as_strided_scatter(neap_context *c, neap_tensor *x, neap_tensor *source, int n_size, const int64_t *size, int n_stride, const int64_t *stride, int64_t offset); /* A copy of x with the region that as_strided would view replaced by source. */
+/* shapes */
+NEAP_API neap_tensor *neap_view_as(neap_context *c, neap_tensor *x, neap_tensor *other); /* x's memory in other's shape. */
+NEAP_API neap_tensor *neap_reshape_as(neap_context *c, neap_tensor *x, neap_tensor *other); /* x in other's shape: a view where the strides allow it, else a copy. */
+NEAP_API neap_tensor *neap_expand_as(neap_context *c, neap_tensor *x, neap_tensor *other); /* x seen in other's shape, dimensions of size 1 and new ones in front repeated without a copy. */
+NEAP_API neap_tensor *neap_ravel(neap_context *c, neap_tensor *x); /* x as one row: a view where the strides allow it, else a copy. */
+NEAP_API neap_tensor *neap_atleast_1d(neap_context *c, neap_tensor *x); /* x, as a row of one when it has no dimension. */
+NEAP_API neap_tensor *neap_atleast_2d(neap_context *c, neap_tensor *x); /* x with dimensions of size 1 put in front until it has 2. */
+NEAP_API neap_tensor *neap_atleast_3d(neap_context *c, neap_tensor *x); /* x with 3 dimensions or more: (n) becomes (1, n, 1) and (m, n) becomes (m, n, 1). */
+/* arrange */
+NEAP_API neap_tensor *neap_roll(neap_context *c, neap_tensor *x, int n_shifts, const int64_t *shifts, int n_dims, const int64_t *dims); /* x with its elements moved on by shifts along dims, those that leave at one end coming back at the other; without dims x is rolled as one long row. */
+NEAP_API neap_tensor *neap_flip(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims); /* x with the order of its elements reversed along dims. */
+NEAP_API neap_tensor *neap_fliplr(neap_context *c, neap_tensor *x); /* x (of 2 dimensions or more) with its columns in reverse order. */
+NEAP_API neap_tensor *neap_flipud(neap_context *c, neap_tensor *x); /* x (of 1 dimension or more) with its rows in reverse order. */
+NEAP_API neap_tensor *neap_rot90(neap_context *c, neap_tensor *x, int64_t k, int n_dims, const int64_t *dims); /* x turned k times by 90 degrees in the plane of two dims, from the first towards the second; dimensions 1 and 2 unless given. */
+NEAP_API neap_tensor *neap_tile(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims); /* x repeated dims[i] times along each dimension i; where the two differ in length, ones are put in front of the shorter (PyTorch's repeat). */
+NEAP_API neap_tensor *neap_repeat_interleave(neap_context *c, neap_tensor *x, neap_tensor *repeats, int64_t dim); /* x with each element of dim repeated: as often as the number repeats says, or its entry in the tensor repeats; without dim x is taken as one long row. */
+/* diagonal */
+NEAP_API neap_tensor *neap_diagonal(neap_context *c, neap_tensor *x, int64_t offset, int64_t dim1, int64_t dim2); /* The diagonals of the matrices that dim1 and dim2 make, as the last dimension; offset moves above (positive) or below the main one. */
+NEAP_API neap_tensor *neap_diagonal_scatter(neap_context *c, neap_tensor *x, neap_tensor *src, int64_t offset, int64_t dim1, int64_t dim2); /* A copy of x whose diagonals, as diagonal gives them, are replaced by src. */
+NEAP_API neap_tensor *neap_diag_embed(neap_context *c, neap_tensor *x, int64_t offset, int64_t dim1, int64_t dim2); /* Zeros with x's last dimension along the diagonals of matrices, which are dimensions dim1 and dim2 of the result. */
+NEAP_API neap_tensor *neap_diag(neap_context *c, neap_tensor *x, int64_t diagonal); /* The matrix with the vector x on a diagonal, or that diagonal of a matrix x, copied. */
+NEAP_API neap_tensor *neap_diagflat(neap_context *c, neap_tensor *x, int64_t offset); /* The matrix with all elements of x, in order, on a diagonal. */
+NEAP_API neap_tensor *neap_block_diag(neap_context *c, int n_tensors, neap_tensor *const *tensors); /* The matrix with the given ones as blocks along its diagonal and zeros elsewhere; a vector is a matrix of one row. */
+/* pad */
+NEAP_API neap_tensor *neap_pad(neap_context *c, neap_tensor *x, int n_pad, const int64_t *pad, int mode, double value); /* x with pad[1] elements more before and pad[2] after its last dimension, pad[3] and pad[4] around the one before, and so on; negative ones crop. New elements are value, or x mirrored without its edge, its edge repeated, or x from the other end. */
+NEAP_API neap_tensor *neap_pad_add(neap_context *c, neap_tensor *g, int n_pad, const int64_t *pad, int mode, int n_size, const int64_t *size); /* The adjoint of pad without constants: each element of g added where pad read it, in a tensor of the given size. */
+/* unfold */
+NEAP_API neap_tensor *neap_unfold(neap_context *c, neap_tensor *x, int64_t dim, int64_t size, int64_t step); /* All runs of size positions of dim, step apart, as a view: dim counts the runs, a new last dimension the positions in one. */
+NEAP_API neap_tensor *neap_unfold_add(neap_context *c, neap_tensor *g, int64_t dim, int64_t length, int64_t step); /* The adjoint of unfold: runs added into a dimension of the given length. */
 /* join */
 NEAP_API neap_tensor *neap_cat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim); /* The tensors one after the other along dim. */
 NEAP_API neap_tensor *neap_stack(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim); /* Tensors of one shape along a new dimension. */
+NEAP_API neap_tensor *neap_concat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim); /* cat by another name. */
+NEAP_API neap_tensor *neap_hstack(neap_context *c, int n_tensors, neap_tensor *const *tensors); /* The tensors side by side: one after the other along dimension 2, or 1 when they are vectors. */
+NEAP_API neap_tensor *neap_vstack(neap_context *c, int n_tensors, neap_tensor *const *tensors); /* The tensors one below the other: along dimension 1, vectors taken as rows. */
+NEAP_API neap_tensor *neap_dstack(neap_context *c, int n_tensors, neap_tensor *const *tensors); /* The tensors one behind the other: along dimension 3, which matrices and vectors get. */
+NEAP_API neap_tensor *neap_column_stack(neap_context *c, int n_tensors, neap_tensor *const *tensors); /* The tensors side by side along dimension 2, vectors taken as columns. */
+/* combine */
+NEAP_API neap_tensor *neap_cartesian_prod(neap_context *c, int n_tensors, neap_tensor *const *tensors); /* All ways to take one element of each vector, one way a row, the last vector's element changing fastest; a vector alone comes back as it is. */
+NEAP_API neap_tensor *neap_combinations(neap_context *c, neap_tensor *x, int64_t r, int with_replacement); /* All ways to take r elements of a vector in their order, one way a row; with_replacement an element may be taken again. */
+NEAP_API neap_tensor *neap_tril_indices(neap_context *c, int64_t row, int64_t col, int64_t offset, int dtype); /* Positions on and below a diagonal of a (row, col) matrix, row by row: rows first, columns second, as (2, n). */
+NEAP_API neap_tensor *neap_triu_indices(neap_context *c, int64_t row, int64_t col, int64_t offset, int dtype); /* Positions on and above a diagonal of a (row, col) matrix, row by row: rows first, columns second, as (2, n). */
 /* index */
 NEAP_API neap_tensor *neap_index_select(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index); /* x at the positions of a list along dim. */
 NEAP_API neap_tensor *neap_embedding(neap_context *c, neap_tensor *input, neap_tensor *weight, int64_t padding_idx); /* Rows of weight by their numbers; the row of padding_idx gets no gradient. */

@@ -306,6 +306,33 @@ function Tensor:atan2(z) end
 ---@return neap.Tensor
 function Tensor:atan2_(z) end
 
+--- x, as a row of one when it has no dimension.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.atleast_1d(x) end
+
+--- x, as a row of one when it has no dimension.
+---@return neap.Tensor y
+function Tensor:atleast_1d() end
+
+--- x with dimensions of size 1 put in front until it has 2.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.atleast_2d(x) end
+
+--- x with dimensions of size 1 put in front until it has 2.
+---@return neap.Tensor y
+function Tensor:atleast_2d() end
+
+--- x with 3 dimensions or more: (n) becomes (1, n, 1) and (m, n) becomes (m, n, 1).
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.atleast_3d(x) end
+
+--- x with 3 dimensions or more: (n) becomes (1, n, 1) and (m, n) becomes (m, n, 1).
+---@return neap.Tensor y
+function Tensor:atleast_3d() end
+
 --- Binary cross-entropy of probability x against target z, its logarithms cut at -100.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -494,6 +521,11 @@ function Tensor:bitwise_xor(z) end
 ---@return neap.Tensor
 function Tensor:bitwise_xor_(z) end
 
+--- The matrix with the given ones as blocks along its diagonal and zeros elsewhere; a vector is a matrix of one row.
+---@param tensors neap.Tensor[]
+---@return neap.Tensor y
+function neap.block_diag(tensors) end
+
 --- Products of two batches of matrices, pair by pair.
 ---@param x neap.Tensor
 ---@param other neap.Tensor
@@ -504,6 +536,22 @@ function neap.bmm(x, other) end
 ---@param other neap.Tensor
 ---@return neap.Tensor y
 function Tensor:bmm(other) end
+
+--- expand by NumPy's name.
+---@param x neap.Tensor
+---@param size integer[]
+---@return neap.Tensor y
+function neap.broadcast_to(x, size) end
+
+--- expand by NumPy's name.
+---@param size integer[]
+---@return neap.Tensor y
+function Tensor:broadcast_to(size) end
+
+--- All ways to take one element of each vector, one way a row, the last vector's element changing fastest; a vector alone comes back as it is.
+---@param tensors neap.Tensor[]
+---@return neap.Tensor y
+function neap.cartesian_prod(tensors) end
 
 --- A copy of x with its elements converted to dtype.
 ---@param x neap.Tensor
@@ -601,6 +649,30 @@ function neap.clone(x) end
 ---@return neap.Tensor y
 function Tensor:clone() end
 
+--- The tensors side by side along dimension 2, vectors taken as columns.
+---@param tensors neap.Tensor[]
+---@return neap.Tensor y
+function neap.column_stack(tensors) end
+
+--- All ways to take r elements of a vector in their order, one way a row; with_replacement an element may be taken again.
+---@param x neap.Tensor
+---@param r? integer
+---@param with_replacement? boolean
+---@return neap.Tensor y
+function neap.combinations(x, r, with_replacement) end
+
+--- All ways to take r elements of a vector in their order, one way a row; with_replacement an element may be taken again.
+---@param r? integer
+---@param with_replacement? boolean
+---@return neap.Tensor y
+function Tensor:combinations(r, with_replacement) end
+
+--- cat by another name.
+---@param tensors neap.Tensor[]
+---@param dim? integer
+---@return neap.Tensor y
+function neap.concat(tensors, dim) end
+
 --- x itself when it lies row-major in memory, else a copy that does.
 ---@param x neap.Tensor
 ---@return neap.Tensor y
@@ -693,6 +765,75 @@ function neap.detach(x) end
 ---@return neap.Tensor y
 function Tensor:detach() end
 
+--- The matrix with the vector x on a diagonal, or that diagonal of a matrix x, copied.
+---@param x neap.Tensor
+---@param diagonal? integer
+---@return neap.Tensor y
+function neap.diag(x, diagonal) end
+
+--- The matrix with the vector x on a diagonal, or that diagonal of a matrix x, copied.
+---@param diagonal? integer
+---@return neap.Tensor y
+function Tensor:diag(diagonal) end
+
+--- Zeros with x's last dimension along the diagonals of matrices, which are dimensions dim1 and dim2 of the result.
+---@param x neap.Tensor
+---@param offset? integer
+---@param dim1? integer
+---@param dim2? integer
+---@return neap.Tensor y
+function neap.diag_embed(x, offset, dim1, dim2) end
+
+--- Zeros with x's last dimension along the diagonals of matrices, which are dimensions dim1 and dim2 of the result.
+---@param offset? integer
+---@param dim1? integer
+---@param dim2? integer
+---@return neap.Tensor y
+function Tensor:diag_embed(offset, dim1, dim2) end
+
+--- The matrix with all elements of x, in order, on a diagonal.
+---@param x neap.Tensor
+---@param offset? integer
+---@return neap.Tensor y
+function neap.diagflat(x, offset) end
+
+--- The matrix with all elements of x, in order, on a diagonal.
+---@param offset? integer
+---@return neap.Tensor y
+function Tensor:diagflat(offset) end
+
+--- The diagonals of the matrices that dim1 and dim2 make, as the last dimension; offset moves above (positive) or below the main one.
+---@param x neap.Tensor
+---@param offset? integer
+---@param dim1? integer
+---@param dim2? integer
+---@return neap.Tensor y
+function neap.diagonal(x, offset, dim1, dim2) end
+
+--- The diagonals of the matrices that dim1 and dim2 make, as the last dimension; offset moves above (positive) or below the main one.
+---@param offset? integer
+---@param dim1? integer
+---@param dim2? integer
+---@return neap.Tensor y
+function Tensor:diagonal(offset, dim1, dim2) end
+
+--- A copy of x whose diagonals, as diagonal gives them, are replaced by src.
+---@param x neap.Tensor
+---@param src neap.Tensor
+---@param offset? integer
+---@param dim1? integer
+---@param dim2? integer
+---@return neap.Tensor y
+function neap.diagonal_scatter(x, src, offset, dim1, dim2) end
+
+--- A copy of x whose diagonals, as diagonal gives them, are replaced by src.
+---@param src neap.Tensor
+---@param offset? integer
+---@param dim1? integer
+---@param dim2? integer
+---@return neap.Tensor y
+function Tensor:diagonal_scatter(src, offset, dim1, dim2) end
+
 --- Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C).
 ---@param x neap.Tensor
 ---@param generator? neap.Generator
@@ -745,6 +886,11 @@ function neap.dropout(x, p, training, generator) end
 ---@param generator? neap.Generator
 ---@return neap.Tensor y
 function Tensor:dropout(p, training, generator) end
+
+--- The tensors one behind the other: along dimension 3, which matrices and vectors get.
+---@param tensors neap.Tensor[]
+---@return neap.Tensor y
+function neap.dstack(tensors) end
 
 --- x where it is positive, else alpha (exp(x) - 1) (Clevert et al., 2015).
 ---@param x neap.Tensor|number
@@ -871,6 +1017,17 @@ function neap.expand(x, size) end
 ---@return neap.Tensor y
 function Tensor:expand(size) end
 
+--- x seen in other's shape, dimensions of size 1 and new ones in front repeated without a copy.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@return neap.Tensor y
+function neap.expand_as(x, other) end
+
+--- x seen in other's shape, dimensions of size 1 and new ones in front repeated without a copy.
+---@param other neap.Tensor
+---@return neap.Tensor y
+function Tensor:expand_as(other) end
+
 --- exp(x) - 1, exact near 0.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -938,6 +1095,35 @@ function neap.flatten(x, start_dim, end_dim) end
 ---@param end_dim? integer
 ---@return neap.Tensor y
 function Tensor:flatten(start_dim, end_dim) end
+
+--- x with the order of its elements reversed along dims.
+---@param x neap.Tensor
+---@param dims integer[]
+---@return neap.Tensor y
+function neap.flip(x, dims) end
+
+--- x with the order of its elements reversed along dims.
+---@param dims integer[]
+---@return neap.Tensor y
+function Tensor:flip(dims) end
+
+--- x (of 2 dimensions or more) with its columns in reverse order.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.fliplr(x) end
+
+--- x (of 2 dimensions or more) with its columns in reverse order.
+---@return neap.Tensor y
+function Tensor:fliplr() end
+
+--- x (of 1 dimension or more) with its rows in reverse order.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.flipud(x) end
+
+--- x (of 1 dimension or more) with its rows in reverse order.
+---@return neap.Tensor y
+function Tensor:flipud() end
 
 --- Largest integer not above x.
 ---@param x neap.Tensor|number
@@ -1157,6 +1343,11 @@ function Tensor:hardtanh(min_val, max_val) end
 ---@param max_val? number
 ---@return neap.Tensor
 function Tensor:hardtanh_(min_val, max_val) end
+
+--- The tensors side by side: one after the other along dimension 2, or 1 when they are vectors.
+---@param tensors neap.Tensor[]
+---@return neap.Tensor y
+function neap.hstack(tensors) end
 
 --- (x - z)^2 / 2 within delta, delta (|x - z| - delta / 2) beyond (Huber, 1964).
 ---@param x neap.Tensor|number
@@ -1806,6 +1997,32 @@ function neap.mm(x, other) end
 ---@return neap.Tensor y
 function Tensor:mm(other) end
 
+--- movedim by NumPy's name.
+---@param x neap.Tensor
+---@param source integer[]
+---@param destination integer[]
+---@return neap.Tensor y
+function neap.moveaxis(x, source, destination) end
+
+--- movedim by NumPy's name.
+---@param source integer[]
+---@param destination integer[]
+---@return neap.Tensor y
+function Tensor:moveaxis(source, destination) end
+
+--- x with the dimensions of source moved to the places of destination, the others in their order.
+---@param x neap.Tensor
+---@param source integer[]
+---@param destination integer[]
+---@return neap.Tensor y
+function neap.movedim(x, source, destination) end
+
+--- x with the dimensions of source moved to the places of destination, the others in their order.
+---@param source integer[]
+---@param destination integer[]
+---@return neap.Tensor y
+function Tensor:movedim(source, destination) end
+
 --- Squared error.
 ---@param input neap.Tensor
 ---@param target neap.Tensor
@@ -2037,6 +2254,21 @@ function neap.outer(x, other) end
 ---@return neap.Tensor y
 function Tensor:outer(other) end
 
+--- x with pad[1] elements more before and pad[2] after its last dimension, pad[3] and pad[4] around the one before, and so on; negative ones crop. New elements are value, or x mirrored without its edge, its edge repeated, or x from the other end.
+---@param x neap.Tensor
+---@param pad integer[]
+---@param mode? "constant"|"reflect"|"replicate"|"circular"
+---@param value? number
+---@return neap.Tensor y
+function neap.pad(x, pad, mode, value) end
+
+--- x with pad[1] elements more before and pad[2] after its last dimension, pad[3] and pad[4] around the one before, and so on; negative ones crop. New elements are value, or x mirrored without its edge, its edge repeated, or x from the other end.
+---@param pad integer[]
+---@param mode? "constant"|"reflect"|"replicate"|"circular"
+---@param value? number
+---@return neap.Tensor y
+function Tensor:pad(pad, mode, value) end
+
 --- x with its dimensions in another order.
 ---@param x neap.Tensor
 ---@param dims integer[]
@@ -2171,6 +2403,15 @@ function neap.randperm(n, dtype, generator) end
 ---@return neap.Tensor y
 function neap.range(first, last, step, dtype) end
 
+--- x as one row: a view where the strides allow it, else a copy.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.ravel(x) end
+
+--- x as one row: a view where the strides allow it, else a copy.
+---@return neap.Tensor y
+function Tensor:ravel() end
+
 --- One over x.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -2226,6 +2467,19 @@ function Tensor:remainder(z) end
 ---@return neap.Tensor
 function Tensor:remainder_(z) end
 
+--- x with each element of dim repeated: as often as the number repeats says, or its entry in the tensor repeats; without dim x is taken as one long row.
+---@param x neap.Tensor
+---@param repeats neap.Tensor|number
+---@param dim? integer
+---@return neap.Tensor y
+function neap.repeat_interleave(x, repeats, dim) end
+
+--- x with each element of dim repeated: as often as the number repeats says, or its entry in the tensor repeats; without dim x is taken as one long row.
+---@param repeats neap.Tensor|number
+---@param dim? integer
+---@return neap.Tensor y
+function Tensor:repeat_interleave(repeats, dim) end
+
 --- x in another shape: a view where the strides allow it, else a copy.
 ---@param x neap.Tensor
 ---@param size integer[]
@@ -2236,6 +2490,43 @@ function neap.reshape(x, size) end
 ---@param size integer[]
 ---@return neap.Tensor y
 function Tensor:reshape(size) end
+
+--- x in other's shape: a view where the strides allow it, else a copy.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@return neap.Tensor y
+function neap.reshape_as(x, other) end
+
+--- x in other's shape: a view where the strides allow it, else a copy.
+---@param other neap.Tensor
+---@return neap.Tensor y
+function Tensor:reshape_as(other) end
+
+--- x with its elements moved on by shifts along dims, those that leave at one end coming back at the other; without dims x is rolled as one long row.
+---@param x neap.Tensor
+---@param shifts integer[]
+---@param dims? integer[]
+---@return neap.Tensor y
+function neap.roll(x, shifts, dims) end
+
+--- x with its elements moved on by shifts along dims, those that leave at one end coming back at the other; without dims x is rolled as one long row.
+---@param shifts integer[]
+---@param dims? integer[]
+---@return neap.Tensor y
+function Tensor:roll(shifts, dims) end
+
+--- x turned k times by 90 degrees in the plane of two dims, from the first towards the second; dimensions 1 and 2 unless given.
+---@param x neap.Tensor
+---@param k? integer
+---@param dims? integer[]
+---@return neap.Tensor y
+function neap.rot90(x, k, dims) end
+
+--- x turned k times by 90 degrees in the plane of two dims, from the first towards the second; dimensions 1 and 2 unless given.
+---@param k? integer
+---@param dims? integer[]
+---@return neap.Tensor y
+function Tensor:rot90(k, dims) end
 
 --- Nearest integer, halves to the even one.
 ---@param x neap.Tensor|number
@@ -2643,6 +2934,32 @@ function neap.sum(x, dims, keepdim, dtype) end
 ---@return neap.Tensor y
 function Tensor:sum(dims, keepdim, dtype) end
 
+--- transpose by NumPy's name.
+---@param x neap.Tensor
+---@param axis0 integer
+---@param axis1 integer
+---@return neap.Tensor y
+function neap.swapaxes(x, axis0, axis1) end
+
+--- transpose by NumPy's name.
+---@param axis0 integer
+---@param axis1 integer
+---@return neap.Tensor y
+function Tensor:swapaxes(axis0, axis1) end
+
+--- transpose by another name.
+---@param x neap.Tensor
+---@param dim0 integer
+---@param dim1 integer
+---@return neap.Tensor y
+function neap.swapdims(x, dim0, dim1) end
+
+--- transpose by another name.
+---@param dim0 integer
+---@param dim1 integer
+---@return neap.Tensor y
+function Tensor:swapdims(dim0, dim1) end
+
 --- A matrix transposed; a vector or a scalar as it is.
 ---@param x neap.Tensor
 ---@return neap.Tensor y
@@ -2691,6 +3008,17 @@ function Tensor:tanhshrink() end
 ---@return neap.Tensor
 function Tensor:tanhshrink_() end
 
+--- x repeated dims[i] times along each dimension i; where the two differ in length, ones are put in front of the shorter (PyTorch's repeat).
+---@param x neap.Tensor
+---@param dims integer[]
+---@return neap.Tensor y
+function neap.tile(x, dims) end
+
+--- x repeated dims[i] times along each dimension i; where the two differ in length, ones are put in front of the shorter (PyTorch's repeat).
+---@param dims integer[]
+---@return neap.Tensor y
+function Tensor:tile(dims) end
+
 --- x with its elements converted to dtype; x itself when it has it.
 ---@param x neap.Tensor
 ---@param dtype neap.DType
@@ -2731,6 +3059,14 @@ function Tensor:tril(diagonal) end
 ---@return neap.Tensor
 function Tensor:tril_(diagonal) end
 
+--- Positions on and below a diagonal of a (row, col) matrix, row by row: rows first, columns second, as (2, n).
+---@param row integer
+---@param col integer
+---@param offset? integer
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.tril_indices(row, col, offset, dtype) end
+
 --- x with zeros below the given diagonal of each matrix.
 ---@param x neap.Tensor
 ---@param diagonal? integer
@@ -2746,6 +3082,14 @@ function Tensor:triu(diagonal) end
 ---@param diagonal? integer
 ---@return neap.Tensor
 function Tensor:triu_(diagonal) end
+
+--- Positions on and above a diagonal of a (row, col) matrix, row by row: rows first, columns second, as (2, n).
+---@param row integer
+---@param col integer
+---@param offset? integer
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.triu_indices(row, col, offset, dtype) end
 
 --- x without its fraction.
 ---@param x neap.Tensor|number
@@ -2772,6 +3116,21 @@ function neap.unflatten(x, dim, sizes) end
 ---@param sizes integer[]
 ---@return neap.Tensor y
 function Tensor:unflatten(dim, sizes) end
+
+--- All runs of size positions of dim, step apart, as a view: dim counts the runs, a new last dimension the positions in one.
+---@param x neap.Tensor
+---@param dim integer
+---@param size integer
+---@param step? integer
+---@return neap.Tensor y
+function neap.unfold(x, dim, size, step) end
+
+--- All runs of size positions of dim, step apart, as a view: dim counts the runs, a new last dimension the positions in one.
+---@param dim integer
+---@param size integer
+---@param step? integer
+---@return neap.Tensor y
+function Tensor:unfold(dim, size, step) end
 
 --- Uniform numbers in [from, to) like x; uniform_ writes them into x.
 ---@param x neap.Tensor
@@ -2848,6 +3207,22 @@ function neap.view(x, size) end
 ---@param size integer[]
 ---@return neap.Tensor y
 function Tensor:view(size) end
+
+--- x's memory in other's shape.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@return neap.Tensor y
+function neap.view_as(x, other) end
+
+--- x's memory in other's shape.
+---@param other neap.Tensor
+---@return neap.Tensor y
+function Tensor:view_as(other) end
+
+--- The tensors one below the other: along dimension 1, vectors taken as rows.
+---@param tensors neap.Tensor[]
+---@return neap.Tensor y
+function neap.vstack(tensors) end
 
 --- z where the condition x holds, else w.
 ---@param condition neap.Tensor|number

@@ -1,5 +1,5 @@
--- tensor: what tensors get from Lua. Reading and writing with brackets by tables, masks and index tensors; pieces;
--- conversions by name; comparing as a whole. Each is made of ops, so gradients flow.
+-- tensor: what tensors get from Lua. Reading and writing with brackets by tables, masks and index tensors; conversions by
+-- name; comparing as a whole. Each is made of ops, so gradients flow.
 
 local core = require "neap.core"
 local check = require "neap.check"
@@ -117,46 +117,6 @@ function glue.newindex(x, key, value)
   end
 end
 
--- ---- pieces ----
-
---- Pieces of `size` positions along dim (1), the last perhaps smaller; or of the sizes in a list. A list of views.
-function methods:split(size, dim)
-  dim = dim or 1
-  local total, pieces, at = self:size(dim), {}, 1
-  if type(size) == "table" then
-    local sum = 0
-    for _, n in ipairs(size) do sum = sum + n end
-    if sum ~= total then check.fail("split: sizes add up to %d, dimension %d has %d", sum, dim, total) end
-    for i, n in ipairs(size) do
-      pieces[i], at = self:narrow(dim, n > 0 and at or 1, n), at + n
-    end
-    return pieces
-  end
-  if math.type(size) ~= "integer" or size < 1 then
-    check.fail("split: takes a size of 1 or more, or a list of sizes, not %s", check.describe(size))
-  end
-  repeat
-    local n = math.min(size, total - at + 1)
-    pieces[#pieces + 1], at = self:narrow(dim, n > 0 and at or 1, n), at + n
-  until at > total
-  return pieces
-end
-
---- n pieces along dim (1), as equal as can be: all of one size but the last. A list of views.
-function methods:chunk(n, dim)
-  if math.type(n) ~= "integer" or n < 1 then check.fail("chunk: takes a number of pieces, not %s", check.describe(n)) end
-  return self:split(math.max(1, (self:size(dim or 1) + n - 1) // n), dim)
-end
-
---- A list of x's parts at each position of dim (1), which is gone from their shape.
-function methods:unbind(dim)
-  local parts = {}
-  for i = 1, self:size(dim or 1) do parts[i] = self:select(dim or 1, i) end
-  return parts
-end
-
-core.split, core.chunk, core.unbind = methods.split, methods.chunk, methods.unbind
-
 -- ---- conversions ----
 
 local names = {
@@ -168,9 +128,6 @@ for name, dtype in pairs(names) do
 end
 
 function methods:type_as(other) return self:to(other.dtype) end
-function methods:view_as(other) return self:view(other.shape) end
-function methods:reshape_as(other) return self:reshape(other.shape) end
-function methods:expand_as(other) return self:expand(other.shape) end
 
 -- ---- as a whole ----
 

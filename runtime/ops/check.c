@@ -47,6 +47,13 @@ int np_zero(neap_context *c, neap_tensor *t) {
   return NEAP_OK;
 }
 
+int np_add_into(neap_context *c, neap_tensor *y, neap_tensor *x) {
+  neap_tensor *in[2] = { y, x };
+  int ctype = np_ctype(y->at.dtype);
+  np_map_job job = { .map = c->kernels->map[ctype][NP_EW_add], .ctype = ctype, .n_in = 2, .in = in, .out = y };
+  return np_map_run(c, &job);
+}
+
 uint32_t np_mask_of(const neap_value *dims, int ndim) {
   if (dims->kind == NEAP_NONE || dims->n == 0) return (1u << ndim) - 1;
   uint32_t mask = 0;

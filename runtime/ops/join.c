@@ -1,4 +1,4 @@
-/* Tensors put together: cat along a dimension they have, stack along a new one. The result's dtype is what all of them
+/* Tensors put together: cat along a dimension they have, stack along a new one, and the four stacks made of cat. The result's dtype is what all of them
  * promote to; each part is a strided copy into its place. */
 #include "loops.h"
 
@@ -142,3 +142,26 @@ int np_stack_back(np_back *b) { /* each gets its slice of g */
     if (b->in[i].needs) b->gx[i] = neap_select(b->ctx, b->g[0], d, i);
   return b->ctx->error;
 }
+
+/* ---- hstack, vstack, dstack, column_stack: tensors made long enough, then joined ---- */
+
+static neap_tensor *column(neap_context *c, neap_tensor *x) {
+  return x->at.ndim < 2 ? neap_reshape(c, x, 2, (int64_t[]){ x->at.count, 1 }) : neap_retain(x);
+}
+
+static int join(np_call *c, neap_tensor *(*longer)(neap_context *, neap_tensor *), int64_t dim) {
+  neap_context *ctx = c->ctx;
+  const neap_value *xs = &c->arg[TENSORS];
+  if (joined_dtype(c) != 0) return ctx->error;
+  size_t bytes = (size_t)xs->n * sizeof(neap_tensor *);
+  neap_tensor **list = np_alloc(ctx, bytes);
+  if (!list) return ctx->error;
+  for (int i = 0; i < xs->n; i++) list[i] = longer(ctx, xs->ts[i]);
+  if (!np_failed(ctx)) c->out[0] = neap_cat(ctx, xs->n, list, dim == 1 && list[0]->at.ndim == 1 ? 0 : dim);
+  np_free(ctx, list, bytes);
+  return ctx->error;
+}
+int np_hstack_run(np_call *c) { return join(c, neap_atleast_1d, 1); }
+int np_vstack_run(np_call *c) { return join(c, neap_atleast_2d, 0); }
+int np_dstack_run(np_call *c) { return join(c, neap_atleast_3d, 2); }
+int np_column_stack_run(np_call *c) { return join(c, column, 1); }

@@ -34,6 +34,7 @@ int np_zero(neap_context *c, neap_tensor *t);      /* t contiguous: all zeros */
 uint32_t np_mask_of(const neap_value *dims, int ndim); /* of a recorded dims/axes list: as np_axes, already checked */
 neap_tensor *np_keep_dims(neap_context *c, neap_tensor *y, const np_layout *x, uint32_t mask); /* a result with its dims back */
 neap_tensor *np_permuted(neap_context *c, neap_tensor *x, uint32_t mask, int dtype); /* contiguous, dims in mask last */
+int np_add_into(neap_context *c, neap_tensor *y, neap_tensor *x); /* y += x, of one shape; y of a compute type */
 neap_tensor *np_zeros_like(neap_context *c, const np_layout *at);
 #define NP_C(c, v) np_tensor_constant(c, v)
 

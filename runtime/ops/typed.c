@@ -671,6 +671,18 @@ neap_tensor *neap_transpose(neap_context *c, neap_tensor *x, int64_t dim0, int64
 neap_tensor *neap_permute(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
   return call(c, NP_OP_permute, 2, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims) }, 0, NULL);
 }
+neap_tensor *neap_movedim(neap_context *c, neap_tensor *x, int n_source, const int64_t *source, int n_destination, const int64_t *destination) {
+  return call(c, NP_OP_movedim, 3, (neap_value[]){ of_tensor(x), of_ints(n_source, source), of_ints(n_destination, destination) }, 0, NULL);
+}
+neap_tensor *neap_moveaxis(neap_context *c, neap_tensor *x, int n_source, const int64_t *source, int n_destination, const int64_t *destination) {
+  return call(c, NP_OP_moveaxis, 3, (neap_value[]){ of_tensor(x), of_ints(n_source, source), of_ints(n_destination, destination) }, 0, NULL);
+}
+neap_tensor *neap_swapaxes(neap_context *c, neap_tensor *x, int64_t axis0, int64_t axis1) {
+  return call(c, NP_OP_swapaxes, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, axis0), of_kind(NEAP_INT, axis1) }, 0, NULL);
+}
+neap_tensor *neap_swapdims(neap_context *c, neap_tensor *x, int64_t dim0, int64_t dim1) {
+  return call(c, NP_OP_swapdims, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim0), of_kind(NEAP_INT, dim1) }, 0, NULL);
+}
 neap_tensor *neap_t(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_t, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
@@ -692,6 +704,9 @@ neap_tensor *neap_unsqueeze(neap_context *c, neap_tensor *x, int64_t dim) {
 neap_tensor *neap_expand(neap_context *c, neap_tensor *x, int n_size, const int64_t *size) {
   return call(c, NP_OP_expand, 2, (neap_value[]){ of_tensor(x), of_ints(n_size, size) }, 0, NULL);
 }
+neap_tensor *neap_broadcast_to(neap_context *c, neap_tensor *x, int n_size, const int64_t *size) {
+  return call(c, NP_OP_broadcast_to, 2, (neap_value[]){ of_tensor(x), of_ints(n_size, size) }, 0, NULL);
+}
 neap_tensor *neap_place(neap_context *c, neap_tensor *x, int n_size, const int64_t *size, int64_t dim, int64_t start, int64_t step) {
   return call(c, NP_OP_place, 5, (neap_value[]){ of_tensor(x), of_ints(n_size, size), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, start), of_kind(NEAP_INT, step) }, 0, NULL);
 }
@@ -704,11 +719,110 @@ neap_tensor *neap_as_strided_add(neap_context *c, neap_tensor *x, int64_t n, int
 neap_tensor *neap_as_strided_scatter(neap_context *c, neap_tensor *x, neap_tensor *source, int n_size, const int64_t *size, int n_stride, const int64_t *stride, int64_t offset) {
   return call(c, NP_OP_as_strided_scatter, 5, (neap_value[]){ of_tensor(x), of_tensor(source), of_ints(n_size, size), of_ints(n_stride, stride), of_kind(NEAP_INT, offset) }, 0, NULL);
 }
+neap_tensor *neap_view_as(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  return call(c, NP_OP_view_as, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
+}
+neap_tensor *neap_reshape_as(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  return call(c, NP_OP_reshape_as, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
+}
+neap_tensor *neap_expand_as(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  return call(c, NP_OP_expand_as, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
+}
+neap_tensor *neap_ravel(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_ravel, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_atleast_1d(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_atleast_1d, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_atleast_2d(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_atleast_2d, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_atleast_3d(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_atleast_3d, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_roll(neap_context *c, neap_tensor *x, int n_shifts, const int64_t *shifts, int n_dims, const int64_t *dims) {
+  return call(c, NP_OP_roll, 3, (neap_value[]){ of_tensor(x), of_ints(n_shifts, shifts), of_ints(n_dims, dims) }, 0, NULL);
+}
+neap_tensor *neap_flip(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
+  return call(c, NP_OP_flip, 2, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims) }, 0, NULL);
+}
+neap_tensor *neap_fliplr(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_fliplr, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_flipud(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_flipud, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_rot90(neap_context *c, neap_tensor *x, int64_t k, int n_dims, const int64_t *dims) {
+  return call(c, NP_OP_rot90, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, k), of_ints(n_dims, dims) }, 0, NULL);
+}
+neap_tensor *neap_tile(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
+  return call(c, NP_OP_tile, 2, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims) }, 0, NULL);
+}
+neap_tensor *neap_repeat_interleave(neap_context *c, neap_tensor *x, neap_tensor *repeats, int64_t dim) {
+  return call(c, NP_OP_repeat_interleave, 3, (neap_value[]){ of_tensor(x), of_tensor(repeats), of_maybe_int(dim) }, 0, NULL);
+}
+neap_tensor *neap_diagonal(neap_context *c, neap_tensor *x, int64_t offset, int64_t dim1, int64_t dim2) {
+  return call(c, NP_OP_diagonal, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, offset), of_kind(NEAP_INT, dim1), of_kind(NEAP_INT, dim2) }, 0, NULL);
+}
+neap_tensor *neap_diagonal_scatter(neap_context *c, neap_tensor *x, neap_tensor *src, int64_t offset, int64_t dim1, int64_t dim2) {
+  return call(c, NP_OP_diagonal_scatter, 5, (neap_value[]){ of_tensor(x), of_tensor(src), of_kind(NEAP_INT, offset), of_kind(NEAP_INT, dim1), of_kind(NEAP_INT, dim2) }, 0, NULL);
+}
+neap_tensor *neap_diag_embed(neap_context *c, neap_tensor *x, int64_t offset, int64_t dim1, int64_t dim2) {
+  return call(c, NP_OP_diag_embed, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, offset), of_kind(NEAP_INT, dim1), of_kind(NEAP_INT, dim2) }, 0, NULL);
+}
+neap_tensor *neap_diag(neap_context *c, neap_tensor *x, int64_t diagonal) {
+  return call(c, NP_OP_diag, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, diagonal) }, 0, NULL);
+}
+neap_tensor *neap_diagflat(neap_context *c, neap_tensor *x, int64_t offset) {
+  return call(c, NP_OP_diagflat, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, offset) }, 0, NULL);
+}
+neap_tensor *neap_block_diag(neap_context *c, int n_tensors, neap_tensor *const *tensors) {
+  return call(c, NP_OP_block_diag, 1, (neap_value[]){ of_tensors(n_tensors, tensors) }, 0, NULL);
+}
+neap_tensor *neap_pad(neap_context *c, neap_tensor *x, int n_pad, const int64_t *pad, int mode, double value) {
+  return call(c, NP_OP_pad, 4, (neap_value[]){ of_tensor(x), of_ints(n_pad, pad), of_kind(NEAP_ENUM, mode), of_number(value) }, 0, NULL);
+}
+neap_tensor *neap_pad_add(neap_context *c, neap_tensor *g, int n_pad, const int64_t *pad, int mode, int n_size, const int64_t *size) {
+  return call(c, NP_OP_pad_add, 4, (neap_value[]){ of_tensor(g), of_ints(n_pad, pad), of_kind(NEAP_ENUM, mode), of_ints(n_size, size) }, 0, NULL);
+}
+neap_tensor *neap_unfold(neap_context *c, neap_tensor *x, int64_t dim, int64_t size, int64_t step) {
+  return call(c, NP_OP_unfold, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, size), of_kind(NEAP_INT, step) }, 0, NULL);
+}
+neap_tensor *neap_unfold_add(neap_context *c, neap_tensor *g, int64_t dim, int64_t length, int64_t step) {
+  return call(c, NP_OP_unfold_add, 4, (neap_value[]){ of_tensor(g), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, length), of_kind(NEAP_INT, step) }, 0, NULL);
+}
 neap_tensor *neap_cat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim) {
   return call(c, NP_OP_cat, 2, (neap_value[]){ of_tensors(n_tensors, tensors), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
 neap_tensor *neap_stack(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim) {
   return call(c, NP_OP_stack, 2, (neap_value[]){ of_tensors(n_tensors, tensors), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
+neap_tensor *neap_concat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim) {
+  return call(c, NP_OP_concat, 2, (neap_value[]){ of_tensors(n_tensors, tensors), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
+neap_tensor *neap_hstack(neap_context *c, int n_tensors, neap_tensor *const *tensors) {
+  return call(c, NP_OP_hstack, 1, (neap_value[]){ of_tensors(n_tensors, tensors) }, 0, NULL);
+}
+neap_tensor *neap_vstack(neap_context *c, int n_tensors, neap_tensor *const *tensors) {
+  return call(c, NP_OP_vstack, 1, (neap_value[]){ of_tensors(n_tensors, tensors) }, 0, NULL);
+}
+neap_tensor *neap_dstack(neap_context *c, int n_tensors, neap_tensor *const *tensors) {
+  return call(c, NP_OP_dstack, 1, (neap_value[]){ of_tensors(n_tensors, tensors) }, 0, NULL);
+}
+neap_tensor *neap_column_stack(neap_context *c, int n_tensors, neap_tensor *const *tensors) {
+  return call(c, NP_OP_column_stack, 1, (neap_value[]){ of_tensors(n_tensors, tensors) }, 0, NULL);
+}
+neap_tensor *neap_cartesian_prod(neap_context *c, int n_tensors, neap_tensor *const *tensors) {
+  return call(c, NP_OP_cartesian_prod, 1, (neap_value[]){ of_tensors(n_tensors, tensors) }, 0, NULL);
+}
+neap_tensor *neap_combinations(neap_context *c, neap_tensor *x, int64_t r, int with_replacement) {
+  return call(c, NP_OP_combinations, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, r), of_kind(NEAP_FLAG, with_replacement) }, 0, NULL);
+}
+neap_tensor *neap_tril_indices(neap_context *c, int64_t row, int64_t col, int64_t offset, int dtype) {
+  return call(c, NP_OP_tril_indices, 4, (neap_value[]){ of_kind(NEAP_INT, row), of_kind(NEAP_INT, col), of_kind(NEAP_INT, offset), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_triu_indices(neap_context *c, int64_t row, int64_t col, int64_t offset, int dtype) {
+  return call(c, NP_OP_triu_indices, 4, (neap_value[]){ of_kind(NEAP_INT, row), of_kind(NEAP_INT, col), of_kind(NEAP_INT, offset), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_index_select(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index) {
   return call(c, NP_OP_index_select, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index) }, 0, NULL);

@@ -177,6 +177,46 @@ int np_permute_back(np_back *b) { /* the inverse order */
   return b->ctx->error;
 }
 
+/* The order of x's dimensions that movedim asks for. */
+static void moved(int ndim, const neap_value *source, const neap_value *destination, int64_t *order) {
+  uint32_t used = 0;
+  for (int i = 0; i < ndim; i++) order[i] = -1;
+  for (int i = 0; i < source->n; i++) {
+    int64_t from = source->is[i] < 0 ? source->is[i] + ndim : source->is[i];
+    order[destination->is[i] < 0 ? destination->is[i] + ndim : destination->is[i]] = from;
+    used |= 1u << from;
+  }
+  for (int i = 0, next = 0; i < ndim; i++)
+    if (order[i] < 0) {
+      while (used >> next & 1) next++;
+      order[i] = next++;
+    }
+}
+
+int np_movedim_infer(np_call *c) {
+  const np_layout *x = &np_t(c, 0)->at;
+  const neap_value *source = &c->arg[1], *destination = &c->arg[2];
+  uint32_t seen;
+  int64_t order[NEAP_MAX_DIMS];
+  c->spec[0] = *x;
+  if (source->n != destination->n)
+    return np_reject(c, NEAP_ERR_ARGUMENT, "%d dimensions in source and %d in destination: there must be as many", source->n, destination->n);
+  if (source->n == 0) return NEAP_OK;
+  if (np_axes(c, source, x->ndim, &seen) != 0 || np_axes(c, destination, x->ndim, &seen) != 0) return c->ctx->error;
+  if (x->ndim == 0) return NEAP_OK;
+  moved(x->ndim, source, destination, order);
+  for (int i = 0; i < x->ndim; i++) {
+    c->spec[0].shape[i] = x->shape[order[i]];
+    c->spec[0].stride[i] = x->stride[order[i]];
+  }
+  return NEAP_OK;
+}
+int np_movedim_back(np_back *b) { /* and back */
+  const neap_value *source = &b->arg[1], *destination = &b->arg[2];
+  b->gx[0] = source->n ? neap_movedim(b->ctx, b->g[0], destination->n, destination->is, source->n, source->is) : b->g[0];
+  return b->ctx->error;
+}
+
 /* ---- dimensions of size 1, and expansion ---- */
 
 int np_squeeze_infer(np_call *c) {

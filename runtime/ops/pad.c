@@ -1,0 +1,207 @@
+/* Padding: each element of the result comes from a place of x that is found one dimension at a time, or is a constant.
+ * A row of the result (its last dimension) is three runs: what lies before x, a piece of x, what lies behind. In
+ * room[] infer leaves the padding by dimension: before in room[d], behind in room[8 + d]. Circular padding wraps what
+ * cropping left; mirroring and repeating look at x itself. The adjoint folds the borders of g back, a dimension at a
+ * time: in the order of their distance from x, which no number of threads changes. */
+#include "loops.h"
+
+enum { CONSTANT, REFLECT, REPLICATE, CIRCULAR, BEHIND = NEAP_MAX_DIMS };
+
+/* Lays the pairs of `pad` (last dimension first) against ndim dimensions. */
+static int pairs(np_call *c, const neap_value *pad, int ndim) {
+  if (pad->n % 2) return np_reject(c, NEAP_ERR_ARGUMENT, "pad holds pairs, before and after, of the last dimension first; got %d numbers", pad->n);
+  if (pad->n / 2 > ndim)
+    return np_reject(c, NEAP_ERR_ARGUMENT, "pad has %d pairs, x has %d dimension%s", pad->n / 2, ndim, ndim == 1 ? "" : "s");
+  memset(c->room, 0, sizeof c->room);
+  for (int i = 0; i < pad->n / 2; i++) {
+    c->room[ndim - 1 - i] = pad->is[2 * i];
+    c->room[BEHIND + ndim - 1 - i] = pad->is[2 * i + 1];
+  }
+  return NEAP_OK;
+}
+
+static int padded_size(np_call *c, const np_layout *x, int mode, int d, int64_t *size) {
+  int64_t n = x->shape[d], low = c->room[d], high = c->room[BEHIND + d], most = np_max(low, high), left = n + np_min(low, 0) + np_min(high, 0);
+  if (low > INT64_MAX / 4 || high > INT64_MAX / 4 || low < -INT64_MAX / 4 || high < -INT64_MAX / 4)
+    return np_reject(c, NEAP_ERR_SHAPE, "the result is too large for memory");
+  *size = n + low + high;
+  if (*size < 0 || (left < 0 && mode != CONSTANT))
+    return np_reject(c, NEAP_ERR_SHAPE, "%lld and %lld crop more than there is: dimension %lld of x has size %lld", (long long)low, (long long)high,
+                     NP_DIM(c, d), (long long)n);
+  if (mode == CONSTANT || most <= 0) return NEAP_OK;
+  int64_t limit = mode == REFLECT ? n - 1 : mode == CIRCULAR ? left : n > 0 ? most : 0;
+  if (most > limit)
+    return np_reject(c, NEAP_ERR_SHAPE, "dimension %lld of x has size %lld, so %s padding of it is at most %lld, not %lld", NP_DIM(c, d), (long long)n,
+                     mode == REFLECT ? "reflect" : mode == CIRCULAR ? "circular" : "replicate", (long long)limit, (long long)most);
+  return NEAP_OK;
+}
+
+int np_pad_infer(np_call *c) {
+  const np_layout *x = &np_t(c, 0)->at;
+  int64_t shape[NEAP_MAX_DIMS];
+  if (pairs(c, &c->arg[1], x->ndim) != 0) return c->ctx->error;
+  for (int d = 0; d < x->ndim; d++)
+    if (padded_size(c, x, (int)np_i(c, 2), d, &shape[d]) != 0) return c->ctx->error;
+  return np_spec(c, 0, x->dtype, x->ndim, shape);
+}
+
+/* Which place of a dimension of n elements the result's place i shows; -1: none. */
+static int64_t source_of(int mode, int64_t i, int64_t low, int64_t high, int64_t n) {
+  int64_t s = i - low, first = np_max(0, -low), last = n - 1 - np_max(0, -high), kept = last - first + 1;
+  switch (mode) {
+  case REFLECT: return s < 0 ? -s : s >= n ? 2 * (n - 1) - s : s;
+  case REPLICATE: return s < 0 ? 0 : s >= n ? n - 1 : s;
+  case CIRCULAR: return s < first ? s + kept : s > last ? s - kept : s;
+  default: return s < 0 || s >= n ? -1 : s;
+  }
+}
+
+typedef struct padding {
+  const np_kernels *k;
+  const int64_t *room;
+  const np_layout *x, *y;
+  const char *from;
+  char *to, value[8];
+  int mode;
+  int64_t size, rows, per_task;
+} padding;
+
+/* The run of a row before x (at 0) or behind it (at n - count of the result): count elements. */
+static void border(const padding *p, const char *x, char *row, int64_t at, int64_t count) {
+  int d = p->y->ndim - 1;
+  int64_t n = p->x->shape[d], stride = p->x->stride[d], low = p->room[d], high = p->room[BEHIND + d], size = p->size;
+  char *to = row + at * size;
+  if (count <= 0) return;
+  if (p->mode == CONSTANT) {
+    p->k->fill((int)size, count, p->value, to, 1);
+    return;
+  }
+  const char *from = x + source_of(p->mode, at, low, high, n) * stride * size;
+  if (p->mode == REPLICATE) p->k->fill((int)size, count, from, to, 1);
+  else p->k->copy2d((int)size, 1, count, from, 0, p->mode == REFLECT ? -stride : stride, to, 0, 1);
+}
+
+static void pad_task(void *arg, int64_t task) {
+  const padding *p = arg;
+  const np_layout *x = p->x, *y = p->y;
+  int d = y->ndim - 1;
+  int64_t n = y->shape[d], low = np_max(0, np_min(p->room[d], n)), skip = np_max(0, -p->room[d]);
+  int64_t high = np_max(0, np_min(p->room[BEHIND + d], n - low)), middle = n - low - high, size = p->size;
+  for (int64_t r = task * p->per_task; r < p->rows && r < (task + 1) * p->per_task; r++) {
+    int64_t rest = r, at = 0;
+    int none = 0;
+    for (int i = d - 1; i >= 0; i--) {
+      int64_t s = source_of(p->mode, rest % y->shape[i], p->room[i], p->room[BEHIND + i], x->shape[i]);
+      none |= s < 0;
+      at += s * x->stride[i];
+      rest /= y->shape[i];
+    }
+    char *row = p->to + r * n * size;
+    const char *from = p->from + at * size;
+    if (none) {
+      p->k->fill((int)size, n, p->value, row, 1);
+      continue;
+    }
+    border(p, from, row, 0, low);
+    if (middle > 0) p->k->copy2d((int)size, 1, middle, from + skip * x->stride[d] * size, 0, x->stride[d], row + low * size, 0, 1);
+    border(p, from, row, n - high, high);
+  }
+}
+
+int np_pad_run(np_call *c) {
+  neap_tensor *x = np_t(c, 0), *y = c->out[0];
+  if (y->at.count == 0) return NEAP_OK;
+  if (y->at.ndim == 0) return np_copy(c->ctx, y, x);
+  padding p = { .k = c->ctx->kernels, .room = c->room, .x = &x->at, .y = &y->at, .from = np_data(x), .to = np_data(y),
+    .mode = (int)np_i(c, 2), .size = np_size_of(x->at.dtype) };
+  np_put_number(y->at.dtype, p.value, np_d(c, 3));
+  int64_t n = y->at.shape[y->at.ndim - 1];
+  p.rows = y->at.count / n;
+  p.per_task = np_max(1, NP_GRAIN / n);
+  np_parallel(c->ctx, np_blocks(p.rows, p.per_task), (double)y->at.count * 0.3 + (double)p.rows * 10, pad_task, &p);
+  return NEAP_OK;
+}
+
+int np_pad_back(np_back *b) { /* gx[s] = sum of g over the places that show x[s] */
+  const np_layout *x = &b->in[0].at;
+  const neap_value *pad = &b->arg[1];
+  int64_t less[2 * NEAP_MAX_DIMS] = { 0 };
+  if (b->arg[2].i == CONSTANT) { /* what was added is cropped, what was cropped is zeros */
+    for (int i = 0; i < pad->n; i++) less[i] = -pad->is[i];
+    b->gx[0] = pad->n ? neap_pad(b->ctx, b->g[0], pad->n, less, CONSTANT, 0) : b->g[0];
+  } else {
+    b->gx[0] = pad->n ? neap_pad_add(b->ctx, b->g[0], pad->n, pad->is, (int)b->arg[2].i, x->ndim, x->shape) : b->g[0];
+  }
+  return b->ctx->error;
+}
+
+/* ---- pad_add: g pad mode size ---- */
+
+int np_pad_add_infer(np_call *c) {
+  const np_layout *g = &np_t(c, 0)->at;
+  const neap_value *size = &c->arg[3];
+  int64_t n = 0;
+  if (np_spec(c, 0, g->dtype, size->n, size->is) != 0) return c->ctx->error;
+  if (size->n != g->ndim) return np_reject(c, NEAP_ERR_SHAPE, "g does not fit there");
+  if (pairs(c, &c->arg[1], g->ndim) != 0) return c->ctx->error;
+  for (int d = 0; d < g->ndim; d++) {
+    if (padded_size(c, &c->spec[0], (int)np_i(c, 2), d, &n) != 0) return c->ctx->error;
+    if (n != g->shape[d]) return np_reject(c, NEAP_ERR_SHAPE, "g does not fit there");
+  }
+  return NEAP_OK;
+}
+
+/* n places of dimension d from `from` on, in order or (step -1) backwards. */
+static np_layout strip(const np_layout *l, int d, int64_t from, int64_t n, int64_t step) {
+  np_layout s = *l;
+  s.offset += from * l->stride[d];
+  s.count = s.shape[d] ? s.count / s.shape[d] * n : 0;
+  s.shape[d] = n;
+  s.stride[d] *= step;
+  return s;
+}
+
+/* Adds the n places from `at` on, which lie outside of x, to the places of x that they show, all along dimension d of t:
+ * there x begins at place `low`, and g at place `start`. */
+static void fold_border(const np_call *c, neap_tensor *t, const np_layout *l, int d, int64_t at, int64_t n) {
+  const int mode = (int)np_i(c, 2), piece = mode == REPLICATE ? 1 : (int)np_min(n, INT32_MAX);
+  int64_t before = c->room[d], behind = c->room[BEHIND + d], low = np_max(0, before), start = np_max(0, -before);
+  int64_t size = c->spec[0].shape[d];
+  for (int64_t i = at; i < at + n; i += piece) {
+    int64_t to = source_of(mode, i - start, before, behind, size) + low;
+    np_layout target = strip(l, d, to, piece, mode == REFLECT ? -1 : 1), source = strip(l, d, i, piece, 1);
+    neap_tensor to_window = np_window(t, &target), from = np_window(t, &source);
+    np_add_into(c->ctx, &to_window, &from);
+  }
+}
+
+int np_pad_add_run(np_call *c) {
+  neap_tensor *g = np_t(c, 0), *y = c->out[0];
+  int64_t shape[NEAP_MAX_DIMS];
+  for (int d = 0; d < y->at.ndim; d++) shape[d] = y->at.shape[d] + np_max(0, c->room[d]) + np_max(0, c->room[BEHIND + d]);
+  neap_tensor *t = np_tensor_new(c->ctx, np_native_of(y->at.dtype), y->at.ndim, shape); /* g, and zeros where it was cropped */
+  if (!t) return c->ctx->error;
+  np_layout l = t->at;
+  for (int d = 0; d < l.ndim; d++) l = strip(&l, d, np_max(0, -c->room[d]), g->at.shape[d], 1);
+  neap_tensor inner = np_window(t, &l);
+  if (g->at.count < t->at.count) np_zero(c->ctx, t);
+  np_copy(c->ctx, &inner, g);
+  l = t->at;
+  for (int d = 0; d < l.ndim; d++) {
+    int64_t low = np_max(0, c->room[d]), size = y->at.shape[d];
+    if (l.count > 0) {
+      fold_border(c, t, &l, d, 0, low);
+      fold_border(c, t, &l, d, low + size, np_max(0, c->room[BEHIND + d]));
+    }
+    l = strip(&l, d, low, size, 1);
+  }
+  neap_tensor sums = np_window(t, &l);
+  np_copy(c->ctx, y, &sums);
+  neap_release(t);
+  return c->ctx->error;
+}
+
+int np_pad_add_back(np_back *b) { /* gg = g padded */
+  b->gx[0] = neap_pad(b->ctx, b->g[0], b->arg[1].n, b->arg[1].is, (int)b->arg[2].i, 0);
+  return b->ctx->error;
+}
