@@ -221,6 +221,18 @@ NEAP_API neap_tensor *neap_min(neap_context *c, neap_tensor *x, int64_t dim, int
 NEAP_API neap_tensor *neap_argmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim); /* Position of the largest value along dim, or in all of x row by row. */
 NEAP_API neap_tensor *neap_argmin(neap_context *c, neap_tensor *x, int64_t dim, int keepdim); /* Position of the smallest value along dim, or in all of x row by row. */
 NEAP_API neap_tensor *neap_aminmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **largest); /* Smallest and largest value of all, or along dim; equal ones share the gradient. */
+/* scan */
+NEAP_API neap_tensor *neap_cumsum(neap_context *c, neap_tensor *x, int64_t dim, int dtype, int reverse); /* Running sums along dim, from its end with reverse; of integers and bools as int64, or as dtype says. */
+NEAP_API neap_tensor *neap_cumsum_(neap_context *c, neap_tensor *x, int64_t dim, int dtype, int reverse);
+NEAP_API neap_tensor *neap_cumprod(neap_context *c, neap_tensor *x, int64_t dim, int dtype); /* Running products along dim; of integers and bools as int64, or as dtype says. */
+NEAP_API neap_tensor *neap_cumprod_(neap_context *c, neap_tensor *x, int64_t dim, int dtype);
+NEAP_API neap_tensor *neap_logcumsumexp(neap_context *c, neap_tensor *x, int64_t dim); /* Logarithm of the running sums of exponentials along dim, safe for large x. */
+NEAP_API neap_tensor *neap_cummax(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor **indices); /* Largest value so far along dim and its position, the last of equal ones. */
+NEAP_API neap_tensor *neap_cummin(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor **indices); /* Smallest value so far along dim and its position, the last of equal ones. */
+NEAP_API neap_tensor *neap_linear_recurrence(neap_context *c, neap_tensor *x, neap_tensor *w, int64_t dim, int reverse); /* y[i] = x[i] + w[i] y[i-1] along dim, from its end with reverse; x and w have one shape. */
+NEAP_API neap_tensor *neap_diff(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, neap_tensor *prepend, neap_tensor *append); /* Differences of neighbours along dim, taken n times, with prepend and append joined on before. */
+NEAP_API neap_tensor *neap_trapezoid(neap_context *c, neap_tensor *y, neap_tensor *x, double dx, int64_t dim); /* Integral of y along dim by the trapezoidal rule, over steps of dx or the points x. */
+NEAP_API neap_tensor *neap_cumulative_trapezoid(neap_context *c, neap_tensor *y, neap_tensor *x, double dx, int64_t dim); /* Running integrals of y along dim by the trapezoidal rule, over steps of dx or the points x. */
 /* softmax */
 NEAP_API neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* exp(x) divided by its sum along dim. */
 NEAP_API neap_tensor *neap_log_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* Logarithm of softmax, safe for large x. */

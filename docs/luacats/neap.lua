@@ -756,6 +756,88 @@ function neap.cross_entropy(input, target, weight, ignore_index, reduction, labe
 ---@return neap.Tensor y
 function Tensor:cross_entropy(target, weight, ignore_index, reduction, label_smoothing) end
 
+--- Largest value so far along dim and its position, the last of equal ones.
+---@param x neap.Tensor
+---@param dim integer
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function neap.cummax(x, dim) end
+
+--- Largest value so far along dim and its position, the last of equal ones.
+---@param dim integer
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function Tensor:cummax(dim) end
+
+--- Smallest value so far along dim and its position, the last of equal ones.
+---@param x neap.Tensor
+---@param dim integer
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function neap.cummin(x, dim) end
+
+--- Smallest value so far along dim and its position, the last of equal ones.
+---@param dim integer
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function Tensor:cummin(dim) end
+
+--- Running products along dim; of integers and bools as int64, or as dtype says.
+---@param x neap.Tensor
+---@param dim integer
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.cumprod(x, dim, dtype) end
+
+--- Running products along dim; of integers and bools as int64, or as dtype says.
+---@param dim integer
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function Tensor:cumprod(dim, dtype) end
+
+--- Running products along dim; of integers and bools as int64, or as dtype says. Written into the tensor itself.
+---@param dim integer
+---@param dtype? neap.DType
+---@return neap.Tensor
+function Tensor:cumprod_(dim, dtype) end
+
+--- Running sums along dim, from its end with reverse; of integers and bools as int64, or as dtype says.
+---@param x neap.Tensor
+---@param dim integer
+---@param dtype? neap.DType
+---@param reverse? boolean
+---@return neap.Tensor y
+function neap.cumsum(x, dim, dtype, reverse) end
+
+--- Running sums along dim, from its end with reverse; of integers and bools as int64, or as dtype says.
+---@param dim integer
+---@param dtype? neap.DType
+---@param reverse? boolean
+---@return neap.Tensor y
+function Tensor:cumsum(dim, dtype, reverse) end
+
+--- Running sums along dim, from its end with reverse; of integers and bools as int64, or as dtype says. Written into the tensor itself.
+---@param dim integer
+---@param dtype? neap.DType
+---@param reverse? boolean
+---@return neap.Tensor
+function Tensor:cumsum_(dim, dtype, reverse) end
+
+--- Running integrals of y along dim by the trapezoidal rule, over steps of dx or the points x.
+---@param y neap.Tensor
+---@param x? neap.Tensor
+---@param dx? number
+---@param dim? integer
+---@return neap.Tensor integral
+function neap.cumulative_trapezoid(y, x, dx, dim) end
+
+--- Running integrals of y along dim by the trapezoidal rule, over steps of dx or the points x.
+---@param x? neap.Tensor
+---@param dx? number
+---@param dim? integer
+---@return neap.Tensor integral
+function Tensor:cumulative_trapezoid(x, dx, dim) end
+
 --- x's memory without x's history: no gradient flows through.
 ---@param x neap.Tensor
 ---@return neap.Tensor y
@@ -833,6 +915,23 @@ function neap.diagonal_scatter(x, src, offset, dim1, dim2) end
 ---@param dim2? integer
 ---@return neap.Tensor y
 function Tensor:diagonal_scatter(src, offset, dim1, dim2) end
+
+--- Differences of neighbours along dim, taken n times, with prepend and append joined on before.
+---@param x neap.Tensor
+---@param n? integer
+---@param dim? integer
+---@param prepend? neap.Tensor
+---@param append? neap.Tensor
+---@return neap.Tensor y
+function neap.diff(x, n, dim, prepend, append) end
+
+--- Differences of neighbours along dim, taken n times, with prepend and append joined on before.
+---@param n? integer
+---@param dim? integer
+---@param prepend? neap.Tensor
+---@param append? neap.Tensor
+---@return neap.Tensor y
+function Tensor:diff(n, dim, prepend, append) end
 
 --- Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C).
 ---@param x neap.Tensor
@@ -1624,6 +1723,21 @@ function neap.linear(x, weight, bias, activation) end
 ---@return neap.Tensor y
 function Tensor:linear(weight, bias, activation) end
 
+--- y[i] = x[i] + w[i] y[i-1] along dim, from its end with reverse; x and w have one shape.
+---@param x neap.Tensor
+---@param w neap.Tensor
+---@param dim integer
+---@param reverse? boolean
+---@return neap.Tensor y
+function neap.linear_recurrence(x, w, dim, reverse) end
+
+--- y[i] = x[i] + w[i] y[i-1] along dim, from its end with reverse; x and w have one shape.
+---@param w neap.Tensor
+---@param dim integer
+---@param reverse? boolean
+---@return neap.Tensor y
+function Tensor:linear_recurrence(w, dim, reverse) end
+
 --- steps values evenly from start to end, both included.
 ---@param start number
 ---@param end_ number
@@ -1732,6 +1846,17 @@ function Tensor:logaddexp(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:logaddexp_(z) end
+
+--- Logarithm of the running sums of exponentials along dim, safe for large x.
+---@param x neap.Tensor
+---@param dim integer
+---@return neap.Tensor y
+function neap.logcumsumexp(x, dim) end
+
+--- Logarithm of the running sums of exponentials along dim, safe for large x.
+---@param dim integer
+---@return neap.Tensor y
+function Tensor:logcumsumexp(dim) end
 
 --- Whether both are not 0.
 ---@param x neap.Tensor|number
@@ -3042,6 +3167,21 @@ function neap.transpose(x, dim0, dim1) end
 ---@param dim1 integer
 ---@return neap.Tensor y
 function Tensor:transpose(dim0, dim1) end
+
+--- Integral of y along dim by the trapezoidal rule, over steps of dx or the points x.
+---@param y neap.Tensor
+---@param x? neap.Tensor
+---@param dx? number
+---@param dim? integer
+---@return neap.Tensor integral
+function neap.trapezoid(y, x, dx, dim) end
+
+--- Integral of y along dim by the trapezoidal rule, over steps of dx or the points x.
+---@param x? neap.Tensor
+---@param dx? number
+---@param dim? integer
+---@return neap.Tensor integral
+function Tensor:trapezoid(x, dx, dim) end
 
 --- x with zeros above the given diagonal of each matrix.
 ---@param x neap.Tensor

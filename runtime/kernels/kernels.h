@@ -81,6 +81,29 @@ typedef struct np_reduce { /* one per compute type */
   void (*axpy)(int64_t n, double a, const void *x, void *y);        /* y += a*x (a cast to int64 for NP_CI64) */
 } np_reduce;
 
+/* ---- scans: running sums and the like ---- */
+
+enum {
+  NP_CUMSUM,       /* from acc = 0 */
+  NP_CUMPROD,      /* from acc = 1 */
+  NP_LOGCUMSUMEXP, /* log sum exp, from acc = -inf; float types only (NULL for NP_CI64) */
+  NP_SCANS
+};
+
+typedef struct np_scan { /* one per compute type; y may be x */
+  /* row[op]: y[i] = acc = acc op x[i], for i from 0 up or with back != 0 from n-1 down; acc (A) goes in and out. */
+  void (*row[NP_SCANS])(int64_t n, const void *x, void *y, int back, void *acc);
+  /* cols[op]: the same down the columns of m rows of n, ld apart in x and in y, with n values of acc. */
+  void (*cols[NP_SCANS])(int64_t m, int64_t n, const void *x, void *y, int64_t ld, int back, void *acc);
+  /* The greatest (arg_row[0]) or smallest (arg_row[1]) so far and its position, the last of equal ones; NaN, once met,
+     stays, and the last one is named. */
+  void (*arg_row[2])(int64_t n, const void *x, void *y, int64_t *at);
+  void (*arg_cols[2])(int64_t m, int64_t n, const void *x, void *y, int64_t *at, int64_t ld);
+  /* y[i] = x[i] + w[i] y[i-1] from y[-1] = 0, or with back != 0 x[i] + w[i] y[i+1] from y[n] = 0. Float types only. */
+  void (*recur_row)(int64_t n, const void *x, const void *w, void *y, int back);
+  void (*recur_cols)(int64_t m, int64_t n, const void *x, const void *w, void *y, int64_t ld, int back);
+} np_scan;
+
 /* ---- rows of layers and losses (float types) ---- */
 
 typedef struct np_row { /* x, y, g, dx contiguous rows of n >= 1; y may be x, dx may be g */
@@ -224,6 +247,7 @@ typedef struct np_kernels {
   const np_map *map[NP_CTYPES];          /* map[ctype][NP_EW_x]; NULL where the kind has no such version */
   const np_map (*grad[2])[3];            /* grad[NP_CF32 or NP_CF64][NP_EW_x][operand]; NULL where NONE */
   const np_reduce *reduce[NP_CTYPES];
+  const np_scan *scan[NP_CTYPES];
   const np_row *row[2];
   const np_index *index;
   np_gemm gemm[NP_CTYPES];

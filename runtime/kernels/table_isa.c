@@ -11,6 +11,7 @@ extern const np_map NP_NAME(np_map_f32)[NP_EW_COUNT], NP_NAME(np_map_f64)[NP_EW_
 extern const np_map NP_NAME(np_map_i64)[NP_EW_COUNT];
 extern const np_map NP_NAME(np_grad_f32)[NP_EW_COUNT][3], NP_NAME(np_grad_f64)[NP_EW_COUNT][3];
 extern const np_reduce NP_NAME(np_reduce_f32), NP_NAME(np_reduce_f64), NP_NAME(np_reduce_i64);
+extern const np_scan NP_NAME(np_scan_f32), NP_NAME(np_scan_f64), NP_NAME(np_scan_i64);
 extern const np_row NP_NAME(np_row_f32), NP_NAME(np_row_f64);
 extern const np_index NP_NAME(np_index_table);
 #define GEMM(S)                                                                                                     \
@@ -34,6 +35,7 @@ const np_kernels NP_NAME(np_kernels) = {
     .map = {NP_NAME(np_map_f32), NP_NAME(np_map_f64), NP_NAME(np_map_i64)},
     .grad = {NP_NAME(np_grad_f32), NP_NAME(np_grad_f64)},
     .reduce = {&NP_NAME(np_reduce_f32), &NP_NAME(np_reduce_f64), &NP_NAME(np_reduce_i64)},
+    .scan = {&NP_NAME(np_scan_f32), &NP_NAME(np_scan_f64), &NP_NAME(np_scan_i64)},
     .row = {&NP_NAME(np_row_f32), &NP_NAME(np_row_f64)},
     .index = &NP_NAME(np_index_table),
     .gemm = {NP_NAME(np_gemm_f32), NP_NAME(np_gemm_f64), NP_NAME(np_gemm_i64)},

@@ -647,6 +647,39 @@ neap_tensor *neap_argmin(neap_context *c, neap_tensor *x, int64_t dim, int keepd
 neap_tensor *neap_aminmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **largest) {
   return call(c, NP_OP_aminmax, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ largest });
 }
+neap_tensor *neap_cumsum(neap_context *c, neap_tensor *x, int64_t dim, int dtype, int reverse) {
+  return call(c, NP_OP_cumsum, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_kind(NEAP_FLAG, reverse) }, 0, NULL);
+}
+neap_tensor *neap_cumsum_(neap_context *c, neap_tensor *x, int64_t dim, int dtype, int reverse) {
+  return call(c, NP_OP_cumsum, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_kind(NEAP_FLAG, reverse) }, 1, NULL);
+}
+neap_tensor *neap_cumprod(neap_context *c, neap_tensor *x, int64_t dim, int dtype) {
+  return call(c, NP_OP_cumprod, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_cumprod_(neap_context *c, neap_tensor *x, int64_t dim, int dtype) {
+  return call(c, NP_OP_cumprod, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 1, NULL);
+}
+neap_tensor *neap_logcumsumexp(neap_context *c, neap_tensor *x, int64_t dim) {
+  return call(c, NP_OP_logcumsumexp, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
+neap_tensor *neap_cummax(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor **indices) {
+  return call(c, NP_OP_cummax, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_cummin(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor **indices) {
+  return call(c, NP_OP_cummin, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_linear_recurrence(neap_context *c, neap_tensor *x, neap_tensor *w, int64_t dim, int reverse) {
+  return call(c, NP_OP_linear_recurrence, 4, (neap_value[]){ of_tensor(x), of_tensor(w), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, reverse) }, 0, NULL);
+}
+neap_tensor *neap_diff(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, neap_tensor *prepend, neap_tensor *append) {
+  return call(c, NP_OP_diff, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n), of_kind(NEAP_INT, dim), of_tensor(prepend), of_tensor(append) }, 0, NULL);
+}
+neap_tensor *neap_trapezoid(neap_context *c, neap_tensor *y, neap_tensor *x, double dx, int64_t dim) {
+  return call(c, NP_OP_trapezoid, 4, (neap_value[]){ of_tensor(y), of_tensor(x), of_number(dx), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
+neap_tensor *neap_cumulative_trapezoid(neap_context *c, neap_tensor *y, neap_tensor *x, double dx, int64_t dim) {
+  return call(c, NP_OP_cumulative_trapezoid, 4, (neap_value[]){ of_tensor(y), of_tensor(x), of_number(dx), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
 neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim) {
   return call(c, NP_OP_softmax, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
