@@ -363,6 +363,7 @@ NEAP_API int neap_save_module(neap_module *m, const char *path);
 NEAP_API int neap_load_module(neap_module *m, const char *path);    /* by name; all or nothing */
 
 NEAP_API neap_tensor *neap_map_file(neap_context *c, const char *path, neap_dtype d, int64_t offset, int ndim, const int64_t *shape); /* read-only */
+NEAP_API neap_tensor *neap_read_bytes(neap_context *c, const char *path); /* a file, plain or gzip, as (N) uint8 */
 NEAP_API neap_tensor *neap_read_idx(neap_context *c, const char *path); /* IDX, plain or gzip; its own dtype and shape */
 NEAP_API int neap_write_png(const char *path, neap_tensor *image);  /* (H, W), (1|3, H, W); uint8, or float in [0, 1] */
 NEAP_API neap_tensor *neap_read_png(neap_context *c, const char *path); /* (1|3, H, W) uint8 */

@@ -164,6 +164,22 @@ describe("splits", function()
   end)
 end)
 
+describe("read_file", function()
+  it("gives the bytes of a file, or says why not", function()
+    local path = os.tmpname()
+    local f = assert(io.open(path, "wb"))
+    f:write "a\0b\n"
+    f:close()
+    assert.equal("a\0b\n", neap.read_file(path))
+    assert.same({97, 0, 98, 10}, neap.read_bytes(path):totable())
+    os.remove(path)
+    local text, message, code = neap.read_file(path)
+    assert.is_nil(text)
+    assert.matches(path, message, 1, true)
+    assert.equal("io", code)
+  end)
+end)
+
 describe("data.csv", function()
   local function file(text)
     local path = os.tmpname()
@@ -179,6 +195,24 @@ describe("data.csv", function()
     os.remove(path)
     assert.same({{1.0, 2.0}, {3.0, 4.5}}, x:totable())
     assert.same({"a", "b"}, names)
+  end)
+
+  it("leaves out lines, splits at white space and at magic characters", function()
+    local path = file "3 rows of 2\n\t1  2 \n3\t4\n"
+    assert.same({{1.0, 2.0}, {3.0, 4.0}}, data.csv(path, {separator = " ", skip = 1}):totable())
+    os.remove(path)
+    path = file "1^2\r\n3^\r\n"
+    local x = data.csv(path, {separator = "^"}):totable()
+    os.remove(path)
+    assert.same({1.0, 2.0}, x[1])
+    assert.is_true(x[2][2] ~= x[2][2])
+  end)
+
+  it("reads gzip", function()
+    if not os.getenv "NEAP_DATA" then return pending "NEAP_DATA is not set" end
+    local x = assert(data.csv(os.getenv "NEAP_DATA" .. "/tabular/diabetes_data.csv.gz", {separator = " ", dtype = "float64"}))
+    assert.same({442, 10}, x.shape)
+    assert.near(1, x[{{}, 1}]:square():sum():item(), 1e-9) -- columns come with a norm of 1
   end)
 
   it("names the line that is wrong", function()

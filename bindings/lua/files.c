@@ -1,6 +1,6 @@
 /* Files: safetensors, IDX and PNG. What the system or a file's bytes refuse comes back as nil, message, code; misuse
- * raises. In the table of neap.core: save(path, tensors, metadata?), load(path) -> tensors, metadata; read_idx(path),
- * read_png(path), write_png(path, image), map_file(path, dtype, offset, shape). */
+ * raises. In the table of neap.core: save(path, tensors, metadata?), load(path) -> tensors, metadata; read_file(path) -> a
+ * string; read_bytes(path), read_idx(path), read_png(path), write_png(path, image), map_file(path, dtype, offset, shape). */
 #include <string.h>
 #include "state.h"
 
@@ -117,6 +117,19 @@ static int read_one(lua_State *L, neap_tensor *(*read)(neap_context *c, const ch
 static int read_idx(lua_State *L) { return read_one(L, neap_read_idx); }
 static int read_png(lua_State *L) { return read_one(L, neap_read_png); }
 
+static int read_bytes(lua_State *L) { return read_one(L, neap_read_bytes); }
+
+/* read_file(path): the bytes of a file, plain or gzip, as a string. */
+static int read_file(lua_State *L) {
+  int results = read_one(L, neap_read_bytes);
+  if (results != 1) return results;
+  nl_state *s = nl_up(L);
+  neap_tensor *t = nl_check_tensor(L, s, -1);
+  lua_pushlstring(L, neap_count(t) ? neap_read(t) : "", (size_t)neap_count(t));
+  nl_release_slot(nl_slot_at(L, s, -2, NL_TENSOR));
+  return 1;
+}
+
 static int write_png(lua_State *L) {
   nl_state *s = nl_up(L);
   const char *path = luaL_checkstring(L, 1);
@@ -146,7 +159,7 @@ static int map_file(lua_State *L) {
 
 void nl_open_files(lua_State *L, nl_state *s) {
   static const luaL_Reg list[] = {
-    {"save", save}, {"load", load}, {"read_idx", read_idx}, {"read_png", read_png}, {"write_png", write_png},
+    {"save", save}, {"load", load}, {"read_file", read_file}, {"read_bytes", read_bytes}, {"read_idx", read_idx}, {"read_png", read_png}, {"write_png", write_png},
     {"map_file", map_file}, {NULL, NULL},
   };
   (void)s;

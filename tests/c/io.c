@@ -266,6 +266,26 @@ static void idx(neap_context *c) {
   check(neap_read_idx(c, path_of("nothing.idx")) == NULL);
   check_int(neap_error(c), NEAP_ERR_IO);
   neap_clear(c);
+
+  test_case("bytes: plain, empty, gzip, cut");
+  put("plain", "neap", 4);
+  t = neap_read_bytes(c, path_of("plain"));
+  check(t && neap_count(t) == 4 && memcmp(neap_read(t), "neap", 4) == 0);
+  neap_release(t);
+  put("plain", "", 0);
+  t = neap_read_bytes(c, path_of("plain"));
+  check(t && neap_count(t) == 0);
+  neap_release(t);
+  if (built(c, "gzip")) {
+    put("z.idx", zipped, sizeof zipped);
+    t = neap_read_bytes(c, path_of("z.idx"));
+    check(t && neap_count(t) == 18 && ((const unsigned char *)neap_read(t))[17] == 5);
+    neap_release(t);
+    put("z.idx", zipped, sizeof zipped - 3);
+    check(neap_read_bytes(c, path_of("z.idx")) == NULL);
+    check_int(neap_error(c), NEAP_ERR_FORMAT);
+    neap_clear(c);
+  }
 }
 
 /* ---- PNG ---- */
