@@ -386,6 +386,24 @@ NEAP_API neap_tensor *neap_outer(neap_context *c, neap_tensor *x, neap_tensor *o
 NEAP_API neap_tensor *neap_linear(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int activation); /* x (..., in) times weight (out, in) transposed, plus bias (out), through an activation. */
 NEAP_API neap_tensor *neap_linear_act(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int activation); /* linear with an activation, as it is recorded. */
 NEAP_API neap_tensor *neap_bilinear(neap_context *c, neap_tensor *x1, neap_tensor *x2, neap_tensor *weight, neap_tensor *bias); /* x1 (..., in1) times weight (out, in1, in2) times x2 (..., in2) for each output, plus bias. */
+NEAP_API neap_tensor *neap_addmm(neap_context *c, neap_tensor *x, neap_tensor *mat1, neap_tensor *mat2, double beta, double alpha); /* beta x + alpha times the product of two matrices; with beta 0 x is not read. */
+NEAP_API neap_tensor *neap_addmv(neap_context *c, neap_tensor *x, neap_tensor *mat, neap_tensor *vec, double beta, double alpha); /* beta x + alpha times the product of a matrix and a vector. */
+NEAP_API neap_tensor *neap_addr(neap_context *c, neap_tensor *x, neap_tensor *vec1, neap_tensor *vec2, double beta, double alpha); /* beta x + alpha times the outer product of two vectors. */
+NEAP_API neap_tensor *neap_baddbmm(neap_context *c, neap_tensor *x, neap_tensor *batch1, neap_tensor *batch2, double beta, double alpha); /* beta x + alpha times the products of two batches of matrices, pair by pair. */
+NEAP_API neap_tensor *neap_addbmm(neap_context *c, neap_tensor *x, neap_tensor *batch1, neap_tensor *batch2, double beta, double alpha); /* beta x + alpha times the sum over a batch of the products of two batches of matrices. */
+NEAP_API neap_tensor *neap_vdot(neap_context *c, neap_tensor *x, neap_tensor *other); /* Inner product of two vectors of one size. */
+NEAP_API neap_tensor *neap_inner(neap_context *c, neap_tensor *x, neap_tensor *other); /* Inner products along the last dimension of both: (..., k) and (***, k) give (..., ***). */
+NEAP_API neap_tensor *neap_kron(neap_context *c, neap_tensor *x, neap_tensor *other); /* Kronecker product: each element of x times all of other, in its place. */
+NEAP_API neap_tensor *neap_trace(neap_context *c, neap_tensor *x); /* Sum of a matrix's diagonal. */
+NEAP_API neap_tensor *neap_chain_matmul(neap_context *c, int n_matrices, neap_tensor *const *matrices); /* Product of a chain of matrices, in the cheapest order. */
+/* einsum */
+NEAP_API neap_tensor *neap_einsum(neap_context *c, const char *equation, int n_operands, neap_tensor *const *operands); /* Products of the operands' elements summed over the letters that the output leaves out (Einstein's convention); '...' stands for dimensions that are broadcast. */
+NEAP_API neap_tensor *neap_tensordot(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dims, int n_dims_x, const int64_t *dims_x, int n_dims_other, const int64_t *dims_other); /* Sum of products over the last dims dimensions of x and the first of other, or over those that dims_x and dims_other name pair by pair. */
+/* distance */
+NEAP_API neap_tensor *neap_cdist(neap_context *c, neap_tensor *x, neap_tensor *other, double p); /* p-norm distance between each row of x (..., n, k) and each of other (..., m, k). */
+NEAP_API neap_tensor *neap_pdist(neap_context *c, neap_tensor *x, double p); /* p-norm distances between all pairs of rows of x (n, k), each pair once: n (n - 1) / 2 of them. */
+NEAP_API neap_tensor *neap_pairwise_distance(neap_context *c, neap_tensor *x, neap_tensor *other, double p, double eps, int keepdim); /* p-norm of x - other + eps along the last dimension. */
+NEAP_API neap_tensor *neap_cosine_similarity(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dim, double eps); /* Cosine of the angle between x and other along dim: their inner product over their lengths, each at least eps. */
 /* norm */
 NEAP_API neap_tensor *neap_layer_norm(neap_context *c, neap_tensor *x, int n_normalized_shape, const int64_t *normalized_shape, neap_tensor *weight, neap_tensor *bias, double eps); /* x with mean 0 and variance 1 over the trailing dimensions, times weight, plus bias (Ba et al., 2016). */
 /* loss */

@@ -87,6 +87,23 @@ function Tensor:add(z) end
 ---@return neap.Tensor
 function Tensor:add_(z) end
 
+--- beta x + alpha times the sum over a batch of the products of two batches of matrices.
+---@param x neap.Tensor
+---@param batch1 neap.Tensor
+---@param batch2 neap.Tensor
+---@param beta? number
+---@param alpha? number
+---@return neap.Tensor y
+function neap.addbmm(x, batch1, batch2, beta, alpha) end
+
+--- beta x + alpha times the sum over a batch of the products of two batches of matrices.
+---@param batch1 neap.Tensor
+---@param batch2 neap.Tensor
+---@param beta? number
+---@param alpha? number
+---@return neap.Tensor y
+function Tensor:addbmm(batch1, batch2, beta, alpha) end
+
 --- x + value z / w.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -130,6 +147,57 @@ function Tensor:addcmul(z, w, value) end
 ---@param value? number
 ---@return neap.Tensor
 function Tensor:addcmul_(z, w, value) end
+
+--- beta x + alpha times the product of two matrices; with beta 0 x is not read.
+---@param x neap.Tensor
+---@param mat1 neap.Tensor
+---@param mat2 neap.Tensor
+---@param beta? number
+---@param alpha? number
+---@return neap.Tensor y
+function neap.addmm(x, mat1, mat2, beta, alpha) end
+
+--- beta x + alpha times the product of two matrices; with beta 0 x is not read.
+---@param mat1 neap.Tensor
+---@param mat2 neap.Tensor
+---@param beta? number
+---@param alpha? number
+---@return neap.Tensor y
+function Tensor:addmm(mat1, mat2, beta, alpha) end
+
+--- beta x + alpha times the product of a matrix and a vector.
+---@param x neap.Tensor
+---@param mat neap.Tensor
+---@param vec neap.Tensor
+---@param beta? number
+---@param alpha? number
+---@return neap.Tensor y
+function neap.addmv(x, mat, vec, beta, alpha) end
+
+--- beta x + alpha times the product of a matrix and a vector.
+---@param mat neap.Tensor
+---@param vec neap.Tensor
+---@param beta? number
+---@param alpha? number
+---@return neap.Tensor y
+function Tensor:addmv(mat, vec, beta, alpha) end
+
+--- beta x + alpha times the outer product of two vectors.
+---@param x neap.Tensor
+---@param vec1 neap.Tensor
+---@param vec2 neap.Tensor
+---@param beta? number
+---@param alpha? number
+---@return neap.Tensor y
+function neap.addr(x, vec1, vec2, beta, alpha) end
+
+--- beta x + alpha times the outer product of two vectors.
+---@param vec1 neap.Tensor
+---@param vec2 neap.Tensor
+---@param beta? number
+---@param alpha? number
+---@return neap.Tensor y
+function Tensor:addr(vec1, vec2, beta, alpha) end
 
 --- Whether all elements are not 0.
 ---@param x neap.Tensor
@@ -332,6 +400,23 @@ function neap.atleast_3d(x) end
 --- x with 3 dimensions or more: (n) becomes (1, n, 1) and (m, n) becomes (m, n, 1).
 ---@return neap.Tensor y
 function Tensor:atleast_3d() end
+
+--- beta x + alpha times the products of two batches of matrices, pair by pair.
+---@param x neap.Tensor
+---@param batch1 neap.Tensor
+---@param batch2 neap.Tensor
+---@param beta? number
+---@param alpha? number
+---@return neap.Tensor y
+function neap.baddbmm(x, batch1, batch2, beta, alpha) end
+
+--- beta x + alpha times the products of two batches of matrices, pair by pair.
+---@param batch1 neap.Tensor
+---@param batch2 neap.Tensor
+---@param beta? number
+---@param alpha? number
+---@return neap.Tensor y
+function Tensor:baddbmm(batch1, batch2, beta, alpha) end
 
 --- Binary cross-entropy of probability x against target z, its logarithms cut at -100.
 ---@param x neap.Tensor|number
@@ -592,6 +677,19 @@ function Tensor:cauchy(median, sigma, generator) end
 ---@return neap.Tensor
 function Tensor:cauchy_(median, sigma, generator) end
 
+--- p-norm distance between each row of x (..., n, k) and each of other (..., m, k).
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@param p? number
+---@return neap.Tensor y
+function neap.cdist(x, other, p) end
+
+--- p-norm distance between each row of x (..., n, k) and each of other (..., m, k).
+---@param other neap.Tensor
+---@param p? number
+---@return neap.Tensor y
+function Tensor:cdist(other, p) end
+
 --- Smallest integer not below x.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -620,6 +718,11 @@ function Tensor:celu(alpha) end
 ---@param alpha? number
 ---@return neap.Tensor
 function Tensor:celu_(alpha) end
+
+--- Product of a chain of matrices, in the cheapest order.
+---@param matrices neap.Tensor[]
+---@return neap.Tensor y
+function neap.chain_matmul(matrices) end
 
 --- x cut to [min, max]; either may be absent.
 ---@param x neap.Tensor|number
@@ -723,6 +826,21 @@ function Tensor:cosh() end
 --- Hyperbolic cosine. Written into the tensor itself.
 ---@return neap.Tensor
 function Tensor:cosh_() end
+
+--- Cosine of the angle between x and other along dim: their inner product over their lengths, each at least eps.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@param dim? integer
+---@param eps? number
+---@return neap.Tensor y
+function neap.cosine_similarity(x, other, dim, eps) end
+
+--- Cosine of the angle between x and other along dim: their inner product over their lengths, each at least eps.
+---@param other neap.Tensor
+---@param dim? integer
+---@param eps? number
+---@return neap.Tensor y
+function Tensor:cosine_similarity(other, dim, eps) end
 
 --- How many elements are not 0.
 ---@param x neap.Tensor
@@ -990,6 +1108,12 @@ function Tensor:dropout(p, training, generator) end
 ---@param tensors neap.Tensor[]
 ---@return neap.Tensor y
 function neap.dstack(tensors) end
+
+--- Products of the operands' elements summed over the letters that the output leaves out (Einstein's convention); '...' stands for dimensions that are broadcast.
+---@param equation string
+---@param operands neap.Tensor[]
+---@return neap.Tensor y
+function neap.einsum(equation, operands) end
 
 --- x where it is positive, else alpha (exp(x) - 1) (Clevert et al., 2015).
 ---@param x neap.Tensor|number
@@ -1569,6 +1693,17 @@ function neap.index_select(x, dim, index) end
 ---@return neap.Tensor y
 function Tensor:index_select(dim, index) end
 
+--- Inner products along the last dimension of both: (..., k) and (***, k) give (..., ***).
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@return neap.Tensor y
+function neap.inner(x, other) end
+
+--- Inner products along the last dimension of both: (..., k) and (***, k) give (..., ***).
+---@param other neap.Tensor
+---@return neap.Tensor y
+function Tensor:inner(other) end
+
 --- Whether x is neither infinite nor NaN.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -1626,6 +1761,17 @@ function Tensor:kl_error(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:kl_error_(z) end
+
+--- Kronecker product: each element of x times all of other, in its place.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@return neap.Tensor y
+function neap.kron(x, other) end
+
+--- Kronecker product: each element of x times all of other, in its place.
+---@param other neap.Tensor
+---@return neap.Tensor y
+function Tensor:kron(other) end
 
 --- Absolute error.
 ---@param input neap.Tensor
@@ -2394,6 +2540,34 @@ function neap.pad(x, pad, mode, value) end
 ---@return neap.Tensor y
 function Tensor:pad(pad, mode, value) end
 
+--- p-norm of x - other + eps along the last dimension.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@param p? number
+---@param eps? number
+---@param keepdim? boolean
+---@return neap.Tensor y
+function neap.pairwise_distance(x, other, p, eps, keepdim) end
+
+--- p-norm of x - other + eps along the last dimension.
+---@param other neap.Tensor
+---@param p? number
+---@param eps? number
+---@param keepdim? boolean
+---@return neap.Tensor y
+function Tensor:pairwise_distance(other, p, eps, keepdim) end
+
+--- p-norm distances between all pairs of rows of x (n, k), each pair once: n (n - 1) / 2 of them.
+---@param x neap.Tensor
+---@param p? number
+---@return neap.Tensor y
+function neap.pdist(x, p) end
+
+--- p-norm distances between all pairs of rows of x (n, k), each pair once: n (n - 1) / 2 of them.
+---@param p? number
+---@return neap.Tensor y
+function Tensor:pdist(p) end
+
 --- x with its dimensions in another order.
 ---@param x neap.Tensor
 ---@param dims integer[]
@@ -3133,6 +3307,23 @@ function Tensor:tanhshrink() end
 ---@return neap.Tensor
 function Tensor:tanhshrink_() end
 
+--- Sum of products over the last dims dimensions of x and the first of other, or over those that dims_x and dims_other name pair by pair.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@param dims? integer
+---@param dims_x? integer[]
+---@param dims_other? integer[]
+---@return neap.Tensor y
+function neap.tensordot(x, other, dims, dims_x, dims_other) end
+
+--- Sum of products over the last dims dimensions of x and the first of other, or over those that dims_x and dims_other name pair by pair.
+---@param other neap.Tensor
+---@param dims? integer
+---@param dims_x? integer[]
+---@param dims_other? integer[]
+---@return neap.Tensor y
+function Tensor:tensordot(other, dims, dims_x, dims_other) end
+
 --- x repeated dims[i] times along each dimension i; where the two differ in length, ones are put in front of the shorter (PyTorch's repeat).
 ---@param x neap.Tensor
 ---@param dims integer[]
@@ -3154,6 +3345,15 @@ function neap.to(x, dtype) end
 ---@param dtype neap.DType
 ---@return neap.Tensor y
 function Tensor:to(dtype) end
+
+--- Sum of a matrix's diagonal.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.trace(x) end
+
+--- Sum of a matrix's diagonal.
+---@return neap.Tensor y
+function Tensor:trace() end
 
 --- x with two dimensions exchanged.
 ---@param x neap.Tensor
@@ -3336,6 +3536,17 @@ function neap.var_mean(x, dims, correction, keepdim) end
 ---@return neap.Tensor variance
 ---@return neap.Tensor average
 function Tensor:var_mean(dims, correction, keepdim) end
+
+--- Inner product of two vectors of one size.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@return neap.Tensor y
+function neap.vdot(x, other) end
+
+--- Inner product of two vectors of one size.
+---@param other neap.Tensor
+---@return neap.Tensor y
+function Tensor:vdot(other) end
 
 --- x's memory in another shape; a size of -1 is what is left.
 ---@param x neap.Tensor

@@ -79,6 +79,9 @@ typedef struct np_reduce { /* one per compute type */
   void (*sq_dev_cols)(int64_t m, int64_t n, const void *x, int64_t ld, const double *c, double *acc, int first);
   void (*dot)(int64_t n, const void *x, const void *z, void *y);    /* y (A) = sum x*z */
   void (*axpy)(int64_t n, double a, const void *x, void *y);        /* y += a*x (a cast to int64 for NP_CI64) */
+  /* Float types only: y[j] = (sum |x - z_j|^p)^(1/p) for the m rows z_j of z, all rows n long and dense; p = 0 counts
+     what differs, infinite p takes the largest. */
+  void (*distance)(int64_t n, int64_t m, const void *x, const void *z, double p, void *y);
 } np_reduce;
 
 /* ---- scans: running sums and the like ---- */

@@ -105,6 +105,30 @@ static void axpy(int64_t n, double a, const void *vx, void *vy) {
   NP_IVDEP for (int64_t i = 0; i < n; i++) y[i] += s * x[i];
 }
 
+static double one_distance(int64_t n, const T *x, const T *z, double p) {
+  double y = 0;
+  if (p == 2) {
+    LANE_SUM(y, n, (vec_load(x + o) - vec_load(z + o)) * (vec_load(x + o) - vec_load(z + o)), (x[o] - z[o]) * (x[o] - z[o]));
+    return sqrt(y);
+  }
+  if (p == 1) {
+    LANE_SUM(y, n, vec_abs(vec_load(x + o) - vec_load(z + o)), F_(abs)(x[o] - z[o]));
+    return y;
+  }
+  if (isinf(p)) {
+    T most;
+    LANE_MAX(most, n, 0, vec_abs(vec_load(x + o) - vec_load(z + o)), F_(abs)(x[o] - z[o]));
+    return (double)most;
+  }
+  for (int64_t i = 0; i < n; i++) y += p == 0 ? x[i] != z[i] : pow(fabs((double)x[i] - (double)z[i]), p);
+  return p == 0 ? y : pow(y, 1 / p);
+}
+static void distance(int64_t n, int64_t m, const void *vx, const void *vz, double p, void *vy) {
+  const T *z = vz;
+  T *y = vy;
+  for (int64_t j = 0; j < m; j++) y[j] = (T)one_distance(n, vx, z + j * n, p);
+}
+
 /* ---- down columns ---- */
 
 /* Eight rows at a time are added pairwise in T, then to the doubles. E(v) is the term for an element in column j. */
@@ -184,4 +208,5 @@ const np_reduce NP_NAME(NP_CAT(np_reduce_, S)) = {
     .sq_dev_cols = sq_dev_cols,
     .dot = dot,
     .axpy = axpy,
+    .distance = distance,
 };

@@ -1091,6 +1091,54 @@ neap_tensor *neap_linear_act(neap_context *c, neap_tensor *x, neap_tensor *weigh
 neap_tensor *neap_bilinear(neap_context *c, neap_tensor *x1, neap_tensor *x2, neap_tensor *weight, neap_tensor *bias) {
   return call(c, NP_OP_bilinear, 4, (neap_value[]){ of_tensor(x1), of_tensor(x2), of_tensor(weight), of_tensor(bias) }, 0, NULL);
 }
+neap_tensor *neap_addmm(neap_context *c, neap_tensor *x, neap_tensor *mat1, neap_tensor *mat2, double beta, double alpha) {
+  return call(c, NP_OP_addmm, 5, (neap_value[]){ of_tensor(x), of_tensor(mat1), of_tensor(mat2), of_number(beta), of_number(alpha) }, 0, NULL);
+}
+neap_tensor *neap_addmv(neap_context *c, neap_tensor *x, neap_tensor *mat, neap_tensor *vec, double beta, double alpha) {
+  return call(c, NP_OP_addmv, 5, (neap_value[]){ of_tensor(x), of_tensor(mat), of_tensor(vec), of_number(beta), of_number(alpha) }, 0, NULL);
+}
+neap_tensor *neap_addr(neap_context *c, neap_tensor *x, neap_tensor *vec1, neap_tensor *vec2, double beta, double alpha) {
+  return call(c, NP_OP_addr, 5, (neap_value[]){ of_tensor(x), of_tensor(vec1), of_tensor(vec2), of_number(beta), of_number(alpha) }, 0, NULL);
+}
+neap_tensor *neap_baddbmm(neap_context *c, neap_tensor *x, neap_tensor *batch1, neap_tensor *batch2, double beta, double alpha) {
+  return call(c, NP_OP_baddbmm, 5, (neap_value[]){ of_tensor(x), of_tensor(batch1), of_tensor(batch2), of_number(beta), of_number(alpha) }, 0, NULL);
+}
+neap_tensor *neap_addbmm(neap_context *c, neap_tensor *x, neap_tensor *batch1, neap_tensor *batch2, double beta, double alpha) {
+  return call(c, NP_OP_addbmm, 5, (neap_value[]){ of_tensor(x), of_tensor(batch1), of_tensor(batch2), of_number(beta), of_number(alpha) }, 0, NULL);
+}
+neap_tensor *neap_vdot(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  return call(c, NP_OP_vdot, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
+}
+neap_tensor *neap_inner(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  return call(c, NP_OP_inner, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
+}
+neap_tensor *neap_kron(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  return call(c, NP_OP_kron, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
+}
+neap_tensor *neap_trace(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_trace, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_chain_matmul(neap_context *c, int n_matrices, neap_tensor *const *matrices) {
+  return call(c, NP_OP_chain_matmul, 1, (neap_value[]){ of_tensors(n_matrices, matrices) }, 0, NULL);
+}
+neap_tensor *neap_einsum(neap_context *c, const char *equation, int n_operands, neap_tensor *const *operands) {
+  return call(c, NP_OP_einsum, 2, (neap_value[]){ of_text(equation), of_tensors(n_operands, operands) }, 0, NULL);
+}
+neap_tensor *neap_tensordot(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dims, int n_dims_x, const int64_t *dims_x, int n_dims_other, const int64_t *dims_other) {
+  return call(c, NP_OP_tensordot, 5, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_INT, dims), of_ints(n_dims_x, dims_x), of_ints(n_dims_other, dims_other) }, 0, NULL);
+}
+neap_tensor *neap_cdist(neap_context *c, neap_tensor *x, neap_tensor *other, double p) {
+  return call(c, NP_OP_cdist, 3, (neap_value[]){ of_tensor(x), of_tensor(other), of_number(p) }, 0, NULL);
+}
+neap_tensor *neap_pdist(neap_context *c, neap_tensor *x, double p) {
+  return call(c, NP_OP_pdist, 2, (neap_value[]){ of_tensor(x), of_number(p) }, 0, NULL);
+}
+neap_tensor *neap_pairwise_distance(neap_context *c, neap_tensor *x, neap_tensor *other, double p, double eps, int keepdim) {
+  return call(c, NP_OP_pairwise_distance, 5, (neap_value[]){ of_tensor(x), of_tensor(other), of_number(p), of_number(eps), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+}
+neap_tensor *neap_cosine_similarity(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dim, double eps) {
+  return call(c, NP_OP_cosine_similarity, 4, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_INT, dim), of_number(eps) }, 0, NULL);
+}
 neap_tensor *neap_layer_norm(neap_context *c, neap_tensor *x, int n_normalized_shape, const int64_t *normalized_shape, neap_tensor *weight, neap_tensor *bias, double eps) {
   return call(c, NP_OP_layer_norm, 5, (neap_value[]){ of_tensor(x), of_ints(n_normalized_shape, normalized_shape), of_tensor(weight), of_tensor(bias), of_number(eps) }, 0, NULL);
 }
