@@ -179,7 +179,8 @@ static void safetensors_damaged(void) {
       check(a || neap_error(c) == NEAP_ERR_FORMAT);
       for (int i = 0; a && i < neap_archive_count(a); i++) {
         neap_tensor *x = neap_archive_tensor(a, i);
-        if (x) check(neap_count(x) == 0 || ((const char *)neap_read(x))[neap_bytes(x) - 1] < 256);
+        volatile const char *bytes = x ? neap_read(x) : NULL; /* all there, or a sanitizer says so */
+        if (x && neap_count(x) > 0) (void)bytes[0], (void)bytes[neap_bytes(x) - 1];
         neap_release(x);
         neap_clear(c);
       }
