@@ -209,6 +209,7 @@ nl_state *nl_state_open(lua_State *L, neap_context *c) {
   lua_setmetatable(L, state);
   s->ctx = c ? neap_retain_context(c) : open_context();
   if (!s->ctx) luaL_error(L, "neap: no memory for a context");
+  if (!c && neap_error(s->ctx)) luaL_error(L, "neap: %s", neap_error_message(s->ctx)); /* NEAP_ISA, NEAP_NUM_THREADS */
   if (c) {
     s->base_grad = s->grad = neap_grad_mode(c, 1);
     neap_grad_mode(c, s->grad);

@@ -35,7 +35,7 @@ int neap_set_grad(neap_tensor *t, neap_tensor *g) {
   neap_context *c = t->ctx;
   if (np_failed(c)) return c->error;
   if (!g) {
-    t->flags &= (uint16_t)~NP_HAS_GRAD; /* a home stays a home */
+    np_clear_grad(t);
     return NEAP_OK;
   }
   if (g->ctx != c || !np_same_shape(g, t) || g->at.dtype != t->at.dtype)

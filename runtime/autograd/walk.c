@@ -3,7 +3,8 @@
  * Records are visited from the youngest to the oldest, which is a topological order, through a heap of those that hold
  * gradients; so a walk is a loop that can stop after any record, and memory is freed as it goes. When inputs are given,
  * only records between them and the outputs are visited. Functions and hooks of the host's own language are never
- * called from here: step says NEAP_WALK_HOST, and the host answers. */
+ * called from here: step says NEAP_WALK_HOST, and the host answers. A walk that has met an error goes no further; a
+ * record is in the hands of one walk at a time, and what it gathered there goes when the walk ends. */
 #include <math.h>
 #include <string.h>
 #include "op.h"
@@ -11,12 +12,21 @@
 /* A leaf with a hook: its gradient is gathered here, and the hook sees the sum when all else is done. */
 typedef struct late_leaf { neap_tensor *leaf, *grad; } late_leaf;
 
+typedef struct walk_input { /* of neap_grad; record and output: what made it when the walk began */
+  neap_tensor *t, *grad;
+  np_record *record;
+  int output;
+} walk_input;
+
+enum { MET = 4, WANTED = 1, NOT_WANTED = 2 }; /* np_record's wanted: first seen, then one of the others */
+
 struct neap_walk {
   neap_context *ctx;
-  int flags, n_in, done, waiting;      /* waiting: NEAP_WALK_HOST was said and no answer came yet */
+  int flags, n_in, room_in, done, failed;
+  int waiting;                         /* NEAP_WALK_HOST was said and no answer came yet */
   np_record **heap;                    /* by sequence, the youngest first; each holds a reference */
   int64_t n_heap, room;
-  neap_tensor **inputs, **grads;       /* of neap_grad */
+  walk_input *input;
   np_record *now;                      /* the record in hand, its results' hooks run, or NULL */
   int hooks_done;                      /* results of now whose hooks have run */
   neap_tensor **now_grads;             /* gradients for now's inputs, still to be spread */
@@ -25,7 +35,7 @@ struct neap_walk {
   int n_late, late_room;
   neap_walk_request request;
   uint8_t *needs;
-  np_record **touched;                 /* every record whose walk mark is set, to clear at the end; each a reference */
+  np_record **touched;                 /* every record that it has marked, to clear at the end; each a reference */
   int64_t n_touched, touched_room;
 };
 
@@ -76,18 +86,25 @@ static np_record *heap_pop(neap_walk *w) {
 
 /* ---- gradients arriving ---- */
 
-static int input_number(const neap_walk *w, const neap_tensor *t) {
+static int is_input(const neap_walk *w, const neap_tensor *t) {
   for (int i = 0; i < w->n_in; i++)
-    if (w->inputs[i] == t) return i;
-  return -1;
+    if (w->input[i].t == t) return 1;
+  return 0;
 }
 
-/* Takes record r into the walk: it holds a gradient now. */
+static int is_wanted(const neap_walk *w, const np_record *r) { return r->marked == w && r->wanted == WANTED; }
+
+static int busy(neap_walk *w) {
+  return np_fail(w->ctx, NEAP_ERR_STATE, "backward: this graph is already being walked by an unfinished backward");
+}
+
+/* Takes record r into the walk: it is about to hold a gradient. */
 static int enter(neap_walk *w, np_record *r) {
   if (r->walk == w) return NEAP_OK;
-  if (r->walk) return np_fail(w->ctx, NEAP_ERR_STATE, "backward: this graph is already being walked by an unfinished backward");
+  if (r->walk) return busy(w);
+  if (heap_push(w, r) != 0) return w->ctx->error;
   r->walk = w;
-  return heap_push(w, r);
+  return NEAP_OK;
 }
 
 /* The gradient g becomes t's own: a copy unless nobody else has it. */
@@ -102,11 +119,19 @@ static neap_tensor *own(neap_context *c, neap_tensor *g, int history) {
   return held;
 }
 
+static void warn_of_cycle(neap_context *c) {
+  if (!c->warned_of_cycle)
+    np_warn(c, "backward with create_graph: a leaf and its gradient now hold each other, and neither goes before the gradient is "
+               "cleared (zero_grad); neap.grad gives gradients without that");
+  c->warned_of_cycle = 1;
+}
+
 /* leaf->grad += g; the first gradient goes to its home when there is one. */
 static int gather(neap_walk *w, neap_tensor *leaf, neap_tensor *g) {
   neap_context *c = w->ctx;
   int history = w->flags & NEAP_CREATE_GRAPH;
   neap_tensor *old = leaf->grad;
+  if (history && g->record) warn_of_cycle(c);
   if (!(leaf->flags & NP_HAS_GRAD)) {
     if (old == g) {} /* its backward wrote it there */
     else if (old && !history && old->at.dtype == g->at.dtype && np_same_shape(old, g)) np_copy(c, old, g);
@@ -132,26 +157,25 @@ static int gather(neap_walk *w, neap_tensor *leaf, neap_tensor *g) {
   return c->error;
 }
 
-static int keep_input(neap_walk *w, int i, neap_tensor *g) {
-  neap_tensor *sum = np_accumulate(w->ctx, w->grads[i], g, w->flags & NEAP_CREATE_GRAPH);
-  np_drop(w->grads[i]);
-  w->grads[i] = sum;
-  return w->ctx->error;
+/* *sum += g. */
+static int add_to(neap_walk *w, neap_tensor **sum, neap_tensor *g) {
+  neap_tensor *both = np_accumulate(w->ctx, *sum, g, w->flags & NEAP_CREATE_GRAPH);
+  if (!both) return w->ctx->error;
+  np_drop(*sum);
+  *sum = both;
+  return NEAP_OK;
 }
 
 static int store_leaf(neap_walk *w, neap_tensor *leaf, neap_tensor *g) {
-  int i = w->n_in ? input_number(w, leaf) : -1;
-  return i >= 0 ? keep_input(w, i, g) : w->n_in ? NEAP_OK : gather(w, leaf, g);
+  if (w->n_in == 0) return gather(w, leaf, g);
+  for (int i = 0; i < w->n_in; i++)
+    if (w->input[i].t == leaf && add_to(w, &w->input[i].grad, g) != 0) return w->ctx->error;
+  return NEAP_OK;
 }
 
 static int wait_for_rest(neap_walk *w, neap_tensor *leaf, neap_tensor *g) {
-  for (int i = 0; i < w->n_late; i++) {
-    if (w->late[i].leaf != leaf) continue;
-    neap_tensor *sum = np_accumulate(w->ctx, w->late[i].grad, g, w->flags & NEAP_CREATE_GRAPH);
-    np_drop(w->late[i].grad);
-    w->late[i].grad = sum;
-    return w->ctx->error;
-  }
+  for (int i = 0; i < w->n_late; i++)
+    if (w->late[i].leaf == leaf) return add_to(w, &w->late[i].grad, g);
   if (w->n_late == w->late_room) {
     int room = w->late_room ? 2 * w->late_room : 8;
     late_leaf *more = np_alloc(w->ctx, (size_t)room * sizeof *more);
@@ -167,21 +191,12 @@ static int wait_for_rest(neap_walk *w, neap_tensor *leaf, neap_tensor *g) {
 
 /* g (one reference, taken) flows to what made an input. */
 static int flow(neap_walk *w, np_record *r, neap_tensor *leaf, int output, neap_tensor *g) {
-  if (leaf) {
-    int status = leaf->hook ? wait_for_rest(w, leaf, g) : store_leaf(w, leaf, g);
-    np_drop(g);
-    return status;
-  }
-  if (w->n_in && !r->wanted) {
-    np_drop(g);
-    return NEAP_OK;
-  }
-  np_result *out = &r->out[output];
-  neap_tensor *sum = np_accumulate(w->ctx, out->grad, g, w->flags & NEAP_CREATE_GRAPH);
+  int status = NEAP_OK;
+  if (w->n_in && (leaf ? !is_input(w, leaf) : !is_wanted(w, r))) {} /* leads nowhere */
+  else if (leaf) status = leaf->hook ? wait_for_rest(w, leaf, g) : store_leaf(w, leaf, g);
+  else if ((status = enter(w, r)) == 0) status = add_to(w, &r->out[output].grad, g);
   np_drop(g);
-  np_drop(out->grad);
-  out->grad = sum;
-  return sum ? enter(w, r) : (int)w->ctx->error;
+  return status;
 }
 
 /* ---- beginning ---- */
@@ -195,29 +210,26 @@ static int mark_wanted(neap_walk *w, int n_out, neap_tensor *const *outputs) {
     if (outputs[i]->record && push(w, &stack, &n, &room, outputs[i]->record) != 0) break;
   while (n > 0 && !np_failed(w->ctx)) {
     np_record *r = stack[n - 1];
-    if (r->wanted == 0) { /* first visit */
-      r->wanted = 4;
-      np_record_retain(r);
-      if (push(w, &w->touched, &w->n_touched, &w->touched_room, r) != 0) {
-        r->wanted = 0;
-        np_record_release(r);
-        break;
+    if (r->marked != w) { /* first visit */
+      if (r->marked) busy(w);
+      else if (push(w, &w->touched, &w->n_touched, &w->touched_room, r) == 0) {
+        np_record_retain(r);
+        r->marked = w;
+        r->wanted = MET;
       }
-      for (int i = 0; i < r->n_in; i++)
-        if (r->in[i].record && r->in[i].record->wanted == 0 && push(w, &stack, &n, &room, r->in[i].record) != 0) break;
+      for (int i = 0; i < r->n_in && !np_failed(w->ctx); i++)
+        if (r->in[i].record && r->in[i].record->marked != w) push(w, &stack, &n, &room, r->in[i].record);
       continue;
     }
     n--;
-    if (r->wanted != 4) continue;
+    if (r->wanted != MET) continue;
     int yes = 0;
-    for (int i = 0; i < r->n_out; i++) yes |= r->out[i].seen != NULL;
+    for (int i = 0; i < r->n_out; i++) yes |= r->out[i].seen > 0;
     for (int i = 0; i < r->n_in; i++)
-      yes |= (r->in[i].leaf && input_number(w, r->in[i].leaf) >= 0) || (r->in[i].record && r->in[i].record->wanted == 1);
-    r->wanted = yes ? 1 : 2;
+      yes |= (r->in[i].leaf && is_input(w, r->in[i].leaf)) || (r->in[i].record && is_wanted(w, r->in[i].record));
+    r->wanted = yes ? WANTED : NOT_WANTED;
   }
   np_free(w->ctx, stack, (size_t)room * sizeof *stack);
-  for (int64_t i = 0; i < w->n_touched; i++)
-    if (w->touched[i]->wanted != 1) w->touched[i]->wanted = 0;
   return w->ctx->error;
 }
 
@@ -247,7 +259,6 @@ static neap_tensor *first_gradient(neap_context *c, neap_tensor *t, neap_tensor 
 
 static int start(neap_walk *w, neap_tensor *t, neap_tensor *g) {
   neap_context *c = w->ctx;
-  if (t->base && np_view_refresh(t) != 0) return c->error;
   if (!np_needs_grad(t))
     return np_fail(c, NEAP_ERR_STATE, "backward: the tensor has no history: nothing that made it requires a gradient, or it was "
                    "made while gradients were off");
@@ -255,6 +266,42 @@ static int start(neap_walk *w, neap_tensor *t, neap_tensor *g) {
   neap_tensor *first = first_gradient(c, t, g);
   if (!first) return c->error;
   return flow(w, t->record, t->record ? NULL : t, t->output, first);
+}
+
+/* An output or an input of a walk, its history that of its present values. */
+static int current(neap_context *c, neap_tensor *t, const char *what, int i) {
+  if (t->ctx != c) return np_fail(c, NEAP_ERR_ARGUMENT, "backward: %s %d belongs to another context", what, i + c->site.base);
+  return t->base ? np_view_refresh(t) : NEAP_OK;
+}
+
+static int take_inputs(neap_walk *w, int n, neap_tensor *const *inputs) {
+  neap_context *c = w->ctx;
+  w->input = np_alloc_zero(c, (size_t)n * sizeof *w->input);
+  if (!w->input) return c->error;
+  for (w->n_in = 0; w->n_in < n; w->n_in++) {
+    neap_tensor *t = inputs[w->n_in];
+    walk_input *in = &w->input[w->n_in];
+    if (current(c, t, "input", w->n_in) != 0) break;
+    if (!np_needs_grad(t)) np_fail(c, NEAP_ERR_STATE, "grad: input %d does not require a gradient", w->n_in + c->site.base);
+    if (np_failed(c)) break;
+    *in = (walk_input){ .t = np_hold(t), .record = t->record, .output = t->output };
+    if (!in->record) continue;
+    np_record_retain(in->record);
+    in->record->out[in->output].seen++;
+  }
+  w->room_in = n;
+  return c->error;
+}
+
+static void drop_inputs(neap_walk *w) {
+  for (int i = 0; i < w->n_in; i++) {
+    walk_input *in = &w->input[i];
+    if (in->record) in->record->out[in->output].seen--;
+    np_record_release(in->record);
+    np_drop(in->t);
+    np_drop(in->grad);
+  }
+  np_free(w->ctx, w->input, (size_t)w->room_in * sizeof *w->input);
 }
 
 neap_walk *neap_walk_begin(neap_context *c, int n_out, neap_tensor *const *outputs, neap_tensor *const *gradients,
@@ -265,18 +312,8 @@ neap_walk *neap_walk_begin(neap_context *c, int n_out, neap_tensor *const *outpu
   w->ctx = c;
   w->flags = flags;
   c->handles++;
-  if (n_in > 0) {
-    w->inputs = np_alloc_zero(c, 2 * (size_t)n_in * sizeof *w->inputs);
-    if (w->inputs) w->n_in = n_in, w->grads = w->inputs + n_in;
-    for (int i = 0; i < w->n_in; i++) {
-      w->inputs[i] = np_hold(inputs[i]);
-      if (inputs[i]->base) np_view_refresh(inputs[i]);
-      if (!np_needs_grad(inputs[i]))
-        np_fail(c, NEAP_ERR_STATE, "grad: input %d does not require a gradient", i + c->site.base);
-      if (inputs[i]->record) inputs[i]->record->out[inputs[i]->output].seen = inputs[i];
-    }
-    if (!np_failed(c)) mark_wanted(w, n_out, outputs);
-  }
+  for (int i = 0; i < n_out && !np_failed(c); i++) current(c, outputs[i], "output", i);
+  if (n_in > 0 && !np_failed(c) && take_inputs(w, n_in, inputs) == 0) mark_wanted(w, n_out, outputs);
   for (int i = 0; i < n_out && !np_failed(c); i++) start(w, outputs[i], gradients ? gradients[i] : NULL);
   if (!np_failed(c)) return w;
   neap_walk_end(w);
@@ -368,11 +405,12 @@ static int settle(neap_walk *w) {
   }
   for (int i = 0; i < r->n_out; i++)
     for (int k = 0; r->out[i].seen && r->out[i].grad && k < w->n_in; k++)
-      if (w->inputs[k]->record == r && w->inputs[k]->output == i && keep_input(w, k, r->out[i].grad) != 0) return w->ctx->error;
+      if (w->input[k].record == r && w->input[k].output == i && add_to(w, &w->input[k].grad, r->out[i].grad) != 0)
+        return w->ctx->error;
   if (w->n_in) { /* go on only if something behind it is wanted */
     int on = 0;
     for (int i = 0; i < r->n_in; i++)
-      on |= (r->in[i].record && r->in[i].record->wanted) || (r->in[i].leaf && input_number(w, r->in[i].leaf) >= 0);
+      on |= (r->in[i].record && is_wanted(w, r->in[i].record)) || (r->in[i].leaf && is_input(w, r->in[i].leaf));
     if (!on) {
       for (int i = 0; i < r->n_out; i++) np_drop(r->out[i].grad), r->out[i].grad = NULL;
       r->walk = NULL;
@@ -394,9 +432,13 @@ static int late_step(neap_walk *w) {
   return ask_hook(w, l->leaf->hook, &l->grad);
 }
 
-int neap_walk_step(neap_walk *w) {
+/* A walk at work: no error is pending, and it has met none before. */
+static int usable(neap_walk *w) {
   if (np_failed(w->ctx)) return w->ctx->error;
-  if (w->waiting) return NEAP_WALK_HOST;
+  return w->failed ? np_fail(w->ctx, NEAP_ERR_STATE, "backward: this walk has met an error and can only be ended") : NEAP_OK;
+}
+
+static int step(neap_walk *w) {
   if (!w->now && w->n_heap == 0) return late_step(w);
   if (!w->now) {
     w->now = heap_pop(w);
@@ -407,24 +449,40 @@ int neap_walk_step(neap_walk *w) {
   return w->n_heap > 0 || w->now || w->n_late > 0 ? 1 : (w->done = 1, 0);
 }
 
+int neap_walk_step(neap_walk *w) {
+  if (usable(w) != 0) return w->ctx->error;
+  if (w->waiting) return NEAP_WALK_HOST;
+  int status = step(w);
+  w->failed = status < 0;
+  return status;
+}
+
 const neap_walk_request *neap_walk_host(neap_walk *w) { return w->waiting ? &w->request : NULL; }
 
-static int check_answer(neap_walk *w, const np_layout *want, neap_tensor *g, int i) {
-  char a[96], b[96];
-  np_text t;
-  if (g->at.ndim == want->ndim && memcmp(g->at.shape, want->shape, (size_t)want->ndim * sizeof(int64_t)) == 0) return NEAP_OK;
-  np_shape_text(a, sizeof a, g);
-  np_text_init(&t, b, sizeof b);
-  np_text_shape(&t, want->ndim, want->shape);
-  return np_fail(w->ctx, NEAP_ERR_SHAPE, "backward: %s %d has shape %s, its tensor %s",
-                 w->request.kind ? "the hook's gradient" : "the custom function's gradient for input", i + w->ctx->site.base, a, b);
+/* The host's gradient for a tensor that lies as want, in its dtype: one reference, or NULL and an error. */
+static neap_tensor *answered(neap_walk *w, const np_layout *want, neap_tensor *g, int i) {
+  neap_context *c = w->ctx;
+  const char *what = w->request.kind ? "the hook's gradient" : "the custom function's gradient for input";
+  char shapes[NP_SHAPES_TEXT];
+  int shown = i + c->site.base;
+  if (g->ctx != c) np_fail(c, NEAP_ERR_ARGUMENT, "backward: %s %d belongs to another context", what, shown);
+  else if (!np_layout_has_shape(&g->at, want->ndim, want->shape)) {
+    np_shapes_text(shapes, &g->at, ", its tensor ", want);
+    np_fail(c, NEAP_ERR_SHAPE, "backward: %s %d has shape %s", what, shown, shapes);
+  }
+  if (np_failed(c)) return NULL;
+  int mode = neap_grad_mode(c, (w->flags & NEAP_CREATE_GRAPH) != 0);
+  neap_tensor *typed = neap_to(c, g, want->dtype), *held = np_hold(typed);
+  neap_release(typed);
+  neap_grad_mode(c, mode);
+  return held;
 }
 
 static int answer_hook(neap_walk *w, neap_tensor *g) {
   neap_tensor **slot = w->request.out_grads;
   if (g) {
-    if (check_answer(w, &(*slot)->at, g, 0) != 0) return w->ctx->error;
-    np_hold(g);
+    g = answered(w, &(*slot)->at, g, 0);
+    if (!g) return w->ctx->error;
     np_drop(*slot);
     *slot = g;
   }
@@ -440,8 +498,8 @@ static int answer_custom(neap_walk *w, neap_tensor *const *in_grads) {
   np_record *r = w->now;
   for (int i = 0; i < r->n_in && in_grads; i++) {
     if (!in_grads[i] || !r->in[i].needs) continue;
-    if (check_answer(w, &r->in[i].at, in_grads[i], i) != 0) return w->ctx->error;
-    w->now_grads[i] = np_hold(in_grads[i]);
+    w->now_grads[i] = answered(w, &r->in[i].at, in_grads[i], i);
+    if (!w->now_grads[i]) return w->ctx->error;
   }
   for (int i = 0; i < r->n_out; i++) np_drop(r->out[i].grad), r->out[i].grad = NULL;
   if (!(w->flags & (NEAP_RETAIN_GRAPH | NEAP_CREATE_GRAPH))) np_record_spend(r);
@@ -453,10 +511,12 @@ static int answer_custom(neap_walk *w, neap_tensor *const *in_grads) {
 }
 
 int neap_walk_answer(neap_walk *w, neap_tensor *const *in_grads) {
-  if (np_failed(w->ctx)) return w->ctx->error;
+  if (usable(w) != 0) return w->ctx->error;
   if (!w->waiting) return np_fail(w->ctx, NEAP_ERR_STATE, "neap_walk_answer: nothing was asked");
   w->waiting = 0;
-  return w->request.kind == 1 ? answer_hook(w, in_grads ? in_grads[0] : NULL) : answer_custom(w, in_grads);
+  int status = w->request.kind == 1 ? answer_hook(w, in_grads ? in_grads[0] : NULL) : answer_custom(w, in_grads);
+  w->failed = status < 0;
+  return status;
 }
 
 /* ---- ending ---- */
@@ -465,11 +525,11 @@ int neap_walk_grads(neap_walk *w, neap_tensor **grads) {
   if (np_failed(w->ctx)) return w->ctx->error;
   if (!w->done) return np_fail(w->ctx, NEAP_ERR_STATE, "neap_walk_grads: the walk is not done");
   for (int i = 0; i < w->n_in; i++) {
-    if (!w->grads[i] && !(w->flags & NEAP_ALLOW_UNUSED))
+    if (!w->input[i].grad && !(w->flags & NEAP_ALLOW_UNUSED))
       return np_fail(w->ctx, NEAP_ERR_STATE, "grad: input %d was not used to compute the outputs: pass allow_unused if that is meant",
                      i + w->ctx->site.base);
   }
-  for (int i = 0; i < w->n_in; i++) grads[i] = w->grads[i] ? neap_retain(w->grads[i]) : NULL;
+  for (int i = 0; i < w->n_in; i++) grads[i] = w->input[i].grad ? neap_retain(w->input[i].grad) : NULL;
   return NEAP_OK;
 }
 
@@ -493,16 +553,12 @@ void neap_walk_end(neap_walk *w) {
   while (w->n_heap > 0) forget(w->heap[--w->n_heap]);
   for (int i = 0; i < w->n_late; i++) np_drop(w->late[i].leaf), np_drop(w->late[i].grad);
   np_free(c, w->late, (size_t)w->late_room * sizeof *w->late);
-  for (int i = 0; i < w->n_in; i++) {
-    if (w->inputs[i]->record) w->inputs[i]->record->out[w->inputs[i]->output].seen = NULL;
-    np_drop(w->inputs[i]);
-    np_drop(w->grads[i]);
-  }
+  drop_inputs(w);
   for (int64_t i = 0; i < w->n_touched; i++) {
+    w->touched[i]->marked = NULL;
     w->touched[i]->wanted = 0;
     np_record_release(w->touched[i]);
   }
-  np_free(c, w->inputs, 2 * (size_t)w->n_in * sizeof *w->inputs);
   np_free(c, w->heap, (size_t)w->room * sizeof *w->heap);
   np_free(c, w->touched, (size_t)w->touched_room * sizeof *w->touched);
   np_free(c, w, sizeof *w);

@@ -78,6 +78,7 @@ struct neap_context {
   char message[1024];
   atomic_int cancel;
   int grad_mode;                  /* 1: ops record */
+  uint8_t warned_of_cycle;        /* by autograd: once is enough */
   int in_task;                    /* a task of np_parallel is running: nested calls run inline (thread of the caller) */
   uint64_t sequence;              /* number of the next record: creation order is a topological order */
   neap_site site;                 /* of the call at work; all zero: none */

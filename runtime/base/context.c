@@ -32,6 +32,8 @@ static void threads_of(neap_context *c) {
   else {
     c->pool = np_pool_new(c->heap, config->threads, config->spin_us, c->blas.thread_start);
     c->threads = 1 + np_pool_threads(c->pool);
+    if (c->threads <= config->threads)
+      np_warn(c, "%d threads were asked for beside the caller's, %d could be started", config->threads, c->threads - 1);
   }
   if (c->blas.thread_start) c->blas.thread_start();
 }

@@ -110,6 +110,8 @@ np_writer *np_writer_open(neap_context *c, const char *path) {
   }
   int exists = stat(w->path, &old) == 0;
   if (exists && S_ISDIR(old.st_mode)) io_error(c, "write", path, EISDIR);
+  else if (exists && !S_ISREG(old.st_mode)) /* a rename would put a file in the place of a device */
+    np_fail(c, NEAP_ERR_IO, "cannot write \"%s\": not a regular file", path);
   else if (open_temporary(w) < 0) io_error(c, "write", path, errno);
   else {
     if (exists && fchmod(w->fd, old.st_mode & 07777) != 0) errno = 0; /* best effort: the new file's mode stands */

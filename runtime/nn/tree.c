@@ -67,15 +67,9 @@ void neap_module_train(neap_module *m, int on) {
 
 /* ---- gradients ---- */
 
-/* A gradient that somebody else looks at is left to them; else its memory stays as the next one's home. An optimizer's
- * homes lie in borrowed memory, and the optimizer has a reference of its own to each. */
 static void clear_grad(void *arg, neap_tensor *t, int buffer) {
   (void)arg, (void)buffer;
-  t->flags &= (uint16_t)~NP_HAS_GRAD;
-  neap_tensor *g = t->grad;
-  if (!g || (g->refs <= 1 + g->storage->borrowed && atomic_load(&g->storage->refs) == 1)) return;
-  t->grad = NULL;
-  np_drop(g);
+  np_clear_grad(t);
 }
 
 void neap_module_zero_grad(neap_module *m) { walk(m, clear_grad, NULL); }

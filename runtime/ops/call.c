@@ -52,9 +52,11 @@ static int check_tensor(np_call *c, const char *name, const neap_tensor *t) {
   return NEAP_OK;
 }
 
-static int check_tensors(np_call *c) {
+static int check_contexts(np_call *c) {
   for (int i = 0; i < c->sig->n_params; i++) {
     const neap_value *v = &c->arg[i];
+    if (NP_UNLIKELY(v->kind == NEAP_GENERATOR && v->g->ctx != c->ctx))
+      return np_reject(c, NEAP_ERR_ARGUMENT, "%s belongs to another context", c->sig->param[i].name);
     if (v->kind == NEAP_TENSOR && check_tensor(c, c->sig->param[i].name, v->t) != 0) return c->ctx->error;
     if (v->kind == NEAP_TENSORS)
       for (int k = 0; k < v->n; k++)
@@ -95,14 +97,10 @@ static int prepare_in_place(np_call *c) {
 
 static int check_in_place_result(np_call *c) {
   const np_layout *want = &c->spec[0], *have = &np_t(c, 0)->at;
-  if (want->ndim != have->ndim || memcmp(want->shape, have->shape, (size_t)have->ndim * sizeof(int64_t)) != 0) {
-    char a[128];
-    np_text t;
-    np_text_init(&t, a, sizeof a);
-    np_text_shape(&t, want->ndim, want->shape);
-    np_text_add(&t, ", which does not fit into ");
-    np_text_shape(&t, have->ndim, have->shape);
-    return np_reject(c, NEAP_ERR_SHAPE, "the result has shape %s", a);
+  if (!np_layout_has_shape(want, have->ndim, have->shape)) {
+    char text[NP_SHAPES_TEXT];
+    np_shapes_text(text, want, ", which does not fit into ", have);
+    return np_reject(c, NEAP_ERR_SHAPE, "the result has shape %s", text);
   }
   if (np_dtypes[want->dtype].category > np_dtypes[have->dtype].category)
     return np_reject(c, NEAP_ERR_DTYPE, "a result of dtype %s cannot be written into a tensor of dtype %s",
@@ -131,9 +129,13 @@ static int make_outputs(np_call *c) {
 }
 
 static int run_plain(np_call *c) {
-  if (c->op->infer(c) != 0 || np_failed(c->ctx)) return c->ctx->error;
+  if (c->op->infer(c) != 0) return np_reject(c, NEAP_ERR_SHAPE, "the result is too large for memory"); /* or what infer said */
   int wants = np_wants_record(c);
-  if (np_failed(c->ctx) || make_outputs(c) != 0 || c->op->run(c) != 0 || np_failed(c->ctx)) return c->ctx->error;
+  if (np_failed(c->ctx) || make_outputs(c) != 0) return c->ctx->error;
+  if (c->op->run(c) != 0 || np_failed(c->ctx)) {
+    if (c->in_place) np_tensor_written(c->out[0], c->op->name); /* perhaps in part: whoever saved it must know */
+    return c->ctx->error;
+  }
   if (NP_UNLIKELY(np_cancelled(c->ctx)) && !c->in_place) return np_fail(c->ctx, NEAP_ERR_CANCELLED, "%s: cancelled", c->op->name);
   return wants || c->in_place ? np_record_call(c, wants) : NEAP_OK;
 }
@@ -147,25 +149,25 @@ static int run_composite(np_call *c) {
 }
 
 static int run(np_call *c) {
-  if (check_tensors(c) != 0) return c->ctx->error;
+  if (check_contexts(c) != 0) return c->ctx->error;
   if (!c->in_place) return c->op->infer == np_none ? run_composite(c) : run_plain(c);
   neap_scope scope; /* for copies of overlapping operands */
   np_scope_enter(c->ctx, &scope);
   int status = prepare_in_place(c);
   if (status == 0) status = c->op->infer == np_none ? c->op->run(c) : run_plain(c);
   np_scope_leave(&scope, 1, c->out);
-  return status;
+  return status != 0 ? status : (int)c->ctx->error;
 }
 
 int neap_call(neap_context *ctx, int op, int n, const neap_value *args, neap_tensor **out, int in_place, const neap_site *site) {
-  if (np_failed(ctx)) return ctx->error;
   np_call c;
   c.ctx = ctx;
   c.in_place = in_place;
   c.op = op >= 0 && op < NP_OPS ? &np_ops[op] : NULL;
   if (!c.op) return np_fail(ctx, NEAP_ERR_ARGUMENT, "there is no op with number %d", op);
   c.sig = np_op_signature(ctx, op);
-  if (!c.sig) return ctx->error;
+  for (int i = 0; c.sig && i < c.sig->n_outputs; i++) out[i] = NULL;
+  if (!c.sig || np_failed(ctx)) return ctx->error;
   neap_site outer;
   if (site) {
     outer = ctx->site;
@@ -177,7 +179,7 @@ int neap_call(neap_context *ctx, int op, int n, const neap_value *args, neap_ten
   if (site) ctx->site = outer;
   for (int i = 0; i < c.sig->n_outputs; i++) {
     if (status != 0) neap_release(c.out[i]);
-    out[i] = status == 0 ? c.out[i] : NULL;
+    else out[i] = c.out[i];
   }
   return status != 0 ? status : c.sig->n_outputs;
 }

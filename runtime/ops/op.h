@@ -119,7 +119,7 @@ typedef struct np_result {
   np_storage *storage;           /* saved; or NULL */
   uint32_t version;
   neap_tensor *grad;             /* gathered so far by the walk at work */
-  neap_tensor *seen;             /* weak: the input handle of neap_grad whose gradient this is; during a walk */
+  int32_t seen;                  /* of how many inputs of walks at work (neap_grad) it is the gradient */
   int64_t hook;                  /* the host's number, 0: none */
 } np_result;
 
@@ -129,8 +129,9 @@ struct np_record {
   int refs, n_in, n_out, n_args;
   uint64_t sequence;
   void *walk;                    /* the walk that has it in hand, or NULL */
+  void *marked;                  /* the walk that `wanted` is of, or NULL */
   uint8_t spent;                 /* what it saved is released: no second backward */
-  uint8_t wanted;                /* the walk at work must pass through it */
+  uint8_t wanted;                /* how a walk with inputs stands to it: see autograd/walk.c */
   int64_t custom;                /* the host's number for a custom function */
   neap_site site;
   np_record *next;               /* of the list being released */

@@ -54,6 +54,7 @@ static np_record *new_record(neap_context *c, int n_in, int n_out, int n_args, s
     .sequence = ++c->sequence, .site = c->site, .bytes = bytes };
   r->in = (np_input *)(r->out + n_out);
   r->arg = (neap_value *)(r->in + n_in);
+  memset(r->out, 0, (size_t)n_out * sizeof *r->out);
   c->handles++;
   return r;
 }
@@ -116,14 +117,10 @@ static np_record *record_of(np_call *c, uint32_t saves) {
   return r;
 }
 
-/* Describes output i and lets t be it. */
+/* Describes output i, which is clear so far (NULL: not there, it stays so), and lets t be it. */
 static void add_output(np_record *r, int i, neap_tensor *t, int save) {
   np_result *out = &r->out[i];
-  out->storage = NULL;
-  out->grad = NULL;
-  out->seen = NULL;
-  out->hook = 0;
-  if (!t) { out->at.ndim = 0; out->at.count = 0; out->at.dtype = NEAP_F32; return; }
+  if (!t) return;
   out->at = t->at;
   out->version = t->storage->version;
   if (save) out->storage = np_storage_retain(t->storage);
@@ -139,10 +136,11 @@ static void add_output(np_record *r, int i, neap_tensor *t, int save) {
 
 /* ---- views and writes ---- */
 
-/* An op on base (and source) that says where a view lies in it, recorded by hand: no memory moves. */
-static np_record *view_record(neap_context *c, int op, neap_tensor *base, neap_tensor *source, const np_layout *at) {
-  int n_in = source ? 2 : 1, n_args = source ? 5 : 4, first = n_in;
-  np_record *r = new_record(c, n_in, 1, n_args, 2 * (size_t)at->ndim * sizeof(int64_t));
+/* An op on base (and a source, still to be said) that tells where a view lies in it, recorded by hand: no memory moves. */
+static np_record *view_record(neap_context *c, int op, neap_tensor *base, const np_layout *at) {
+  const np_signature *sig = np_op_signature(c, op); /* backward will read it */
+  int n_in = op == NP_OP_as_strided_scatter ? 2 : 1, n_args = n_in + 3, first = n_in;
+  np_record *r = sig ? new_record(c, n_in, 1, n_args, 2 * (size_t)at->ndim * sizeof(int64_t)) : NULL;
   if (!r) return NULL;
   r->op = op;
   int64_t *room = (int64_t *)(r->arg + n_args);
@@ -153,7 +151,7 @@ static np_record *view_record(neap_context *c, int op, neap_tensor *base, neap_t
   r->arg[first + 1] = (neap_value){ .kind = NEAP_INTS, .n = at->ndim, .is = room + at->ndim };
   r->arg[first + 2] = (neap_value){ .kind = NEAP_INT, .i = at->offset };
   add_input(&r->in[0], base, 0);
-  if (source) add_input(&r->in[1], source, 0);
+  if (n_in == 2) add_input(&r->in[1], NULL, 0);
   return r;
 }
 
@@ -161,35 +159,31 @@ int np_view_refresh(neap_tensor *t) {
   if (!t->base || t->base_version == t->storage->version) return NEAP_OK;
   t->base_version = t->storage->version;
   if (!np_needs_grad(t->base)) return NEAP_OK;
-  np_record *r = view_record(t->ctx, NP_OP_as_strided, t->base, NULL, &t->at);
+  np_record *r = view_record(t->ctx, NP_OP_as_strided, t->base, &t->at);
   if (!r) return t->ctx->error;
   add_output(r, 0, t, 0);
   np_record_release(r);
   return NEAP_OK;
 }
 
-/* t, a view, was just written to and has its new record: its base's values are the old ones with that region replaced. */
-static int rebase(neap_tensor *t) {
-  np_record *r = view_record(t->ctx, NP_OP_as_strided_scatter, t->base, t, &t->at);
-  if (!r) return t->ctx->error;
-  add_output(r, 0, t->base, 0);
-  np_record_release(r);
-  return NEAP_OK;
-}
-
+/* A view that was written to: its base's values are the old ones with that region replaced. Both records are there before
+ * either history moves. */
 int np_record_call(np_call *c, int wants) {
   uint32_t in, out;
+  neap_tensor *base = c->in_place ? c->out[0]->base : NULL;
   saves_of(c, &in, &out);
   np_record *r = wants ? record_of(c, in) : NULL;
-  if (wants && !r) return c->ctx->error;
-  if (c->in_place && np_tensor_written(c->out[0], c->op->name) != 0) {
-    np_record_release(r);
-    return c->ctx->error;
+  np_record *moved = r && base ? view_record(c->ctx, NP_OP_as_strided_scatter, base, &c->out[0]->at) : NULL;
+  if (c->in_place) np_tensor_written(c->out[0], c->op->name);
+  if (r && !np_failed(c->ctx))
+    for (int i = 0; i < r->n_out; i++) add_output(r, i, c->out[i], out >> i & 1);
+  if (moved && !np_failed(c->ctx)) {
+    add_input(&moved->in[1], c->out[0], 0);
+    add_output(moved, 0, base, 0);
   }
-  if (!r) return NEAP_OK;
-  for (int i = 0; i < r->n_out; i++) add_output(r, i, c->out[i], out >> i & 1);
+  np_record_release(moved);
   np_record_release(r);
-  return c->in_place && c->out[0]->base ? rebase(c->out[0]) : NEAP_OK;
+  return c->ctx->error;
 }
 
 int neap_custom(neap_context *c, int64_t id, int n_in, neap_tensor *const *inputs, int n_out, neap_tensor *const *outputs) {

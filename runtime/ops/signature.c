@@ -23,6 +23,12 @@ static char *cut(char *s, const char *stops, char *stopped) { /* ends the word a
   return s;
 }
 
+static int64_t count_choices(const char *choices) {
+  int64_t n = 1;
+  for (; *choices; choices++) n += *choices == '|';
+  return n;
+}
+
 static int choice_number(const char *choices, const char *name, size_t length) {
   for (int i = 0;; i++) {
     size_t n = strcspn(choices, "|");
@@ -175,10 +181,16 @@ static const char *kind_text(int kind) {
 static int fits(const neap_param *p, neap_value *v) {
   int kind = p->kind;
   if (v->kind == kind) {
-    if (kind == NEAP_DTYPE) return v->i >= 0 && v->i < NEAP_DTYPES;
-    if (kind == NEAP_TENSOR) return v->t != NULL;
-    if (kind == NEAP_TEXT) return v->s != NULL;
-    return 1;
+    switch (kind) {
+    case NEAP_DTYPE: return v->i >= 0 && v->i < NEAP_DTYPES;
+    case NEAP_ENUM: return v->i >= 0 && v->i < count_choices(p->choices);
+    case NEAP_TENSOR: return v->t != NULL;
+    case NEAP_GENERATOR: return v->g != NULL;
+    case NEAP_TEXT: return v->s != NULL;
+    case NEAP_TENSORS: case NEAP_INTS: return v->n >= 0;
+    case NEAP_FLAG: v->i = v->i != 0; return 1;
+    default: return 1;
+    }
   }
   if (kind == NEAP_OPERAND) return (v->kind == NEAP_TENSOR && v->t) || v->kind == NEAP_NUMBER || v->kind == NEAP_INT;
   if (kind == NEAP_NUMBER && v->kind == NEAP_INT) {
@@ -192,6 +204,17 @@ static int fits(const neap_param *p, neap_value *v) {
   return 0;
 }
 
+static int misfit(neap_context *c, const char *name, const neap_param *p, const neap_value *v) {
+  if (v->kind != p->kind)
+    return np_fail(c, NEAP_ERR_ARGUMENT, "%s: %s must be %s, got %s", name, p->name, kind_text(p->kind), kind_text(v->kind));
+  if (p->kind == NEAP_ENUM)
+    return np_fail(c, NEAP_ERR_ARGUMENT, "%s: %s is choice %lld of %s, counted from 0", name, p->name, (long long)v->i, p->choices);
+  if (p->kind == NEAP_DTYPE)
+    return np_fail(c, NEAP_ERR_DTYPE, "%s: %s: there is no dtype with number %lld", name, p->name, (long long)v->i);
+  return np_fail(c, NEAP_ERR_ARGUMENT, "%s: %s must be %s, got one that is %s", name, p->name, kind_text(p->kind),
+                 v->kind == NEAP_TENSORS || v->kind == NEAP_INTS ? "of negative length" : "NULL");
+}
+
 int np_bind(neap_context *c, const char *name, const np_signature *s, int n, const neap_value *args, neap_value *bound) {
   if (NP_UNLIKELY(n > s->n_params))
     return np_fail(c, NEAP_ERR_ARGUMENT, "%s: takes %d arguments at most, got %d", name, s->n_params, n);
@@ -199,9 +222,7 @@ int np_bind(neap_context *c, const char *name, const np_signature *s, int n, con
     const neap_param *p = &s->param[i];
     if (i < n && args[i].kind != NEAP_NONE) {
       bound[i] = args[i];
-      if (NP_UNLIKELY(!fits(p, &bound[i])))
-        return np_fail(c, NEAP_ERR_ARGUMENT, "%s: %s must be %s, got %s", name, p->name, kind_text(p->kind),
-                       kind_text(args[i].kind));
+      if (NP_UNLIKELY(!fits(p, &bound[i]))) return misfit(c, name, p, &args[i]);
       if (NP_UNLIKELY(p->kind == NEAP_INTS && bound[i].kind == NEAP_INT)) {
         bound[i] = (neap_value){ .kind = NEAP_INTS, .n = 1, .is = &args[i].i };
       }

@@ -49,6 +49,7 @@ neap_optimizer *np_optimizer_hold(neap_optimizer *o) {
 static void free_group(neap_context *c, np_group *g) {
   if (!g) return;
   for (int i = 0; g->member && i < g->n; i++) {
+    if (g->member[i].home) g->member[i].home->flags &= (uint16_t)~NP_HOME;
     np_drop(g->member[i].home);
     np_drop(g->member[i].t);
   }
@@ -144,6 +145,7 @@ static int make_home(neap_context *c, np_member *m, np_storage *s) {
   np_tensor_rehome(home, s, m->at);
   if (np_failed(c)) return c->error;
   m->home = np_hold(home);
+  home->flags |= NP_HOME;
   if (m->t->flags & NP_HAS_GRAD) {
     if (old->record || old->at.dtype != home->at.dtype) return NEAP_OK; /* part of a graph: it stays until it is cleared */
     np_copy(c, home, old);

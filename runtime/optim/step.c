@@ -201,9 +201,9 @@ void neap_optimizer_zero_grad(neap_optimizer *o) {
     for (int i = 0; i < o->group[k]->n; i++) {
       np_member *m = &o->group[k]->member[i];
       neap_tensor *t = m->t, *home = m->home;
-      t->flags &= (uint16_t)~NP_HAS_GRAD;
+      np_clear_grad(t);
+      if (t->grad == home || !home || home->refs > 1 || atomic_load(&home->storage->refs) > 1 || home->at.dtype != t->at.dtype) continue;
       np_drop(t->grad);
-      int free = home && home->refs == 1 && atomic_load(&home->storage->refs) == 1 && home->at.dtype == t->at.dtype;
-      t->grad = free ? np_hold(home) : NULL;
+      t->grad = np_hold(home);
     }
 }

@@ -58,12 +58,8 @@ int np_broadcast(neap_context *c, const char *op, const np_layout *a, const np_l
     int64_t x = i < 0 ? 1 : a->shape[i], y = k < 0 ? 1 : b->shape[k];
     out[d] = x == 1 ? y : x;
     if (x == y || x == 1 || y == 1) continue;
-    char text[200];
-    np_text t;
-    np_text_init(&t, text, sizeof text);
-    np_text_shape(&t, a->ndim, a->shape);
-    np_text_add(&t, " and ");
-    np_text_shape(&t, b->ndim, b->shape);
+    char text[NP_SHAPES_TEXT];
+    np_shapes_text(text, a, " and ", b);
     return np_fail(c, NEAP_ERR_SHAPE, "%s: shapes %s do not broadcast: dimension %d is %lld against %lld", op, text,
                    d + c->site.base, (long long)x, (long long)y);
   }

@@ -38,14 +38,24 @@ int64_t np_layout_span(const np_layout *l) {
   return last + 1;
 }
 
-int np_same_shape(const neap_tensor *a, const neap_tensor *b) {
-  return a->at.ndim == b->at.ndim && memcmp(a->at.shape, b->at.shape, a->at.ndim * sizeof(int64_t)) == 0;
+int np_layout_has_shape(const np_layout *l, int ndim, const int64_t *shape) {
+  return l->ndim == ndim && memcmp(l->shape, shape, (size_t)ndim * sizeof *shape) == 0;
 }
+
+int np_same_shape(const neap_tensor *a, const neap_tensor *b) { return np_layout_has_shape(&a->at, b->at.ndim, b->at.shape); }
 
 void np_shape_text(char *buffer, size_t size, const neap_tensor *t) {
   np_text text;
   np_text_init(&text, buffer, size);
   np_text_shape(&text, t->at.ndim, t->at.shape);
+}
+
+void np_shapes_text(char buffer[NP_SHAPES_TEXT], const np_layout *a, const char *between, const np_layout *b) {
+  np_text text;
+  np_text_init(&text, buffer, NP_SHAPES_TEXT);
+  np_text_shape(&text, a->ndim, a->shape);
+  np_text_add(&text, "%s", between);
+  np_text_shape(&text, b->ndim, b->shape);
 }
 
 int np_shape_fail(neap_context *c, const char *what, int ndim, const int64_t *shape) {
@@ -150,6 +160,15 @@ void np_tensor_rehome(neap_tensor *t, np_storage *s, int64_t offset) {
   t->storage = own;
   np_layout_set(&t->at, t->at.dtype, t->at.ndim, t->at.shape);
   t->flags |= NP_CONTIGUOUS;
+}
+
+/* A gradient that somebody else looks at is left to them; else its memory stays as the next one's home. */
+void np_clear_grad(neap_tensor *t) {
+  neap_tensor *g = t->grad;
+  t->flags &= (uint16_t)~NP_HAS_GRAD;
+  if (!g || (!g->record && g->refs <= (g->flags & NP_HOME ? 2 : 1) && atomic_load(&g->storage->refs) == 1)) return;
+  t->grad = NULL;
+  np_drop(g);
 }
 
 /* ---- letting go ---- */

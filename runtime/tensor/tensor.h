@@ -58,7 +58,8 @@ enum {
   NP_WEAK = 4,          /* a constant inside a formula: takes part in promotion as a number does */
   NP_HAS_GRAD = 8,      /* grad holds a gradient; without it grad is only a home to write one to */
   NP_HOOKED = 16,       /* a leaf with hooks of the host's */
-  NP_PARAMETER = 32     /* of a module */
+  NP_PARAMETER = 32,    /* of a module */
+  NP_HOME = 64          /* the home of a gradient that an optimizer keeps a reference of its own to */
 };
 
 struct neap_tensor {
@@ -97,6 +98,7 @@ neap_tensor *np_tensor_constant(neap_context *c, double value);  /* 0-dimensiona
  * counts or drops them. What is held is let go with np_drop; neap_retain and neap_release are for what was handed out. */
 neap_tensor *np_hold(neap_tensor *t);                            /* returns t; NULL is fine */
 void np_drop(neap_tensor *t);                                    /* NULL is fine */
+void np_clear_grad(neap_tensor *t);                              /* it has no gradient now, but perhaps a home for the next */
 void np_tensor_hand(neap_tensor *t);                             /* counts the caller's reference in the open scope */
 void np_tensor_rehome(neap_tensor *t, np_storage *s, int64_t offset); /* same shape, row-major, on s: values not copied */
 
@@ -109,7 +111,10 @@ int64_t np_get_int(int dtype, const void *p);
 void np_put_number(int dtype, void *p, double v);
 void np_put_int(int dtype, void *p, int64_t v);
 int np_same_shape(const neap_tensor *a, const neap_tensor *b);
+int np_layout_has_shape(const np_layout *l, int ndim, const int64_t *shape);
 void np_shape_text(char *buffer, size_t size, const neap_tensor *t); /* "(3, 4)" */
+enum { NP_SHAPES_TEXT = 400 }; /* room for two shapes and some words */
+void np_shapes_text(char buffer[NP_SHAPES_TEXT], const np_layout *a, const char *between, const np_layout *b); /* "(3, 4) and (5)" */
 
 /* One more write: bumps the version and notes where it came from. Fails on read-only memory. */
 int np_tensor_written(neap_tensor *t, const char *op);

@@ -18,7 +18,7 @@ local function in_c(p)
   if kind == "enum" then return { "int " .. n }, ("of_kind(NEAP_ENUM, %s)"):format(n) end
   if kind == "dtype" then return { "int " .. n }, ("of_kind(%s < 0 ? NEAP_NONE : NEAP_DTYPE, %s)"):format(n, n) end
   if kind == "ints" or kind == "dims" or kind == "axes" then
-    return { "int n_" .. n, "const int64_t *" .. n }, ("of_ints(n_%s, %s)"):format(n, n)
+    return { "int n_" .. n, "const int64_t *" .. n }, ("of_%sints(n_%s, %s)"):format(p.optional and "maybe_" or "", n, n)
   end
   if kind == "generator" then return { "neap_generator *" .. n }, ("of_generator(%s)"):format(n) end
   error("no such kind: " .. kind)
@@ -96,7 +96,8 @@ static inline neap_value of_tensors(int n, neap_tensor *const *ts) { return (nea
 static inline neap_value of_number(double d) { return (neap_value){ .kind = NEAP_NUMBER, .d = d }; }
 static inline neap_value of_maybe_number(double d) { return (neap_value){ .kind = isnan(d) ? NEAP_NONE : NEAP_NUMBER, .d = d }; }
 static inline neap_value of_maybe_int(int64_t i) { return of_kind(i == NEAP_ABSENT ? NEAP_NONE : NEAP_INT, i); }
-static inline neap_value of_ints(int n, const int64_t *is) { return (neap_value){ .kind = is ? NEAP_INTS : NEAP_NONE, .n = n, .is = is }; }
+static inline neap_value of_ints(int n, const int64_t *is) { return (neap_value){ .kind = NEAP_INTS, .n = n, .is = is }; }
+static inline neap_value of_maybe_ints(int n, const int64_t *is) { return is ? of_ints(n, is) : of_kind(NEAP_NONE, 0); }
 static inline neap_value of_text(const char *s) { return (neap_value){ .kind = s ? NEAP_TEXT : NEAP_NONE, .s = s }; }
 static inline neap_value of_generator(neap_generator *g) { return (neap_value){ .kind = g ? NEAP_GENERATOR : NEAP_NONE, .g = g }; }
 
@@ -126,6 +127,12 @@ for _, op in ipairs(ops) do
   parts[#parts + 1] = table.concat(h, "\n") .. "\n"
   bodies[#bodies + 1] = b
 end
+
+-- Clang minds a helper that no op needs.
+local used = table.concat(bodies, "", 2)
+bodies[1] = source:gsub("static inline neap_value (of_[%w_]+)[^\n]+\n", function(name)
+  if not (used:find(name .. "(", 1, true) or name == "of_kind") then return "" end
+end)
 
 local function write(path, text)
   local f = io.open(path, "rb")
