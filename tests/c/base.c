@@ -28,6 +28,23 @@ static void contexts(void) {
   neap_close(c);
   check_int(m.live, 0);
 
+  test_case("base: a mistake in the configuration is a pending error of the context");
+  const struct { neap_config config; const char *error; } wrong[] = {
+    {{.isa = "mmx"}, "config.isa is \"mmx\"; there are baseline"},
+    {{.threads = 5000}, "config.threads is 5000; 0 to 4096"},
+    {{.alloc = host_alloc}, "config.alloc and config.dealloc go together"},
+    {{.blas = &(neap_blas){.name = "half"}}, "config.blas needs both sgemm and dgemm"},
+  };
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    c = neap_open(&wrong[i].config);
+    check(c && neap_error(c) == NEAP_ERR_ARGUMENT);
+    check_text(c, wrong[i].error);
+    neap_clear(c);
+    neap_release(floats(c, 3));
+    check(neap_error(c) == NEAP_OK && neap_isa(c));
+    neap_close(c);
+  }
+
   test_case("base: a failing allocator gives NULL at open and leaks nothing");
   for (int i = 1; i < 20; i++) {
     m = (host_memory){.fail_at = i};

@@ -1,6 +1,7 @@
 /* Files through the public API: safetensors, IDX, PNG and mapped files go round; damaged ones, folders that are not there
  * and a failing allocator give an error, leak nothing and leave the old file whole. */
 #include <dirent.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "check.h"
 
@@ -144,6 +145,14 @@ static void safetensors(neap_context *c) {
   check(neap_archive_open(c, folder) == NULL);
   check_text(c, "Is a directory");
   neap_clear(c);
+  check(mkfifo(path_of("pipe"), 0600) == 0);
+  check_int(neap_save(c, path_of("pipe"), 1, names, t, 0, NULL), NEAP_ERR_IO); /* a rename would put a file in its place */
+  check_text(c, "pipe\": not a regular file");
+  neap_clear(c);
+  struct stat about;
+  check(stat(path_of("pipe"), &about) == 0 && S_ISFIFO(about.st_mode));
+  unlink(path_of("pipe"));
+  check_int(files_in_folder(), 0);
   for (int i = 0; i < N; i++) neap_release(t[i]);
 }
 

@@ -1,6 +1,9 @@
 /* Threads and storages, for ThreadSanitizer as well: contexts at work side by side, storages that end on another thread
- * than their context's, a host's parallel_for, and worker threads that come and go. No ops: these have thread_train. */
+ * than their context's, and worker threads that come and go. No ops: those have thread_train. */
 #include <pthread.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "check.h"
 
 enum { ROUNDS = 300 };
@@ -104,11 +107,36 @@ static void come_and_go(void) {
       neap_close(c);
     }
   neap_context *c = neap_open(&(neap_config){.threads = -1});
-  check(c == NULL || neap_error(c) == NEAP_ERR_ARGUMENT);
-  if (c) neap_close(c);
+  check(c && neap_error(c) == NEAP_ERR_ARGUMENT);
+  neap_close(c);
+}
+
+static int warnings;
+static void count_warning(void *user, int level, const char *text) {
+  (void)user, (void)level;
+  warnings += strstr(text, "500 threads were asked for beside the caller's") != NULL;
+}
+
+/* In a child of its own, for which the system has room for some threads' stacks, but not for all. */
+static void too_many(void) {
+  const char *mode = getenv("NEAP_TEST_MODE");
+  if (mode && strcmp(mode, "sanitize") == 0) return; /* sanitizers need the address space */
+  test_case("threads: that fewer could be started than were asked for is a warning");
+  pid_t child = fork();
+  if (child == 0) {
+    struct rlimit room = {(rlim_t)1 << 28, (rlim_t)1 << 28};
+    setrlimit(RLIMIT_AS, &room);
+    neap_context *c = neap_open(&(neap_config){.threads = 500, .log = count_warning});
+    int fine = c && neap_error(c) == NEAP_OK && neap_threads(c) < 500 && warnings == 1;
+    if (c) neap_close(c);
+    _exit(fine ? 0 : 1);
+  }
+  int status = -1;
+  check(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
 int main(void) {
+  too_many();
   side_by_side();
   across();
   come_and_go();
