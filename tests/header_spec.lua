@@ -44,7 +44,7 @@ assert(c ~= nil and neap.neap_error(c) == 0)
 local shape = ffi.new("int64_t[2]", 2, 3)
 local x = neap.neap_full(c, 2, shape, 1.5, neap.NEAP_F32)
 local y = neap.neap_matmul(c, x, neap.neap_t(c, x))
-assert(neap.neap_ndim(y) == 2 and neap.neap_item(neap.neap_sum(c, y, 0, nil, 0)) == 27)
+assert(neap.neap_ndim(y) == 2 and neap.neap_item(neap.neap_sum(c, y, 0, nil, 0, -1)) == 27)
 assert(neap.neap_matmul(c, x, x) == nil and neap.neap_error(c) == neap.NEAP_ERR_SHAPE)
 print(ffi.string(neap.neap_error_message(c)))
 ]==]

@@ -9,7 +9,8 @@ static inline neap_value of_tensors(int n, neap_tensor *const *ts) { return (nea
 static inline neap_value of_number(double d) { return (neap_value){ .kind = NEAP_NUMBER, .d = d }; }
 static inline neap_value of_maybe_number(double d) { return (neap_value){ .kind = isnan(d) ? NEAP_NONE : NEAP_NUMBER, .d = d }; }
 static inline neap_value of_maybe_int(int64_t i) { return of_kind(i == NEAP_ABSENT ? NEAP_NONE : NEAP_INT, i); }
-static inline neap_value of_ints(int n, const int64_t *is) { return (neap_value){ .kind = is ? NEAP_INTS : NEAP_NONE, .n = n, .is = is }; }
+static inline neap_value of_ints(int n, const int64_t *is) { return (neap_value){ .kind = NEAP_INTS, .n = n, .is = is }; }
+static inline neap_value of_maybe_ints(int n, const int64_t *is) { return is ? of_ints(n, is) : of_kind(NEAP_NONE, 0); }
 static inline neap_value of_text(const char *s) { return (neap_value){ .kind = s ? NEAP_TEXT : NEAP_NONE, .s = s }; }
 static inline neap_value of_generator(neap_generator *g) { return (neap_value){ .kind = g ? NEAP_GENERATOR : NEAP_NONE, .g = g }; }
 
@@ -585,52 +586,52 @@ neap_tensor *neap_copy_(neap_context *c, neap_tensor *x, neap_tensor *source) {
   return call(c, NP_OP_copy, 2, (neap_value[]){ of_tensor(x), of_tensor(source) }, 1, NULL);
 }
 neap_tensor *neap_sum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype) {
-  return call(c, NP_OP_sum, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+  return call(c, NP_OP_sum, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype) {
-  return call(c, NP_OP_mean, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+  return call(c, NP_OP_mean, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_var(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim) {
-  return call(c, NP_OP_var, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+  return call(c, NP_OP_var, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_std(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim) {
-  return call(c, NP_OP_std, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+  return call(c, NP_OP_std, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_prod(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype) {
-  return call(c, NP_OP_prod, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+  return call(c, NP_OP_prod, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_norm(neap_context *c, neap_tensor *x, double p, int n_dims, const int64_t *dims, int keepdim) {
-  return call(c, NP_OP_norm, 4, (neap_value[]){ of_tensor(x), of_number(p), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+  return call(c, NP_OP_norm, 4, (neap_value[]){ of_tensor(x), of_number(p), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_any(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  return call(c, NP_OP_any, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+  return call(c, NP_OP_any, 3, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_all(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  return call(c, NP_OP_all, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+  return call(c, NP_OP_all, 3, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_count_nonzero(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  return call(c, NP_OP_count_nonzero, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+  return call(c, NP_OP_count_nonzero, 3, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_logsumexp(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  return call(c, NP_OP_logsumexp, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+  return call(c, NP_OP_logsumexp, 3, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_nansum(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype) {
-  return call(c, NP_OP_nansum, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+  return call(c, NP_OP_nansum, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_nanmean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, int dtype) {
-  return call(c, NP_OP_nanmean, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+  return call(c, NP_OP_nanmean, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
 neap_tensor *neap_var_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim, neap_tensor **average) {
-  return call(c, NP_OP_var_mean, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ average });
+  return call(c, NP_OP_var_mean, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ average });
 }
 neap_tensor *neap_std_mean(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, double correction, int keepdim, neap_tensor **average) {
-  return call(c, NP_OP_std_mean, 4, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ average });
+  return call(c, NP_OP_std_mean, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_number(correction), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ average });
 }
 neap_tensor *neap_amax(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  return call(c, NP_OP_amax, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+  return call(c, NP_OP_amax, 3, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_amin(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim) {
-  return call(c, NP_OP_amin, 3, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+  return call(c, NP_OP_amin, 3, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
 neap_tensor *neap_max(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
   return call(c, NP_OP_max, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
@@ -729,7 +730,7 @@ neap_tensor *neap_select(neap_context *c, neap_tensor *x, int64_t dim, int64_t i
   return call(c, NP_OP_select, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, index) }, 0, NULL);
 }
 neap_tensor *neap_squeeze(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
-  return call(c, NP_OP_squeeze, 2, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims) }, 0, NULL);
+  return call(c, NP_OP_squeeze, 2, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims) }, 0, NULL);
 }
 neap_tensor *neap_unsqueeze(neap_context *c, neap_tensor *x, int64_t dim) {
   return call(c, NP_OP_unsqueeze, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
@@ -774,7 +775,7 @@ neap_tensor *neap_atleast_3d(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_atleast_3d, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_roll(neap_context *c, neap_tensor *x, int n_shifts, const int64_t *shifts, int n_dims, const int64_t *dims) {
-  return call(c, NP_OP_roll, 3, (neap_value[]){ of_tensor(x), of_ints(n_shifts, shifts), of_ints(n_dims, dims) }, 0, NULL);
+  return call(c, NP_OP_roll, 3, (neap_value[]){ of_tensor(x), of_ints(n_shifts, shifts), of_maybe_ints(n_dims, dims) }, 0, NULL);
 }
 neap_tensor *neap_flip(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
   return call(c, NP_OP_flip, 2, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims) }, 0, NULL);
@@ -786,7 +787,7 @@ neap_tensor *neap_flipud(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_flipud, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_rot90(neap_context *c, neap_tensor *x, int64_t k, int n_dims, const int64_t *dims) {
-  return call(c, NP_OP_rot90, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, k), of_ints(n_dims, dims) }, 0, NULL);
+  return call(c, NP_OP_rot90, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, k), of_maybe_ints(n_dims, dims) }, 0, NULL);
 }
 neap_tensor *neap_tile(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
   return call(c, NP_OP_tile, 2, (neap_value[]){ of_tensor(x), of_ints(n_dims, dims) }, 0, NULL);
@@ -1125,7 +1126,7 @@ neap_tensor *neap_einsum(neap_context *c, const char *equation, int n_operands, 
   return call(c, NP_OP_einsum, 2, (neap_value[]){ of_text(equation), of_tensors(n_operands, operands) }, 0, NULL);
 }
 neap_tensor *neap_tensordot(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dims, int n_dims_x, const int64_t *dims_x, int n_dims_other, const int64_t *dims_other) {
-  return call(c, NP_OP_tensordot, 5, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_INT, dims), of_ints(n_dims_x, dims_x), of_ints(n_dims_other, dims_other) }, 0, NULL);
+  return call(c, NP_OP_tensordot, 5, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_INT, dims), of_maybe_ints(n_dims_x, dims_x), of_maybe_ints(n_dims_other, dims_other) }, 0, NULL);
 }
 neap_tensor *neap_cdist(neap_context *c, neap_tensor *x, neap_tensor *other, double p) {
   return call(c, NP_OP_cdist, 3, (neap_value[]){ of_tensor(x), of_tensor(other), of_number(p) }, 0, NULL);

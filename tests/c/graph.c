@@ -29,7 +29,7 @@ static double grad_at(neap_tensor *t, int i) {
 
 /* sum(exp(x) * x): a graph whose records save what they need. */
 static neap_tensor *loss_of(neap_context *c, neap_tensor *x) {
-  neap_tensor *e = neap_exp(c, x), *p = e ? neap_mul(c, e, x) : NULL, *s = p ? neap_sum(c, p, 0, NULL, 0) : NULL;
+  neap_tensor *e = neap_exp(c, x), *p = e ? neap_mul(c, e, x) : NULL, *s = p ? neap_sum(c, p, 0, NULL, 0, -1) : NULL;
   neap_release(e);
   neap_release(p);
   return s;
@@ -65,7 +65,7 @@ static void stopped(void) {
   check(neap_walk_step(w) == 1);
   check(neap_walk_begin(c, 1, &l, NULL, 0, NULL, 0) == NULL || neap_error(c) == NEAP_OK);
   neap_clear(c);
-  neap_tensor *also = neap_exp(c, x), *both = neap_sum(c, also, 0, NULL, 0);
+  neap_tensor *also = neap_exp(c, x), *both = neap_sum(c, also, 0, NULL, 0, -1);
   check(neap_backward(both) == NEAP_OK); /* another graph over the same leaf */
   while (neap_walk_step(w) == 1) {}
   neap_walk_end(w);
@@ -92,7 +92,7 @@ static void stopped(void) {
 static void inputs(void) {
   test_case("graph: an input given twice, one that is in between, and one that is a view of what changed");
   neap_context *c = neap_open(NULL);
-  neap_tensor *x = leaf(c, 2, start), *e = neap_exp(c, x), *l = neap_sum(c, e, 0, NULL, 0), *g[3] = {NULL};
+  neap_tensor *x = leaf(c, 2, start), *e = neap_exp(c, x), *l = neap_sum(c, e, 0, NULL, 0, -1), *g[3] = {NULL};
   check(neap_grad(c, 1, &l, NULL, 3, (neap_tensor *[]){x, x, e}, g, 0) == NEAP_OK);
   check(fabs(at(g[0], 0) - exp(1)) < 1e-5 && fabs(at(g[1], 0) - exp(1)) < 1e-5 && at(g[2], 0) == 1);
   for (int i = 0; i < 3; i++) neap_release(g[i]);
@@ -161,7 +161,7 @@ static void answers(void) {
   for (int ended = 0; ended < 2; ended++) {
     neap_tensor *x = leaf(c, 2, start), *y = numbers(c, 2, start);
     check(neap_custom(c, 5, 1, &x, 1, &y) == NEAP_OK && neap_requires_grad(y));
-    neap_tensor *l = neap_sum(c, y, 0, NULL, 0);
+    neap_tensor *l = neap_sum(c, y, 0, NULL, 0, -1);
     neap_walk *w = neap_walk_begin(c, 1, &l, NULL, 0, NULL, 0);
     int more;
     while ((more = neap_walk_step(w)) == 1) {}
@@ -235,7 +235,7 @@ static int write_refused(long n, int by_view) {
   neap_clear(c);
   int changed = at(y, 0) != was;
   check(reached || changed);
-  neap_tensor *l = neap_sum(c, y, 0, NULL, 0);
+  neap_tensor *l = neap_sum(c, y, 0, NULL, 0, -1);
   int status = neap_backward(l);
   if (changed) check_at(__LINE__, status == NEAP_ERR_STATE, "request %ld: %d", n, status); /* exp needs its result */
   else if (status == NEAP_OK) check(fabs(grad_at(x, 0) - was) < 1e-5);

@@ -103,7 +103,7 @@ typedef struct reader { neap_context *c; neap_tensor *w; double sum; } reader;
 
 static void *read_shared(void *arg) {
   reader *r = arg;
-  neap_tensor *s = neap_sum(r->c, r->w, 0, NULL, 0);
+  neap_tensor *s = neap_sum(r->c, r->w, 0, NULL, 0, -1);
   r->sum = s ? neap_item(s) : 0;
   neap_release(s);
   neap_release(r->w);
@@ -125,7 +125,7 @@ static void shared(void) {
     r[started].w = neap_share(w[0], r[started].c);
     if (pthread_create(&thread[started], NULL, read_shared, &r[started]) != 0) break;
   }
-  neap_tensor *s = neap_sum(c, w[0], 0, NULL, 0);
+  neap_tensor *s = neap_sum(c, w[0], 0, NULL, 0, -1);
   double sum = neap_item(s);
   neap_release(s);
   neap_module_release(net);
