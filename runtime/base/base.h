@@ -89,6 +89,8 @@ struct neap_context {
   const struct np_signature **signatures; /* one an op, parsed at first use (ops/signature.c); size below */
   int n_signatures;
   void (*free_signatures)(neap_context *c); /* set by who filled them */
+  struct np_plan *plans;          /* of Fourier transforms, the latest used first (ops/fourier.c) */
+  void (*free_plans)(neap_context *c);
 };
 
 int np_cpu_isa(void);                                   /* the best level that this machine runs, numbered as kernels.h's NP_ISA_*: 0 baseline, 1 avx2, 2 avx512 (cpu.c) */

@@ -70,6 +70,7 @@ static void drop_if_last(neap_context *c) {
   np_heap *heap = c->heap;
   np_pool_free(c->pool, heap);
   if (c->free_signatures) c->free_signatures(c);
+  if (c->free_plans) c->free_plans(c);
   np_heap_free(heap, c, sizeof *c);
   np_heap_release(heap);
 }

@@ -209,6 +209,49 @@ void np_draw_binomial(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, con
    least k of the weights are over 0), in the order of drawing. scratch: `classes` doubles. */
 void np_draw_choices(uint64_t seed, uint64_t offset, int64_t classes, const double *w, int64_t k, int again, int64_t *out, double *scratch);
 
+/* ---- Fourier transforms
+   ------------------------------------------------------------------------------------------------ */
+
+/* y[k] = scale sum_j x[j] exp(-+2 pi i j k / n) of rows of complex numbers, pairs one after the other. A plan (fft_plan.c)
+   says how: of lengths whose primes are at most 13, short ones go through mixed-radix passes (Stockham's, after Cochran et
+   al., 1967), one row in each lane of a vector; long ones are a square a b = n whose columns, then rows, fill the lanes
+   (Bailey, 1990); all others are a convolution with a chirp (Bluestein, 1970). */
+enum { NP_FFT_LANES, NP_FFT_SQUARE, NP_FFT_CHIRP, NP_FFT_PASSES = 64 };
+typedef struct np_fft_pass {
+  int radix;
+  int64_t m, s;          /* lengths of the transforms left over, and how many lie side by side */
+  const void *w, *root;  /* m (radix - 1) and radix pairs */
+} np_fft_pass;
+typedef struct np_fft_line {
+  int64_t n;
+  int passes;
+  np_fft_pass pass[NP_FFT_PASSES];
+} np_fft_line;
+typedef struct np_fft {
+  int64_t n;             /* of the complex transform: for an even real length, half of it */
+  int64_t real;          /* the length of the real rows it serves, or 0 */
+  int kind;
+  np_fft_line a, b;      /* LANES: a; SQUARE: both */
+  const void *twiddle;   /* SQUARE: exp(-2 pi i j k / n), laid out as the passes meet it */
+  const struct np_fft *inner; /* CHIRP: a cyclic convolution of this length */
+  const void *chirp;     /* n pairs exp(-pi i j^2 / n) */
+  void *kernel;          /* inner->n pairs: the other chirp over inner->n; whoever made the plan transforms it */
+  const void *half;      /* even real: exp(-2 pi i k / real), k <= n */
+} np_fft;
+/* Makes a plan in memory (64-byte aligned, of the size it returns, which starts with the plan); NULL: the size alone. */
+size_t np_fft_plan(int64_t n, int real, int ctype, int64_t lanes, void *memory);
+size_t np_fft_scratch(const np_fft *p, int64_t lanes); /* elements that a call needs, 64-byte aligned */
+int64_t np_fft_group(const np_fft *p, int64_t lanes);  /* rows that are best done in one call: a multiple of it */
+
+typedef struct np_fourier { /* one per float type; leading dimensions in elements (a pair is two), x and y do not overlap */
+  int64_t lanes;
+  void (*rows)(const np_fft *p, int64_t rows, const void *x, int64_t x_ld, void *y, int64_t y_ld, int inverse, double scale, void *scratch);
+  /* Real rows (p->real) to the first real/2 + 1 of their transform, and such a half back to real rows: y[j] = scale Re(sum
+     over the half of c x[k] exp(2 pi i j k / n)). All but the first and (even lengths) the last number count c times. */
+  void (*real)(const np_fft *p, int64_t rows, const void *x, int64_t x_ld, void *y, int64_t y_ld, double scale, double c, void *scratch);
+  void (*half)(const np_fft *p, int64_t rows, const void *x, int64_t x_ld, void *y, int64_t y_ld, double scale, double c, void *scratch);
+} np_fourier;
+
 /* ---- update rules, over flat buffers; PyTorch's semantics
    -------------------------------------------------------------- */
 
@@ -256,6 +299,7 @@ typedef struct np_kernels {
   np_gemm gemm[NP_CTYPES];
   size_t (*gemm_scratch[NP_CTYPES])(int64_t m, int64_t n, int64_t k);
   const np_random *random;
+  const np_fourier *fourier[2];
   const np_optim *optim[2];
 } np_kernels;
 

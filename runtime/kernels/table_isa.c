@@ -21,6 +21,7 @@ extern const np_index NP_NAME(np_index_table);
   size_t NP_NAME(np_gemm_scratch_##S)(int64_t m, int64_t n, int64_t k);
 GEMM(f32) GEMM(f64) GEMM(i64)
 extern const np_random NP_NAME(np_random_table);
+extern const np_fourier NP_NAME(np_fourier_f32), NP_NAME(np_fourier_f64);
 extern const np_optim NP_NAME(np_optim_f32), NP_NAME(np_optim_f64);
 
 #define STRING_(x) #x
@@ -41,5 +42,6 @@ const np_kernels NP_NAME(np_kernels) = {
     .gemm = {NP_NAME(np_gemm_f32), NP_NAME(np_gemm_f64), NP_NAME(np_gemm_i64)},
     .gemm_scratch = {NP_NAME(np_gemm_scratch_f32), NP_NAME(np_gemm_scratch_f64), NP_NAME(np_gemm_scratch_i64)},
     .random = &NP_NAME(np_random_table),
+    .fourier = {&NP_NAME(np_fourier_f32), &NP_NAME(np_fourier_f64)},
     .optim = {&NP_NAME(np_optim_f32), &NP_NAME(np_optim_f64)},
 };
