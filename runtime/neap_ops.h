@@ -5,6 +5,7 @@
 #define NEAP_ABSENT INT64_MIN
 enum { NEAP_APPROXIMATE_NONE = 0, NEAP_APPROXIMATE_TANH = 1 };
 enum { NEAP_MODE_CONSTANT = 0, NEAP_MODE_REFLECT = 1, NEAP_MODE_REPLICATE = 2, NEAP_MODE_CIRCULAR = 3 };
+enum { NEAP_NORM_BACKWARD = 0, NEAP_NORM_ORTHO = 1, NEAP_NORM_FORWARD = 2 };
 enum { NEAP_ACTIVATION_NONE = 0, NEAP_ACTIVATION_RELU = 1, NEAP_ACTIVATION_SIGMOID = 2, NEAP_ACTIVATION_TANH = 3 };
 enum { NEAP_REDUCTION_NONE = 0, NEAP_REDUCTION_MEAN = 1, NEAP_REDUCTION_SUM = 2 };
 enum { NEAP_REDUCTION_BATCHMEAN = 3 };
@@ -376,6 +377,18 @@ NEAP_API neap_tensor *neap_beta(neap_context *c, neap_tensor *x, neap_tensor *z,
 NEAP_API neap_tensor *neap_poisson(neap_context *c, neap_tensor *x, neap_generator *generator); /* Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993). */
 NEAP_API neap_tensor *neap_binomial(neap_context *c, neap_tensor *x, neap_tensor *prob, neap_generator *generator); /* How many of x trials succeed, each with probability prob; the two broadcast (Hoermann, 1993). */
 NEAP_API neap_tensor *neap_multinomial(neap_context *c, neap_tensor *x, int64_t num_samples, int replacement, neap_generator *generator); /* Positions 1..C drawn by weights x of shape (C) or (N, C), which need not sum to 1: (num_samples) or (N, num_samples), each at most once unless replacement is true. */
+/* fourier */
+NEAP_API neap_tensor *neap_fft(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, int norm); /* The discrete Fourier transform of complex numbers, pairs (..., n, 2), along dim, cut or padded to n: y[k] = sum of x[j] exp(-2 pi i j k / n), divided by n (forward) or its root (ortho). */
+NEAP_API neap_tensor *neap_ifft(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, int norm); /* The inverse of fft: y[j] = sum of x[k] exp(2 pi i j k / n) / n. */
+NEAP_API neap_tensor *neap_rfft(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, int norm); /* The discrete Fourier transform of real numbers along dim: its first n/2 + 1 numbers, pairs in a new last dimension; the others mirror them. */
+NEAP_API neap_tensor *neap_irfft(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, int norm); /* The inverse of rfft: real numbers, n of them along dim, 2 (m - 1) of m pairs unless n says otherwise. */
+NEAP_API neap_tensor *neap_fft2(neap_context *c, neap_tensor *x, int n_s, const int64_t *s, int n_dims, const int64_t *dims, int norm); /* fft through several dimensions, the last two before the pairs unless dims names others; s: their lengths. */
+NEAP_API neap_tensor *neap_ifft2(neap_context *c, neap_tensor *x, int n_s, const int64_t *s, int n_dims, const int64_t *dims, int norm); /* The inverse of fft2. */
+NEAP_API neap_tensor *neap_rfft2(neap_context *c, neap_tensor *x, int n_s, const int64_t *s, int n_dims, const int64_t *dims, int norm); /* The transform of real numbers through several dimensions: rfft along the last of them, fft along the others. */
+NEAP_API neap_tensor *neap_irfft2(neap_context *c, neap_tensor *x, int n_s, const int64_t *s, int n_dims, const int64_t *dims, int norm); /* The inverse of rfft2. */
+NEAP_API neap_tensor *neap_fourier(neap_context *c, neap_tensor *x, int64_t dim, int inverse, double scale); /* Complex to complex, times a scale. */
+NEAP_API neap_tensor *neap_fourier_real(neap_context *c, neap_tensor *x, int64_t dim, double scale, int twice); /* Real to half, times a scale; with twice, all but the ends are doubled. */
+NEAP_API neap_tensor *neap_fourier_half(neap_context *c, neap_tensor *x, int64_t dim, int64_t n, double scale, int twice); /* Half to real, times a scale; with twice, all but the ends count twice. */
 /* product */
 NEAP_API neap_tensor *neap_matmul(neap_context *c, neap_tensor *x, neap_tensor *other); /* Product of matrices or vectors, with batches of matrices in front broadcast. */
 NEAP_API neap_tensor *neap_mm(neap_context *c, neap_tensor *x, neap_tensor *other); /* Product of two matrices. */

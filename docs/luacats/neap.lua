@@ -1290,6 +1290,36 @@ function Tensor:exponential_(lambd, generator) end
 ---@return neap.Tensor y
 function neap.eye(n, m, dtype) end
 
+--- The discrete Fourier transform of complex numbers, pairs (..., n, 2), along dim, cut or padded to n: y[k] = sum of x[j] exp(-2 pi i j k / n), divided by n (forward) or its root (ortho).
+---@param x neap.Tensor
+---@param n? integer
+---@param dim? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function neap.fft(x, n, dim, norm) end
+
+--- The discrete Fourier transform of complex numbers, pairs (..., n, 2), along dim, cut or padded to n: y[k] = sum of x[j] exp(-2 pi i j k / n), divided by n (forward) or its root (ortho).
+---@param n? integer
+---@param dim? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function Tensor:fft(n, dim, norm) end
+
+--- fft through several dimensions, the last two before the pairs unless dims names others; s: their lengths.
+---@param x neap.Tensor
+---@param s? integer[]
+---@param dims? integer[]
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function neap.fft2(x, s, dims, norm) end
+
+--- fft through several dimensions, the last two before the pairs unless dims names others; s: their lengths.
+---@param s? integer[]
+---@param dims? integer[]
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function Tensor:fft2(s, dims, norm) end
+
 --- A tensor like x of one value; fill_ writes it into x.
 ---@param x neap.Tensor
 ---@param value neap.Tensor|number
@@ -1622,6 +1652,36 @@ function Tensor:hypot(z) end
 ---@return neap.Tensor
 function Tensor:hypot_(z) end
 
+--- The inverse of fft: y[j] = sum of x[k] exp(2 pi i j k / n) / n.
+---@param x neap.Tensor
+---@param n? integer
+---@param dim? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function neap.ifft(x, n, dim, norm) end
+
+--- The inverse of fft: y[j] = sum of x[k] exp(2 pi i j k / n) / n.
+---@param n? integer
+---@param dim? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function Tensor:ifft(n, dim, norm) end
+
+--- The inverse of fft2.
+---@param x neap.Tensor
+---@param s? integer[]
+---@param dims? integer[]
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function neap.ifft2(x, s, dims, norm) end
+
+--- The inverse of fft2.
+---@param s? integer[]
+---@param dims? integer[]
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function Tensor:ifft2(s, dims, norm) end
+
 --- x at lists of positions or masks, one a dimension, as NumPy indexes; false stands for a whole dimension.
 ---@param x neap.Tensor
 ---@param indices neap.Tensor[]
@@ -1703,6 +1763,36 @@ function neap.inner(x, other) end
 ---@param other neap.Tensor
 ---@return neap.Tensor y
 function Tensor:inner(other) end
+
+--- The inverse of rfft: real numbers, n of them along dim, 2 (m - 1) of m pairs unless n says otherwise.
+---@param x neap.Tensor
+---@param n? integer
+---@param dim? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function neap.irfft(x, n, dim, norm) end
+
+--- The inverse of rfft: real numbers, n of them along dim, 2 (m - 1) of m pairs unless n says otherwise.
+---@param n? integer
+---@param dim? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function Tensor:irfft(n, dim, norm) end
+
+--- The inverse of rfft2.
+---@param x neap.Tensor
+---@param s? integer[]
+---@param dims? integer[]
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function neap.irfft2(x, s, dims, norm) end
+
+--- The inverse of rfft2.
+---@param s? integer[]
+---@param dims? integer[]
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function Tensor:irfft2(s, dims, norm) end
 
 --- Whether x is neither infinite nor NaN.
 ---@param x neap.Tensor|number
@@ -2800,6 +2890,36 @@ function neap.reshape_as(x, other) end
 ---@param other neap.Tensor
 ---@return neap.Tensor y
 function Tensor:reshape_as(other) end
+
+--- The discrete Fourier transform of real numbers along dim: its first n/2 + 1 numbers, pairs in a new last dimension; the others mirror them.
+---@param x neap.Tensor
+---@param n? integer
+---@param dim? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function neap.rfft(x, n, dim, norm) end
+
+--- The discrete Fourier transform of real numbers along dim: its first n/2 + 1 numbers, pairs in a new last dimension; the others mirror them.
+---@param n? integer
+---@param dim? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function Tensor:rfft(n, dim, norm) end
+
+--- The transform of real numbers through several dimensions: rfft along the last of them, fft along the others.
+---@param x neap.Tensor
+---@param s? integer[]
+---@param dims? integer[]
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function neap.rfft2(x, s, dims, norm) end
+
+--- The transform of real numbers through several dimensions: rfft along the last of them, fft along the others.
+---@param s? integer[]
+---@param dims? integer[]
+---@param norm? "backward"|"ortho"|"forward"
+---@return neap.Tensor y
+function Tensor:rfft2(s, dims, norm) end
 
 --- x with its elements moved on by shifts along dims, those that leave at one end coming back at the other; without dims x is rolled as one long row.
 ---@param x neap.Tensor

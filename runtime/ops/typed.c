@@ -1065,6 +1065,39 @@ neap_tensor *neap_binomial(neap_context *c, neap_tensor *x, neap_tensor *prob, n
 neap_tensor *neap_multinomial(neap_context *c, neap_tensor *x, int64_t num_samples, int replacement, neap_generator *generator) {
   return call(c, NP_OP_multinomial, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, num_samples), of_kind(NEAP_FLAG, replacement), of_generator(generator) }, 0, NULL);
 }
+neap_tensor *neap_fft(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, int norm) {
+  return call(c, NP_OP_fft, 4, (neap_value[]){ of_tensor(x), of_maybe_int(n), of_kind(NEAP_INT, dim), of_kind(NEAP_ENUM, norm) }, 0, NULL);
+}
+neap_tensor *neap_ifft(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, int norm) {
+  return call(c, NP_OP_ifft, 4, (neap_value[]){ of_tensor(x), of_maybe_int(n), of_kind(NEAP_INT, dim), of_kind(NEAP_ENUM, norm) }, 0, NULL);
+}
+neap_tensor *neap_rfft(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, int norm) {
+  return call(c, NP_OP_rfft, 4, (neap_value[]){ of_tensor(x), of_maybe_int(n), of_kind(NEAP_INT, dim), of_kind(NEAP_ENUM, norm) }, 0, NULL);
+}
+neap_tensor *neap_irfft(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, int norm) {
+  return call(c, NP_OP_irfft, 4, (neap_value[]){ of_tensor(x), of_maybe_int(n), of_kind(NEAP_INT, dim), of_kind(NEAP_ENUM, norm) }, 0, NULL);
+}
+neap_tensor *neap_fft2(neap_context *c, neap_tensor *x, int n_s, const int64_t *s, int n_dims, const int64_t *dims, int norm) {
+  return call(c, NP_OP_fft2, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_s, s), of_maybe_ints(n_dims, dims), of_kind(NEAP_ENUM, norm) }, 0, NULL);
+}
+neap_tensor *neap_ifft2(neap_context *c, neap_tensor *x, int n_s, const int64_t *s, int n_dims, const int64_t *dims, int norm) {
+  return call(c, NP_OP_ifft2, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_s, s), of_maybe_ints(n_dims, dims), of_kind(NEAP_ENUM, norm) }, 0, NULL);
+}
+neap_tensor *neap_rfft2(neap_context *c, neap_tensor *x, int n_s, const int64_t *s, int n_dims, const int64_t *dims, int norm) {
+  return call(c, NP_OP_rfft2, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_s, s), of_maybe_ints(n_dims, dims), of_kind(NEAP_ENUM, norm) }, 0, NULL);
+}
+neap_tensor *neap_irfft2(neap_context *c, neap_tensor *x, int n_s, const int64_t *s, int n_dims, const int64_t *dims, int norm) {
+  return call(c, NP_OP_irfft2, 4, (neap_value[]){ of_tensor(x), of_maybe_ints(n_s, s), of_maybe_ints(n_dims, dims), of_kind(NEAP_ENUM, norm) }, 0, NULL);
+}
+neap_tensor *neap_fourier(neap_context *c, neap_tensor *x, int64_t dim, int inverse, double scale) {
+  return call(c, NP_OP_fourier, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, inverse), of_number(scale) }, 0, NULL);
+}
+neap_tensor *neap_fourier_real(neap_context *c, neap_tensor *x, int64_t dim, double scale, int twice) {
+  return call(c, NP_OP_fourier_real, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_number(scale), of_kind(NEAP_FLAG, twice) }, 0, NULL);
+}
+neap_tensor *neap_fourier_half(neap_context *c, neap_tensor *x, int64_t dim, int64_t n, double scale, int twice) {
+  return call(c, NP_OP_fourier_half, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, n), of_number(scale), of_kind(NEAP_FLAG, twice) }, 0, NULL);
+}
 neap_tensor *neap_matmul(neap_context *c, neap_tensor *x, neap_tensor *other) {
   return call(c, NP_OP_matmul, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
 }
