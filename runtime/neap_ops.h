@@ -21,6 +21,8 @@ NEAP_API neap_tensor *neap_div(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_div_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_floor_divide(neap_context *c, neap_tensor *x, neap_tensor *z); /* Quotient x / z rounded down. */
 NEAP_API neap_tensor *neap_floor_divide_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_trunc_divide(neap_context *c, neap_tensor *x, neap_tensor *z); /* Quotient x / z rounded towards 0. */
+NEAP_API neap_tensor *neap_trunc_divide_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_remainder(neap_context *c, neap_tensor *x, neap_tensor *z); /* Remainder of the floored division: like Lua's %, its sign is that of z. */
 NEAP_API neap_tensor *neap_remainder_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_fmod(neap_context *c, neap_tensor *x, neap_tensor *z); /* Remainder of the truncated division: its sign is that of x. */
@@ -35,6 +37,18 @@ NEAP_API neap_tensor *neap_logaddexp(neap_context *c, neap_tensor *x, neap_tenso
 NEAP_API neap_tensor *neap_logaddexp_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_xlogy(neap_context *c, neap_tensor *x, neap_tensor *z); /* x log z, and 0 where x is 0. */
 NEAP_API neap_tensor *neap_xlogy_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_logaddexp2(neap_context *c, neap_tensor *x, neap_tensor *z); /* Logarithm to base 2 of 2^x + 2^z. */
+NEAP_API neap_tensor *neap_logaddexp2_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_xlog1py(neap_context *c, neap_tensor *x, neap_tensor *z); /* x log(1 + z), and 0 where x is 0. */
+NEAP_API neap_tensor *neap_xlog1py_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_ldexp(neap_context *c, neap_tensor *x, neap_tensor *z); /* x times 2 to the power z. */
+NEAP_API neap_tensor *neap_ldexp_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_copysign(neap_context *c, neap_tensor *x, neap_tensor *z); /* The magnitude of x with the sign of z. */
+NEAP_API neap_tensor *neap_copysign_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_gcd(neap_context *c, neap_tensor *x, neap_tensor *z); /* Greatest common divisor, never negative. */
+NEAP_API neap_tensor *neap_gcd_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_lcm(neap_context *c, neap_tensor *x, neap_tensor *z); /* Least common multiple, never negative. */
+NEAP_API neap_tensor *neap_lcm_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_neg(neap_context *c, neap_tensor *x); /* Minus x. */
 NEAP_API neap_tensor *neap_neg_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_abs(neap_context *c, neap_tensor *x); /* Absolute value of x. */
@@ -45,6 +59,12 @@ NEAP_API neap_tensor *neap_square(neap_context *c, neap_tensor *x); /* x times x
 NEAP_API neap_tensor *neap_square_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_reciprocal(neap_context *c, neap_tensor *x); /* One over x. */
 NEAP_API neap_tensor *neap_reciprocal_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_deg2rad(neap_context *c, neap_tensor *x); /* Degrees as radians. */
+NEAP_API neap_tensor *neap_deg2rad_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_rad2deg(neap_context *c, neap_tensor *x); /* Radians as degrees. */
+NEAP_API neap_tensor *neap_rad2deg_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_nan_to_num(neap_context *c, neap_tensor *x, double nan, double posinf, double neginf); /* x with NaN and the infinities replaced, the latter by the dtype's largest and least numbers unless given. */
+NEAP_API neap_tensor *neap_nan_to_num_(neap_context *c, neap_tensor *x, double nan, double posinf, double neginf);
 NEAP_API neap_tensor *neap_exp(neap_context *c, neap_tensor *x); /* e to the power x. */
 NEAP_API neap_tensor *neap_exp_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_exp2(neap_context *c, neap_tensor *x); /* 2 to the power x. */
@@ -63,6 +83,12 @@ NEAP_API neap_tensor *neap_sqrt(neap_context *c, neap_tensor *x); /* Square root
 NEAP_API neap_tensor *neap_sqrt_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_rsqrt(neap_context *c, neap_tensor *x); /* One over the square root. */
 NEAP_API neap_tensor *neap_rsqrt_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_cbrt(neap_context *c, neap_tensor *x); /* Cube root. */
+NEAP_API neap_tensor *neap_cbrt_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_entr(neap_context *c, neap_tensor *x); /* -x log x, 0 at 0, minus infinity below. */
+NEAP_API neap_tensor *neap_entr_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_logit(neap_context *c, neap_tensor *x, double eps); /* log(x / (1 - x)), the inverse of sigmoid; with eps, x is first cut to [eps, 1 - eps]. */
+NEAP_API neap_tensor *neap_logit_(neap_context *c, neap_tensor *x, double eps);
 NEAP_API neap_tensor *neap_sin(neap_context *c, neap_tensor *x); /* Sine of x in radians. */
 NEAP_API neap_tensor *neap_sin_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_cos(neap_context *c, neap_tensor *x); /* Cosine of x in radians. */
@@ -79,12 +105,30 @@ NEAP_API neap_tensor *neap_sinh(neap_context *c, neap_tensor *x); /* Hyperbolic 
 NEAP_API neap_tensor *neap_sinh_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_cosh(neap_context *c, neap_tensor *x); /* Hyperbolic cosine. */
 NEAP_API neap_tensor *neap_cosh_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_asinh(neap_context *c, neap_tensor *x); /* Number whose hyperbolic sine is x. */
+NEAP_API neap_tensor *neap_asinh_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_acosh(neap_context *c, neap_tensor *x); /* Number from 0 up whose hyperbolic cosine is x. */
+NEAP_API neap_tensor *neap_acosh_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_atanh(neap_context *c, neap_tensor *x); /* Number whose hyperbolic tangent is x. */
+NEAP_API neap_tensor *neap_atanh_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_sinc(neap_context *c, neap_tensor *x); /* sin(pi x) / (pi x), 1 at 0. */
+NEAP_API neap_tensor *neap_sinc_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_tanh(neap_context *c, neap_tensor *x); /* Hyperbolic tangent. */
 NEAP_API neap_tensor *neap_tanh_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_erf(neap_context *c, neap_tensor *x); /* The error function. */
 NEAP_API neap_tensor *neap_erf_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_erfc(neap_context *c, neap_tensor *x); /* 1 - erf(x), exact for large x. */
 NEAP_API neap_tensor *neap_erfc_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_erfinv(neap_context *c, neap_tensor *x); /* Number in (-inf, inf) whose error function is x. */
+NEAP_API neap_tensor *neap_erfinv_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_ndtr(neap_context *c, neap_tensor *x); /* Probability that a standard normal number is below x. */
+NEAP_API neap_tensor *neap_ndtr_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_lgamma(neap_context *c, neap_tensor *x); /* Logarithm of the magnitude of the gamma function. */
+NEAP_API neap_tensor *neap_lgamma_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_digamma(neap_context *c, neap_tensor *x); /* Derivative of lgamma. */
+NEAP_API neap_tensor *neap_digamma_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_polygamma(neap_context *c, neap_tensor *x, int64_t n); /* Derivative number n >= 0 of digamma. */
+NEAP_API neap_tensor *neap_polygamma_(neap_context *c, neap_tensor *x, int64_t n);
 NEAP_API neap_tensor *neap_relu(neap_context *c, neap_tensor *x); /* x where it is positive, else 0. */
 NEAP_API neap_tensor *neap_relu_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_sigmoid(neap_context *c, neap_tensor *x); /* 1 / (1 + exp(-x)). */
@@ -117,6 +161,16 @@ NEAP_API neap_tensor *neap_hardswish(neap_context *c, neap_tensor *x); /* x hard
 NEAP_API neap_tensor *neap_hardswish_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_softsign(neap_context *c, neap_tensor *x); /* x / (1 + |x|). */
 NEAP_API neap_tensor *neap_softsign_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_threshold(neap_context *c, neap_tensor *x, double threshold, double value); /* x where it is over the threshold, else value. */
+NEAP_API neap_tensor *neap_threshold_(neap_context *c, neap_tensor *x, double threshold, double value);
+NEAP_API neap_tensor *neap_relu_slope(neap_context *c, neap_tensor *x, neap_tensor *z); /* x where it is positive, else z x: leaky_relu with a slope for each element. */
+NEAP_API neap_tensor *neap_relu_slope_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_mul_sigmoid(neap_context *c, neap_tensor *x, neap_tensor *z); /* x sigmoid(z), the gate of glu (Dauphin et al., 2016). */
+NEAP_API neap_tensor *neap_mul_sigmoid_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_mul_silu(neap_context *c, neap_tensor *x, neap_tensor *z); /* x silu(z), the gate of swiglu (Shazeer, 2020). */
+NEAP_API neap_tensor *neap_mul_silu_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_mul_gelu(neap_context *c, neap_tensor *x, neap_tensor *z); /* x gelu(z), the gate of geglu (Shazeer, 2020). */
+NEAP_API neap_tensor *neap_mul_gelu_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_tanhshrink(neap_context *c, neap_tensor *x); /* x - tanh(x). */
 NEAP_API neap_tensor *neap_tanhshrink_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_softshrink(neap_context *c, neap_tensor *x, double lambd); /* x moved towards 0 by lambd, 0 in between. */
@@ -127,14 +181,20 @@ NEAP_API neap_tensor *neap_floor(neap_context *c, neap_tensor *x); /* Largest in
 NEAP_API neap_tensor *neap_floor_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_ceil(neap_context *c, neap_tensor *x); /* Smallest integer not below x. */
 NEAP_API neap_tensor *neap_ceil_(neap_context *c, neap_tensor *x);
-NEAP_API neap_tensor *neap_round(neap_context *c, neap_tensor *x); /* Nearest integer, halves to the even one. */
-NEAP_API neap_tensor *neap_round_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_round(neap_context *c, neap_tensor *x, int64_t decimals); /* Nearest integer, or multiple of 10^-decimals, halves to the even one. */
+NEAP_API neap_tensor *neap_round_(neap_context *c, neap_tensor *x, int64_t decimals);
 NEAP_API neap_tensor *neap_trunc(neap_context *c, neap_tensor *x); /* x without its fraction. */
 NEAP_API neap_tensor *neap_trunc_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_frac(neap_context *c, neap_tensor *x); /* The fraction of x, with its sign. */
 NEAP_API neap_tensor *neap_frac_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_clamp(neap_context *c, neap_tensor *x, double min, double max); /* x cut to [min, max]; either may be absent. */
 NEAP_API neap_tensor *neap_clamp_(neap_context *c, neap_tensor *x, double min, double max);
+NEAP_API neap_tensor *neap_clamp_min(neap_context *c, neap_tensor *x, neap_tensor *z); /* x, or z where x is less. */
+NEAP_API neap_tensor *neap_clamp_min_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_clamp_max(neap_context *c, neap_tensor *x, neap_tensor *z); /* x, or z where x is greater. */
+NEAP_API neap_tensor *neap_clamp_max_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_heaviside(neap_context *c, neap_tensor *x, neap_tensor *z); /* The step: 0 where x is negative, 1 where positive, z where 0. */
+NEAP_API neap_tensor *neap_heaviside_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_minimum(neap_context *c, neap_tensor *x, neap_tensor *z); /* The smaller of x and z. */
 NEAP_API neap_tensor *neap_minimum_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_maximum(neap_context *c, neap_tensor *x, neap_tensor *z); /* The larger of x and z. */
@@ -151,6 +211,8 @@ NEAP_API neap_tensor *neap_gt(neap_context *c, neap_tensor *x, neap_tensor *z); 
 NEAP_API neap_tensor *neap_gt_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_ge(neap_context *c, neap_tensor *x, neap_tensor *z); /* Whether x >= z. */
 NEAP_API neap_tensor *neap_ge_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_isclose(neap_context *c, neap_tensor *x, neap_tensor *z, double rtol, double atol, int equal_nan); /* Whether |x - z| <= atol + rtol |z|; NaN is close to NaN where equal_nan. */
+NEAP_API neap_tensor *neap_isclose_(neap_context *c, neap_tensor *x, neap_tensor *z, double rtol, double atol, int equal_nan);
 NEAP_API neap_tensor *neap_logical_and(neap_context *c, neap_tensor *x, neap_tensor *z); /* Whether both are not 0. */
 NEAP_API neap_tensor *neap_logical_and_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_logical_or(neap_context *c, neap_tensor *x, neap_tensor *z); /* Whether one is not 0. */
@@ -167,6 +229,13 @@ NEAP_API neap_tensor *neap_bitwise_xor(neap_context *c, neap_tensor *x, neap_ten
 NEAP_API neap_tensor *neap_bitwise_xor_(neap_context *c, neap_tensor *x, neap_tensor *z);
 NEAP_API neap_tensor *neap_bitwise_not(neap_context *c, neap_tensor *x); /* All bits turned over; for a bool, logical_not. */
 NEAP_API neap_tensor *neap_bitwise_not_(neap_context *c, neap_tensor *x);
+NEAP_API neap_tensor *neap_bitwise_left_shift(neap_context *c, neap_tensor *x, neap_tensor *z); /* The bits of x moved up by z places. */
+NEAP_API neap_tensor *neap_bitwise_left_shift_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_bitwise_right_shift(neap_context *c, neap_tensor *x, neap_tensor *z); /* The bits of x moved down by z places; the sign stays. */
+NEAP_API neap_tensor *neap_bitwise_right_shift_(neap_context *c, neap_tensor *x, neap_tensor *z);
+NEAP_API neap_tensor *neap_signbit(neap_context *c, neap_tensor *x); /* Whether x is negative, or minus 0. */
+NEAP_API neap_tensor *neap_isposinf(neap_context *c, neap_tensor *x); /* Whether x is plus infinity. */
+NEAP_API neap_tensor *neap_isneginf(neap_context *c, neap_tensor *x); /* Whether x is minus infinity. */
 NEAP_API neap_tensor *neap_isnan(neap_context *c, neap_tensor *x); /* Whether x is not a number. */
 NEAP_API neap_tensor *neap_isinf(neap_context *c, neap_tensor *x); /* Whether x is infinite. */
 NEAP_API neap_tensor *neap_isfinite(neap_context *c, neap_tensor *x); /* Whether x is neither infinite nor NaN. */
@@ -429,3 +498,10 @@ NEAP_API neap_tensor *neap_huber_loss(neap_context *c, neap_tensor *input, neap_
 NEAP_API neap_tensor *neap_binary_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction); /* Cross-entropy of probabilities against targets in [0, 1], logarithms cut at -100. */
 NEAP_API neap_tensor *neap_binary_cross_entropy_with_logits(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction, neap_tensor *pos_weight); /* Cross-entropy of the sigmoid of scores against targets in [0, 1]; pos_weight weighs the positive ones. */
 NEAP_API neap_tensor *neap_kl_div(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, int log_target); /* Divergence of log-probabilities from probabilities, or from log-probabilities. */
+/* pointwise */
+NEAP_API neap_tensor *neap_glu(neap_context *c, neap_tensor *x, int64_t dim); /* The first half of x along dim times the sigmoid of the second half (Dauphin et al., 2016). */
+NEAP_API neap_tensor *neap_swiglu(neap_context *c, neap_tensor *x, int64_t dim); /* The first half of x along dim times silu of the second half (Shazeer, 2020). */
+NEAP_API neap_tensor *neap_geglu(neap_context *c, neap_tensor *x, int64_t dim); /* The first half of x along dim times gelu of the second half (Shazeer, 2020). */
+NEAP_API neap_tensor *neap_prelu(neap_context *c, neap_tensor *x, neap_tensor *weight); /* x where it is positive, else weight x: one weight for all, or one for each position of dimension 2 (He et al., 2015). */
+NEAP_API neap_tensor *neap_rrelu(neap_context *c, neap_tensor *x, double lower, double upper, int training, neap_generator *generator); /* x where it is positive, else x times a slope: drawn from [lower, upper) for each element in training, else their mean (Xu et al., 2015). */
+NEAP_API neap_tensor *neap_float_power(neap_context *c, neap_tensor *x, neap_tensor *z); /* x to the power z, computed and given in float64. */

@@ -71,6 +71,19 @@ function Tensor:acos() end
 ---@return neap.Tensor
 function Tensor:acos_() end
 
+--- Number from 0 up whose hyperbolic cosine is x.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.acosh(x) end
+
+--- Number from 0 up whose hyperbolic cosine is x.
+---@return neap.Tensor y
+function Tensor:acosh() end
+
+--- Number from 0 up whose hyperbolic cosine is x. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:acosh_() end
+
 --- Sum of x and z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -345,6 +358,19 @@ function Tensor:asin() end
 ---@return neap.Tensor
 function Tensor:asin_() end
 
+--- Number whose hyperbolic sine is x.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.asinh(x) end
+
+--- Number whose hyperbolic sine is x.
+---@return neap.Tensor y
+function Tensor:asinh() end
+
+--- Number whose hyperbolic sine is x. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:asinh_() end
+
 --- Angle in (-pi/2, pi/2) whose tangent is x.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -373,6 +399,19 @@ function Tensor:atan2(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:atan2_(z) end
+
+--- Number whose hyperbolic tangent is x.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.atanh(x) end
+
+--- Number whose hyperbolic tangent is x.
+---@return neap.Tensor y
+function Tensor:atanh() end
+
+--- Number whose hyperbolic tangent is x. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:atanh_() end
 
 --- x, as a row of one when it has no dimension.
 ---@param x neap.Tensor
@@ -561,6 +600,22 @@ function Tensor:bitwise_and(z) end
 ---@return neap.Tensor
 function Tensor:bitwise_and_(z) end
 
+--- The bits of x moved up by z places.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.bitwise_left_shift(x, z) end
+
+--- The bits of x moved up by z places.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:bitwise_left_shift(z) end
+
+--- The bits of x moved up by z places. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:bitwise_left_shift_(z) end
+
 --- All bits turned over; for a bool, logical_not.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -589,6 +644,22 @@ function Tensor:bitwise_or(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:bitwise_or_(z) end
+
+--- The bits of x moved down by z places; the sign stays.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.bitwise_right_shift(x, z) end
+
+--- The bits of x moved down by z places; the sign stays.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:bitwise_right_shift(z) end
+
+--- The bits of x moved down by z places; the sign stays. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:bitwise_right_shift_(z) end
 
 --- The bits that are set in just one.
 ---@param x neap.Tensor|number
@@ -677,6 +748,19 @@ function Tensor:cauchy(median, sigma, generator) end
 ---@return neap.Tensor
 function Tensor:cauchy_(median, sigma, generator) end
 
+--- Cube root.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.cbrt(x) end
+
+--- Cube root.
+---@return neap.Tensor y
+function Tensor:cbrt() end
+
+--- Cube root. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:cbrt_() end
+
 --- p-norm distance between each row of x (..., n, k) and each of other (..., m, k).
 ---@param x neap.Tensor
 ---@param other neap.Tensor
@@ -743,6 +827,38 @@ function Tensor:clamp(min, max) end
 ---@return neap.Tensor
 function Tensor:clamp_(min, max) end
 
+--- x, or z where x is greater.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.clamp_max(x, z) end
+
+--- x, or z where x is greater.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:clamp_max(z) end
+
+--- x, or z where x is greater. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:clamp_max_(z) end
+
+--- x, or z where x is less.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.clamp_min(x, z) end
+
+--- x, or z where x is less.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:clamp_min(z) end
+
+--- x, or z where x is less. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:clamp_min_(z) end
+
 --- A copy of x in memory of its own, row-major; gradients flow through.
 ---@param x neap.Tensor
 ---@return neap.Tensor y
@@ -800,6 +916,22 @@ function Tensor:copy(source) end
 ---@param source neap.Tensor
 ---@return neap.Tensor
 function Tensor:copy_(source) end
+
+--- The magnitude of x with the sign of z.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.copysign(x, z) end
+
+--- The magnitude of x with the sign of z.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:copysign(z) end
+
+--- The magnitude of x with the sign of z. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:copysign_(z) end
 
 --- Cosine of x in radians.
 ---@param x neap.Tensor|number
@@ -956,6 +1088,19 @@ function neap.cumulative_trapezoid(y, x, dx, dim) end
 ---@return neap.Tensor integral
 function Tensor:cumulative_trapezoid(x, dx, dim) end
 
+--- Degrees as radians.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.deg2rad(x) end
+
+--- Degrees as radians.
+---@return neap.Tensor y
+function Tensor:deg2rad() end
+
+--- Degrees as radians. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:deg2rad_() end
+
 --- x's memory without x's history: no gradient flows through.
 ---@param x neap.Tensor
 ---@return neap.Tensor y
@@ -1050,6 +1195,19 @@ function neap.diff(x, n, dim, prepend, append) end
 ---@param append? neap.Tensor
 ---@return neap.Tensor y
 function Tensor:diff(n, dim, prepend, append) end
+
+--- Derivative of lgamma.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.digamma(x) end
+
+--- Derivative of lgamma.
+---@return neap.Tensor y
+function Tensor:digamma() end
+
+--- Derivative of lgamma. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:digamma_() end
 
 --- Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C).
 ---@param x neap.Tensor
@@ -1161,6 +1319,19 @@ function neap.empty_like(x, dtype) end
 ---@return neap.Tensor y
 function Tensor:empty_like(dtype) end
 
+--- -x log x, 0 at 0, minus infinity below.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.entr(x) end
+
+--- -x log x, 0 at 0, minus infinity below.
+---@return neap.Tensor y
+function Tensor:entr() end
+
+--- -x log x, 0 at 0, minus infinity below. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:entr_() end
+
 --- Whether x equals z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -1202,6 +1373,19 @@ function Tensor:erfc() end
 --- 1 - erf(x), exact for large x. Written into the tensor itself.
 ---@return neap.Tensor
 function Tensor:erfc_() end
+
+--- Number in (-inf, inf) whose error function is x.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.erfinv(x) end
+
+--- Number in (-inf, inf) whose error function is x.
+---@return neap.Tensor y
+function Tensor:erfinv() end
+
+--- Number in (-inf, inf) whose error function is x. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:erfinv_() end
 
 --- e to the power x.
 ---@param x neap.Tensor|number
@@ -1378,6 +1562,17 @@ function neap.flipud(x) end
 ---@return neap.Tensor y
 function Tensor:flipud() end
 
+--- x to the power z, computed and given in float64.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.float_power(x, z) end
+
+--- x to the power z, computed and given in float64.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:float_power(z) end
+
 --- Largest integer not above x.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -1469,6 +1664,22 @@ function neap.gather(x, dim, index) end
 ---@return neap.Tensor y
 function Tensor:gather(dim, index) end
 
+--- Greatest common divisor, never negative.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.gcd(x, z) end
+
+--- Greatest common divisor, never negative.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:gcd(z) end
+
+--- Greatest common divisor, never negative. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:gcd_(z) end
+
 --- Whether x >= z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -1484,6 +1695,17 @@ function Tensor:ge(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:ge_(z) end
+
+--- The first half of x along dim times gelu of the second half (Shazeer, 2020).
+---@param x neap.Tensor
+---@param dim? integer
+---@return neap.Tensor y
+function neap.geglu(x, dim) end
+
+--- The first half of x along dim times gelu of the second half (Shazeer, 2020).
+---@param dim? integer
+---@return neap.Tensor y
+function Tensor:geglu(dim) end
 
 --- x times the normal distribution function of x, exact or by tanh (Hendrycks and Gimpel, 2016).
 ---@param x neap.Tensor|number
@@ -1519,6 +1741,17 @@ function Tensor:geometric(p, generator) end
 ---@param generator? neap.Generator
 ---@return neap.Tensor
 function Tensor:geometric_(p, generator) end
+
+--- The first half of x along dim times the sigmoid of the second half (Dauphin et al., 2016).
+---@param x neap.Tensor
+---@param dim? integer
+---@return neap.Tensor y
+function neap.glu(x, dim) end
+
+--- The first half of x along dim times the sigmoid of the second half (Dauphin et al., 2016).
+---@param dim? integer
+---@return neap.Tensor y
+function Tensor:glu(dim) end
 
 --- Whether x > z.
 ---@param x neap.Tensor|number
@@ -1596,6 +1829,22 @@ function Tensor:hardtanh(min_val, max_val) end
 ---@param max_val? number
 ---@return neap.Tensor
 function Tensor:hardtanh_(min_val, max_val) end
+
+--- The step: 0 where x is negative, 1 where positive, z where 0.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.heaviside(x, z) end
+
+--- The step: 0 where x is negative, 1 where positive, z where 0.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:heaviside(z) end
+
+--- The step: 0 where x is negative, 1 where positive, z where 0. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:heaviside_(z) end
 
 --- The tensors side by side: one after the other along dimension 2, or 1 when they are vectors.
 ---@param tensors neap.Tensor[]
@@ -1794,6 +2043,31 @@ function neap.irfft2(x, s, dims, norm) end
 ---@return neap.Tensor y
 function Tensor:irfft2(s, dims, norm) end
 
+--- Whether |x - z| <= atol + rtol |z|; NaN is close to NaN where equal_nan.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@param rtol? number
+---@param atol? number
+---@param equal_nan? boolean
+---@return neap.Tensor y
+function neap.isclose(x, z, rtol, atol, equal_nan) end
+
+--- Whether |x - z| <= atol + rtol |z|; NaN is close to NaN where equal_nan.
+---@param z neap.Tensor|number
+---@param rtol? number
+---@param atol? number
+---@param equal_nan? boolean
+---@return neap.Tensor y
+function Tensor:isclose(z, rtol, atol, equal_nan) end
+
+--- Whether |x - z| <= atol + rtol |z|; NaN is close to NaN where equal_nan. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@param rtol? number
+---@param atol? number
+---@param equal_nan? boolean
+---@return neap.Tensor
+function Tensor:isclose_(z, rtol, atol, equal_nan) end
+
 --- Whether x is neither infinite nor NaN.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -1820,6 +2094,24 @@ function neap.isnan(x) end
 --- Whether x is not a number.
 ---@return neap.Tensor y
 function Tensor:isnan() end
+
+--- Whether x is minus infinity.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.isneginf(x) end
+
+--- Whether x is minus infinity.
+---@return neap.Tensor y
+function Tensor:isneginf() end
+
+--- Whether x is plus infinity.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.isposinf(x) end
+
+--- Whether x is plus infinity.
+---@return neap.Tensor y
+function Tensor:isposinf() end
 
 --- Divergence of log-probabilities from probabilities, or from log-probabilities.
 ---@param input neap.Tensor
@@ -1893,6 +2185,38 @@ function neap.layer_norm(x, normalized_shape, weight, bias, eps) end
 ---@return neap.Tensor y
 function Tensor:layer_norm(normalized_shape, weight, bias, eps) end
 
+--- Least common multiple, never negative.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.lcm(x, z) end
+
+--- Least common multiple, never negative.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:lcm(z) end
+
+--- Least common multiple, never negative. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:lcm_(z) end
+
+--- x times 2 to the power z.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.ldexp(x, z) end
+
+--- x times 2 to the power z.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:ldexp(z) end
+
+--- x times 2 to the power z. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:ldexp_(z) end
+
 --- Whether x <= z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -1943,6 +2267,19 @@ function Tensor:lerp(z, w) end
 ---@param w neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:lerp_(z, w) end
+
+--- Logarithm of the magnitude of the gamma function.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.lgamma(x) end
+
+--- Logarithm of the magnitude of the gamma function.
+---@return neap.Tensor y
+function Tensor:lgamma() end
+
+--- Logarithm of the magnitude of the gamma function. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:lgamma_() end
 
 --- x (..., in) times weight (out, in) transposed, plus bias (out), through an activation.
 ---@param x neap.Tensor
@@ -2083,6 +2420,22 @@ function Tensor:logaddexp(z) end
 ---@return neap.Tensor
 function Tensor:logaddexp_(z) end
 
+--- Logarithm to base 2 of 2^x + 2^z.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.logaddexp2(x, z) end
+
+--- Logarithm to base 2 of 2^x + 2^z.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:logaddexp2(z) end
+
+--- Logarithm to base 2 of 2^x + 2^z. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:logaddexp2_(z) end
+
 --- Logarithm of the running sums of exponentials along dim, safe for large x.
 ---@param x neap.Tensor
 ---@param dim integer
@@ -2154,6 +2507,22 @@ function Tensor:logical_xor(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:logical_xor_(z) end
+
+--- log(x / (1 - x)), the inverse of sigmoid; with eps, x is first cut to [eps, 1 - eps].
+---@param x neap.Tensor|number
+---@param eps? number
+---@return neap.Tensor y
+function neap.logit(x, eps) end
+
+--- log(x / (1 - x)), the inverse of sigmoid; with eps, x is first cut to [eps, 1 - eps].
+---@param eps? number
+---@return neap.Tensor y
+function Tensor:logit(eps) end
+
+--- log(x / (1 - x)), the inverse of sigmoid; with eps, x is first cut to [eps, 1 - eps]. Written into the tensor itself.
+---@param eps? number
+---@return neap.Tensor
+function Tensor:logit_(eps) end
 
 --- Logarithm of sigmoid(x).
 ---@param x neap.Tensor|number
@@ -2413,6 +2782,54 @@ function Tensor:mul(z) end
 ---@return neap.Tensor
 function Tensor:mul_(z) end
 
+--- x gelu(z), the gate of geglu (Shazeer, 2020).
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.mul_gelu(x, z) end
+
+--- x gelu(z), the gate of geglu (Shazeer, 2020).
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:mul_gelu(z) end
+
+--- x gelu(z), the gate of geglu (Shazeer, 2020). Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:mul_gelu_(z) end
+
+--- x sigmoid(z), the gate of glu (Dauphin et al., 2016).
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.mul_sigmoid(x, z) end
+
+--- x sigmoid(z), the gate of glu (Dauphin et al., 2016).
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:mul_sigmoid(z) end
+
+--- x sigmoid(z), the gate of glu (Dauphin et al., 2016). Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:mul_sigmoid_(z) end
+
+--- x silu(z), the gate of swiglu (Shazeer, 2020).
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.mul_silu(x, z) end
+
+--- x silu(z), the gate of swiglu (Shazeer, 2020).
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:mul_silu(z) end
+
+--- x silu(z), the gate of swiglu (Shazeer, 2020). Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:mul_silu_(z) end
+
 --- Positions 1..C drawn by weights x of shape (C) or (N, C), which need not sum to 1: (num_samples) or (N, num_samples), each at most once unless replacement is true.
 ---@param x neap.Tensor
 ---@param num_samples integer
@@ -2438,6 +2855,28 @@ function neap.mv(x, other) end
 ---@param other neap.Tensor
 ---@return neap.Tensor y
 function Tensor:mv(other) end
+
+--- x with NaN and the infinities replaced, the latter by the dtype's largest and least numbers unless given.
+---@param x neap.Tensor|number
+---@param nan? number
+---@param posinf? number
+---@param neginf? number
+---@return neap.Tensor y
+function neap.nan_to_num(x, nan, posinf, neginf) end
+
+--- x with NaN and the infinities replaced, the latter by the dtype's largest and least numbers unless given.
+---@param nan? number
+---@param posinf? number
+---@param neginf? number
+---@return neap.Tensor y
+function Tensor:nan_to_num(nan, posinf, neginf) end
+
+--- x with NaN and the infinities replaced, the latter by the dtype's largest and least numbers unless given. Written into the tensor itself.
+---@param nan? number
+---@param posinf? number
+---@param neginf? number
+---@return neap.Tensor
+function Tensor:nan_to_num_(nan, posinf, neginf) end
 
 --- Mean over all elements or over dims, of those that are not NaN.
 ---@param x neap.Tensor
@@ -2483,6 +2922,19 @@ function neap.narrow(x, dim, start, length) end
 ---@param length integer
 ---@return neap.Tensor y
 function Tensor:narrow(dim, start, length) end
+
+--- Probability that a standard normal number is below x.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.ndtr(x) end
+
+--- Probability that a standard normal number is below x.
+---@return neap.Tensor y
+function Tensor:ndtr() end
+
+--- Probability that a standard normal number is below x. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:ndtr_() end
 
 --- Whether x differs from z.
 ---@param x neap.Tensor|number
@@ -2680,6 +3132,22 @@ function neap.poisson(x, generator) end
 ---@return neap.Tensor y
 function Tensor:poisson(generator) end
 
+--- Derivative number n >= 0 of digamma.
+---@param x neap.Tensor|number
+---@param n? integer
+---@return neap.Tensor y
+function neap.polygamma(x, n) end
+
+--- Derivative number n >= 0 of digamma.
+---@param n? integer
+---@return neap.Tensor y
+function Tensor:polygamma(n) end
+
+--- Derivative number n >= 0 of digamma. Written into the tensor itself.
+---@param n? integer
+---@return neap.Tensor
+function Tensor:polygamma_(n) end
+
 --- x to the power z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -2696,6 +3164,17 @@ function Tensor:pow(z) end
 ---@return neap.Tensor
 function Tensor:pow_(z) end
 
+--- x where it is positive, else weight x: one weight for all, or one for each position of dimension 2 (He et al., 2015).
+---@param x neap.Tensor
+---@param weight neap.Tensor
+---@return neap.Tensor y
+function neap.prelu(x, weight) end
+
+--- x where it is positive, else weight x: one weight for all, or one for each position of dimension 2 (He et al., 2015).
+---@param weight neap.Tensor
+---@return neap.Tensor y
+function Tensor:prelu(weight) end
+
 --- Product over all elements or over dims; of integers and bools as int64, or as dtype says.
 ---@param x neap.Tensor
 ---@param dims? integer[]
@@ -2710,6 +3189,19 @@ function neap.prod(x, dims, keepdim, dtype) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function Tensor:prod(dims, keepdim, dtype) end
+
+--- Radians as degrees.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.rad2deg(x) end
+
+--- Radians as degrees.
+---@return neap.Tensor y
+function Tensor:rad2deg() end
+
+--- Radians as degrees. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:rad2deg_() end
 
 --- Uniform numbers in [0, 1).
 ---@param size integer[]
@@ -2840,6 +3332,22 @@ function Tensor:relu6() end
 ---@return neap.Tensor
 function Tensor:relu6_() end
 
+--- x where it is positive, else z x: leaky_relu with a slope for each element.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.relu_slope(x, z) end
+
+--- x where it is positive, else z x: leaky_relu with a slope for each element.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:relu_slope(z) end
+
+--- x where it is positive, else z x: leaky_relu with a slope for each element. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:relu_slope_(z) end
+
 --- Remainder of the floored division: like Lua's %, its sign is that of z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -2947,18 +3455,38 @@ function neap.rot90(x, k, dims) end
 ---@return neap.Tensor y
 function Tensor:rot90(k, dims) end
 
---- Nearest integer, halves to the even one.
+--- Nearest integer, or multiple of 10^-decimals, halves to the even one.
 ---@param x neap.Tensor|number
+---@param decimals? integer
 ---@return neap.Tensor y
-function neap.round(x) end
+function neap.round(x, decimals) end
 
---- Nearest integer, halves to the even one.
+--- Nearest integer, or multiple of 10^-decimals, halves to the even one.
+---@param decimals? integer
 ---@return neap.Tensor y
-function Tensor:round() end
+function Tensor:round(decimals) end
 
---- Nearest integer, halves to the even one. Written into the tensor itself.
+--- Nearest integer, or multiple of 10^-decimals, halves to the even one. Written into the tensor itself.
+---@param decimals? integer
 ---@return neap.Tensor
-function Tensor:round_() end
+function Tensor:round_(decimals) end
+
+--- x where it is positive, else x times a slope: drawn from [lower, upper) for each element in training, else their mean (Xu et al., 2015).
+---@param x neap.Tensor
+---@param lower? number
+---@param upper? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.rrelu(x, lower, upper, training, generator) end
+
+--- x where it is positive, else x times a slope: drawn from [lower, upper) for each element in training, else their mean (Xu et al., 2015).
+---@param lower? number
+---@param upper? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:rrelu(lower, upper, training, generator) end
 
 --- One over the square root.
 ---@param x neap.Tensor|number
@@ -3069,6 +3597,15 @@ function Tensor:sign() end
 ---@return neap.Tensor
 function Tensor:sign_() end
 
+--- Whether x is negative, or minus 0.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.signbit(x) end
+
+--- Whether x is negative, or minus 0.
+---@return neap.Tensor y
+function Tensor:signbit() end
+
 --- x sigmoid(x).
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -3094,6 +3631,19 @@ function Tensor:sin() end
 --- Sine of x in radians. Written into the tensor itself.
 ---@return neap.Tensor
 function Tensor:sin_() end
+
+--- sin(pi x) / (pi x), 1 at 0.
+---@param x neap.Tensor|number
+---@return neap.Tensor y
+function neap.sinc(x) end
+
+--- sin(pi x) / (pi x), 1 at 0.
+---@return neap.Tensor y
+function Tensor:sinc() end
+
+--- sin(pi x) / (pi x), 1 at 0. Written into the tensor itself.
+---@return neap.Tensor
+function Tensor:sinc_() end
 
 --- Hyperbolic sine.
 ---@param x neap.Tensor|number
@@ -3379,6 +3929,17 @@ function neap.swapdims(x, dim0, dim1) end
 ---@return neap.Tensor y
 function Tensor:swapdims(dim0, dim1) end
 
+--- The first half of x along dim times silu of the second half (Shazeer, 2020).
+---@param x neap.Tensor
+---@param dim? integer
+---@return neap.Tensor y
+function neap.swiglu(x, dim) end
+
+--- The first half of x along dim times silu of the second half (Shazeer, 2020).
+---@param dim? integer
+---@return neap.Tensor y
+function Tensor:swiglu(dim) end
+
 --- A matrix transposed; a vector or a scalar as it is.
 ---@param x neap.Tensor
 ---@return neap.Tensor y
@@ -3443,6 +4004,25 @@ function neap.tensordot(x, other, dims, dims_x, dims_other) end
 ---@param dims_other? integer[]
 ---@return neap.Tensor y
 function Tensor:tensordot(other, dims, dims_x, dims_other) end
+
+--- x where it is over the threshold, else value.
+---@param x neap.Tensor|number
+---@param threshold? number
+---@param value? number
+---@return neap.Tensor y
+function neap.threshold(x, threshold, value) end
+
+--- x where it is over the threshold, else value.
+---@param threshold? number
+---@param value? number
+---@return neap.Tensor y
+function Tensor:threshold(threshold, value) end
+
+--- x where it is over the threshold, else value. Written into the tensor itself.
+---@param threshold? number
+---@param value? number
+---@return neap.Tensor
+function Tensor:threshold_(threshold, value) end
 
 --- x repeated dims[i] times along each dimension i; where the two differ in length, ones are put in front of the shorter (PyTorch's repeat).
 ---@param x neap.Tensor
@@ -3563,6 +4143,22 @@ function Tensor:trunc() end
 --- x without its fraction. Written into the tensor itself.
 ---@return neap.Tensor
 function Tensor:trunc_() end
+
+--- Quotient x / z rounded towards 0.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.trunc_divide(x, z) end
+
+--- Quotient x / z rounded towards 0.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:trunc_divide(z) end
+
+--- Quotient x / z rounded towards 0. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:trunc_divide_(z) end
 
 --- x with one dimension cut into several.
 ---@param x neap.Tensor
@@ -3707,6 +4303,22 @@ function neap.where(condition, x, z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor y
 function Tensor:where(x, z) end
+
+--- x log(1 + z), and 0 where x is 0.
+---@param x neap.Tensor|number
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function neap.xlog1py(x, z) end
+
+--- x log(1 + z), and 0 where x is 0.
+---@param z neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:xlog1py(z) end
+
+--- x log(1 + z), and 0 where x is 0. Written into the tensor itself.
+---@param z neap.Tensor|number
+---@return neap.Tensor
+function Tensor:xlog1py_(z) end
 
 --- x log z, and 0 where x is 0.
 ---@param x neap.Tensor|number

@@ -79,6 +79,7 @@ function core.help(name)
   if name == nil then return all_names() end
   check.kind("help: the name", name, "string")
   local short, names = name:match "([%w_]+)$" or name, {}
+  short = core.aliases[short] or core.aliases[short:gsub("_$", "")] or short
   for _, kind in ipairs(kinds()) do
     for _, row in ipairs(kind[1]) do
       if row.name == short or row.name .. "_" == short then return kind[2](row) end

@@ -138,18 +138,10 @@ function core.equal(a, b)
   return a:eq(b):all():item()
 end
 
-local closeness = {"rtol", "atol", "equal_nan"}
-
---- Whether |a - b| <= atol + rtol |b| everywhere; options rtol (1e-5), atol (1e-8), equal_nan (false).
-function core.allclose(a, b, options)
-  options = check.options("allclose", options, closeness)
-  local _ <close> = core.no_grad()
+--- Whether all elements of a and b are close: as isclose, which has the settings rtol (1e-5), atol (1e-8), equal_nan.
+function core.allclose(a, b, ...)
   local _ <close> = core.scope()
-  a, b = a:double(), b:double()
-  local near = (a - b):abs():le(b:abs() * (options.rtol or 1e-5) + (options.atol or 1e-8))
-  near = near:logical_or(a:eq(b)) -- infinities
-  if options.equal_nan then near = near:logical_or(a:isnan():logical_and(b:isnan())) end
-  return near:all():item()
+  return core.isclose(a, b, ...):all():item()
 end
 
 methods.equal, methods.allclose = core.equal, core.allclose

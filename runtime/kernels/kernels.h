@@ -42,7 +42,7 @@ enum {
 #undef TERNARY
 
 /* in[i] is a tile, or with step[i] == 0 one scalar; out is a tile of the compute type, or of uint8 0/1 for the
-   kinds C, L and Q. par: P(0) and P(1), always two doubles, or NULL for a row without settings. out may be the
+   kinds C, L and Q. par: P(0), P(1) and P(2), always three doubles, or NULL for a row without settings. out may be the
    same pointer as an input, and the scalar of a step-0 input may lie inside out; other overlap is not allowed. For
    gradients in = {g, x, z, w, y}: those that the derivative does not mention may be NULL. */
 typedef void (*np_map)(int64_t n, const void *const *in, const uint8_t *step, void *out, const double *par);

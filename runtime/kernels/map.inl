@@ -5,6 +5,7 @@
 #include "isa.h"
 #include "kernels.h"
 #include "scalar.h"
+#include "special.h"
 
 #define NP_CHUNK 128
 
@@ -37,6 +38,16 @@
 #define HYPOT(a, b) F_(hypot)(a, b)
 #define COPYSIGN(a, b) F_(copysign)(a, b)
 #define LOGADDEXP(a, b) F_(logaddexp)(a, b)
+#define LOGADDEXP2(a, b) F_(logaddexp2)(a, b)
+#define TRUNC_DIVIDE(a, b) F_(trunc_divide)(a, b)
+#define NAN_TO_NUM(a, nan, up, down) F_(nan_to_num)(a, nan, up, down)
+#define ISCLOSE(a, b, rtol, atol, equal_nan) F_(isclose)(a, b, rtol, atol, equal_nan)
+#define LEFT_SHIFT(a, b) F_(left_shift)(a, b)
+#define RIGHT_SHIFT(a, b) F_(right_shift)(a, b)
+#define GCD(a, b) F_(gcd)(a, b)
+#define LCM(a, b) F_(lcm)(a, b)
+#define SIGNBIT(a) F_(signbit)(a)
+#define ROUND_TO(a, decimals) F_(round_to)(a, decimals)
 #define LERP(a, b, w) F_(lerp)(a, b, w)
 #define EXP(a) F_(exp)(a)
 #define EXP2(a) F_(exp2)(a)
@@ -58,6 +69,16 @@
 #define TANH(a) F_(tanh)(a)
 #define ERF(a) F_(erf)(a)
 #define ERFC(a) F_(erfc)(a)
+#define ASINH(a) F_(asinh)(a)
+#define ACOSH(a) F_(acosh)(a)
+#define ATANH(a) F_(atanh)(a)
+#define CBRT(a) F_(cbrt)(a)
+#define LOGIT(a) F_(logit)(a)
+#define SINC(a) F_(sinc)(a)
+#define ERFINV(a) F_(erfinv)(a)
+#define LGAMMA(a) F_(lgamma)(a)
+#define DIGAMMA(a) F_(digamma)(a)
+#define POLYGAMMA(k, a) F_(polygamma)(p0 + (k), a)
 #define SIGMOID(a) F_(sigmoid)(a)
 #define LOGSIGMOID(a) F_(logsigmoid)(a)
 #define GELU(a) F_(gelu)(a)
@@ -104,19 +125,25 @@
 #define NP_ENTRY_F(f) f
 #define NP_ENTRY_I(f) NULL
 #endif
+#define NP_HAS_J NP_HAS_I
+#define NP_ENTRY_J NP_ENTRY_I
 #define NP_HAS_N(...) __VA_ARGS__
+#define NP_HAS_A(...) __VA_ARGS__
 #define NP_HAS_C(...) __VA_ARGS__
 #define NP_HAS_L(...) __VA_ARGS__
 #define NP_HAS_Q(...) __VA_ARGS__
 #define NP_HAS_W(...) __VA_ARGS__
 #define NP_ENTRY_N(f) f
+#define NP_ENTRY_A(f) f
 #define NP_ENTRY_C(f) f
 #define NP_ENTRY_L(f) f
 #define NP_ENTRY_Q(f) f
 #define NP_ENTRY_W(f) f
 #define NP_OUT_F T
 #define NP_OUT_N T
+#define NP_OUT_A T
 #define NP_OUT_I T
+#define NP_OUT_J T
 #define NP_OUT_W T
 #define NP_OUT_C uint8_t
 #define NP_OUT_L uint8_t
@@ -149,7 +176,8 @@ NP_FN const T *np_spread(const void *in, int step, int64_t n, T *buf) {
     int64_t chunk = n;                                                                                              \
     OUT *y = out;                                                                                                   \
     const NP_PARAM p0 = (NP_PARAM)(par ? par[0] : 0), p1 = (NP_PARAM)(par ? par[1] : 0);                            \
-    (void)p1;                                                                                                       \
+    const NP_PARAM p2 = (NP_PARAM)(par ? par[2] : 0);                                                               \
+    (void)p1, (void)p2;                                                                                             \
     operands                                                                                                        \
     if (!strncmp(strchr(settings, ':') ? strchr(settings, ':') : "", ":enum", 5) && p0 != 0)                        \
       NP_LOOP(OUT, names, value, 1)                                                                                 \

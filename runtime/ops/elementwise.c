@@ -195,6 +195,23 @@ static int gives_bool(const np_op *op, int dtype) {
   return op->kind == NP_KIND_C || op->kind == NP_KIND_L || op->kind == NP_KIND_Q || (op->kind == NP_KIND_I && dtype == NEAP_BOOL);
 }
 
+static int check_dtype(np_call *c, int dtype) {
+  int kind = c->op->kind;
+  if (np_is_float(dtype) && (kind == NP_KIND_I || kind == NP_KIND_J))
+    return np_reject(c, NEAP_ERR_DTYPE, "works on integers%s, got %s", kind == NP_KIND_I ? " and bools" : "", np_dtypes[dtype].info.name);
+  if (dtype == NEAP_BOOL && (kind == NP_KIND_A || kind == NP_KIND_J))
+    return np_reject(c, NEAP_ERR_DTYPE, "does not work on bools: there are logical_not, logical_and, logical_or and logical_xor, or convert with to('int64')");
+  return NEAP_OK;
+}
+
+static int check_settings(np_call *c) {
+  if (c->op->map == NP_EW_polygamma && np_i(c, 1) < 0)
+    return np_reject(c, NEAP_ERR_ARGUMENT, "n is %lld, it must be at least 0", (long long)np_i(c, 1));
+  if (c->op->map == NP_EW_isclose && (!(np_d(c, 2) >= 0) || !(np_d(c, 3) >= 0)))
+    return np_reject(c, NEAP_ERR_ARGUMENT, "rtol is %g and atol %g, they must be at least 0", np_d(c, 2), np_d(c, 3));
+  return NEAP_OK;
+}
+
 /* Whether all operands are tensors of one dtype and shape: then there is nothing to broadcast or to promote. */
 static int alike(int n, const neap_value *v) {
   for (int i = 0; i < n; i++) {
@@ -222,8 +239,7 @@ int np_elementwise_infer(np_call *c) {
   }
   int dtype = same ? float_if_needed(c->op, c->arg[0].t->at.dtype) : compute_dtype(c->op, n, c->arg);
   c->room[0] = dtype;
-  if (c->op->kind == NP_KIND_I && np_is_float(dtype))
-    return np_reject(c, NEAP_ERR_DTYPE, "works on integers and bools, got %s", np_dtypes[dtype].info.name);
+  if (check_dtype(c, dtype) != 0 || check_settings(c) != 0) return c->ctx->error;
   if (np_layout_set(&c->spec[0], gives_bool(c->op, dtype) ? NEAP_BOOL : dtype, ndim, shape) != 0)
     return np_reject(c, NEAP_ERR_SHAPE, "the result is too large");
   return NEAP_OK;
@@ -235,6 +251,13 @@ static void settings(const np_signature *sig, int n, const neap_value *arg, doub
     par[i - n] = arg[i].kind == NEAP_NONE ? NAN : arg[i].kind == NEAP_NUMBER ? arg[i].d : (double)arg[i].i;
 }
 
+/* What stands for a setting that is absent, where that depends on the dtype. */
+static void settings_of_dtype(const np_op *op, int dtype, double par[4]) {
+  if (op->map != NP_EW_nan_to_num) return;
+  if (isnan(par[1])) par[1] = np_dtypes[dtype].largest;
+  if (isnan(par[2])) par[2] = -np_dtypes[dtype].largest;
+}
+
 int np_elementwise_run(np_call *c) {
   int n = n_operands(c->sig);
   double par[4] = { 0 };
@@ -243,6 +266,7 @@ int np_elementwise_run(np_call *c) {
   settings(c->sig, n, c->arg, par);
   int dtype = (int)c->room[0], ctype = np_ctype(dtype);
   int map = map_of(c->op, dtype);
+  settings_of_dtype(c->op, dtype, par);
   np_map f = c->ctx->kernels->map[ctype][map];
   if (!f) return np_reject(c, NEAP_ERR_DTYPE, "does not work on %s", np_dtypes[dtype].info.name);
   np_map_job job = { .map = f, .ctype = ctype, .n_in = n, .in = in, .scalar = c->arg, .par = par, .out = c->out[0],

@@ -28,7 +28,8 @@ typedef struct np_op {
   int map;                       /* elementwise: row of the kernels' map table; else -1 */
   int kind;                      /* elementwise: its kind, as elementwise.def says */
 } np_op;
-enum { NP_KIND_NONE, NP_KIND_F, NP_KIND_N, NP_KIND_C, NP_KIND_L, NP_KIND_I, NP_KIND_Q, NP_KIND_W };
+enum { NP_KIND_NONE, NP_KIND_F, NP_KIND_N, NP_KIND_C, NP_KIND_L, NP_KIND_I, NP_KIND_Q, NP_KIND_W, NP_KIND_A,
+       NP_KIND_J };
 int np_none(np_call *);
 int np_no_back(np_back *);
 

@@ -14,7 +14,7 @@ int np_no_back(np_back *b) { (void)b; return NEAP_OK; }
 
 /* Marks by kind: all but predicates and `where` have an in-place form, floats and numbers alone have a gradient. */
 enum { MARKS_N = NEAP_OP_IN_PLACE, MARKS_F = NEAP_OP_IN_PLACE, MARKS_C = NEAP_OP_IN_PLACE | NEAP_OP_NO_GRAD,
-       MARKS_L = MARKS_C, MARKS_I = MARKS_C, MARKS_Q = NEAP_OP_NO_GRAD, MARKS_W = 0 };
+       MARKS_L = MARKS_C, MARKS_I = MARKS_C, MARKS_Q = NEAP_OP_NO_GRAD, MARKS_W = 0, MARKS_A = MARKS_N, MARKS_J = MARKS_I };
 
 #define ELEMENTWISE(name_, kind_, signature_, sample_, doc_, example_)                                                   \
   [NP_OP_##name_] = { .name = #name_, .family = "elementwise", .signature = signature_, .saves = "",                    \

@@ -12,6 +12,7 @@
 #define Y (b->y[0])
 #define C(v) np_tensor_constant(c, v)
 #define P(i) np_tensor_constant(c, par[i])
+#define POLYGAMMA(k, a) neap_polygamma(c, a, (int64_t)par[0] + (k))
 #define IF(i, yes, no) (par[i] != 0 ? (yes) : (no))
 #define NONE NULL
 

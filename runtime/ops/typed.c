@@ -54,6 +54,12 @@ neap_tensor *neap_floor_divide(neap_context *c, neap_tensor *x, neap_tensor *z) 
 neap_tensor *neap_floor_divide_(neap_context *c, neap_tensor *x, neap_tensor *z) {
   return call(c, NP_OP_floor_divide, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
+neap_tensor *neap_trunc_divide(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_trunc_divide, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_trunc_divide_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_trunc_divide, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
 neap_tensor *neap_remainder(neap_context *c, neap_tensor *x, neap_tensor *z) {
   return call(c, NP_OP_remainder, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
@@ -96,6 +102,42 @@ neap_tensor *neap_xlogy(neap_context *c, neap_tensor *x, neap_tensor *z) {
 neap_tensor *neap_xlogy_(neap_context *c, neap_tensor *x, neap_tensor *z) {
   return call(c, NP_OP_xlogy, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
+neap_tensor *neap_logaddexp2(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_logaddexp2, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_logaddexp2_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_logaddexp2, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_xlog1py(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_xlog1py, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_xlog1py_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_xlog1py, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_ldexp(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_ldexp, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_ldexp_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_ldexp, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_copysign(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_copysign, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_copysign_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_copysign, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_gcd(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_gcd, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_gcd_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_gcd, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_lcm(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_lcm, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_lcm_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_lcm, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
 neap_tensor *neap_neg(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_neg, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
@@ -125,6 +167,24 @@ neap_tensor *neap_reciprocal(neap_context *c, neap_tensor *x) {
 }
 neap_tensor *neap_reciprocal_(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_reciprocal, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_deg2rad(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_deg2rad, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_deg2rad_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_deg2rad, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_rad2deg(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_rad2deg, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_rad2deg_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_rad2deg, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_nan_to_num(neap_context *c, neap_tensor *x, double nan, double posinf, double neginf) {
+  return call(c, NP_OP_nan_to_num, 4, (neap_value[]){ of_tensor(x), of_number(nan), of_maybe_number(posinf), of_maybe_number(neginf) }, 0, NULL);
+}
+neap_tensor *neap_nan_to_num_(neap_context *c, neap_tensor *x, double nan, double posinf, double neginf) {
+  return call(c, NP_OP_nan_to_num, 4, (neap_value[]){ of_tensor(x), of_number(nan), of_maybe_number(posinf), of_maybe_number(neginf) }, 1, NULL);
 }
 neap_tensor *neap_exp(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_exp, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
@@ -180,6 +240,24 @@ neap_tensor *neap_rsqrt(neap_context *c, neap_tensor *x) {
 neap_tensor *neap_rsqrt_(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_rsqrt, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
+neap_tensor *neap_cbrt(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_cbrt, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_cbrt_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_cbrt, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_entr(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_entr, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_entr_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_entr, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_logit(neap_context *c, neap_tensor *x, double eps) {
+  return call(c, NP_OP_logit, 2, (neap_value[]){ of_tensor(x), of_maybe_number(eps) }, 0, NULL);
+}
+neap_tensor *neap_logit_(neap_context *c, neap_tensor *x, double eps) {
+  return call(c, NP_OP_logit, 2, (neap_value[]){ of_tensor(x), of_maybe_number(eps) }, 1, NULL);
+}
 neap_tensor *neap_sin(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_sin, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
@@ -228,6 +306,30 @@ neap_tensor *neap_cosh(neap_context *c, neap_tensor *x) {
 neap_tensor *neap_cosh_(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_cosh, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
+neap_tensor *neap_asinh(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_asinh, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_asinh_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_asinh, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_acosh(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_acosh, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_acosh_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_acosh, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_atanh(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_atanh, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_atanh_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_atanh, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_sinc(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_sinc, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_sinc_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_sinc, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
 neap_tensor *neap_tanh(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_tanh, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
@@ -245,6 +347,36 @@ neap_tensor *neap_erfc(neap_context *c, neap_tensor *x) {
 }
 neap_tensor *neap_erfc_(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_erfc, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_erfinv(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_erfinv, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_erfinv_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_erfinv, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_ndtr(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_ndtr, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_ndtr_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_ndtr, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_lgamma(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_lgamma, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_lgamma_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_lgamma, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_digamma(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_digamma, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_digamma_(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_digamma, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_polygamma(neap_context *c, neap_tensor *x, int64_t n) {
+  return call(c, NP_OP_polygamma, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n) }, 0, NULL);
+}
+neap_tensor *neap_polygamma_(neap_context *c, neap_tensor *x, int64_t n) {
+  return call(c, NP_OP_polygamma, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n) }, 1, NULL);
 }
 neap_tensor *neap_relu(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_relu, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
@@ -342,6 +474,36 @@ neap_tensor *neap_softsign(neap_context *c, neap_tensor *x) {
 neap_tensor *neap_softsign_(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_softsign, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
+neap_tensor *neap_threshold(neap_context *c, neap_tensor *x, double threshold, double value) {
+  return call(c, NP_OP_threshold, 3, (neap_value[]){ of_tensor(x), of_number(threshold), of_number(value) }, 0, NULL);
+}
+neap_tensor *neap_threshold_(neap_context *c, neap_tensor *x, double threshold, double value) {
+  return call(c, NP_OP_threshold, 3, (neap_value[]){ of_tensor(x), of_number(threshold), of_number(value) }, 1, NULL);
+}
+neap_tensor *neap_relu_slope(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_relu_slope, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_relu_slope_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_relu_slope, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_mul_sigmoid(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_mul_sigmoid, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_mul_sigmoid_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_mul_sigmoid, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_mul_silu(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_mul_silu, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_mul_silu_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_mul_silu, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_mul_gelu(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_mul_gelu, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_mul_gelu_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_mul_gelu, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
 neap_tensor *neap_tanhshrink(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_tanhshrink, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
@@ -372,11 +534,11 @@ neap_tensor *neap_ceil(neap_context *c, neap_tensor *x) {
 neap_tensor *neap_ceil_(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_ceil, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
 }
-neap_tensor *neap_round(neap_context *c, neap_tensor *x) {
-  return call(c, NP_OP_round, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+neap_tensor *neap_round(neap_context *c, neap_tensor *x, int64_t decimals) {
+  return call(c, NP_OP_round, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, decimals) }, 0, NULL);
 }
-neap_tensor *neap_round_(neap_context *c, neap_tensor *x) {
-  return call(c, NP_OP_round, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+neap_tensor *neap_round_(neap_context *c, neap_tensor *x, int64_t decimals) {
+  return call(c, NP_OP_round, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, decimals) }, 1, NULL);
 }
 neap_tensor *neap_trunc(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_trunc, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
@@ -395,6 +557,24 @@ neap_tensor *neap_clamp(neap_context *c, neap_tensor *x, double min, double max)
 }
 neap_tensor *neap_clamp_(neap_context *c, neap_tensor *x, double min, double max) {
   return call(c, NP_OP_clamp, 3, (neap_value[]){ of_tensor(x), of_maybe_number(min), of_maybe_number(max) }, 1, NULL);
+}
+neap_tensor *neap_clamp_min(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_clamp_min, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_clamp_min_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_clamp_min, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_clamp_max(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_clamp_max, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_clamp_max_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_clamp_max, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_heaviside(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_heaviside, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_heaviside_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_heaviside, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
 neap_tensor *neap_minimum(neap_context *c, neap_tensor *x, neap_tensor *z) {
   return call(c, NP_OP_minimum, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
@@ -444,6 +624,12 @@ neap_tensor *neap_ge(neap_context *c, neap_tensor *x, neap_tensor *z) {
 neap_tensor *neap_ge_(neap_context *c, neap_tensor *x, neap_tensor *z) {
   return call(c, NP_OP_ge, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
 }
+neap_tensor *neap_isclose(neap_context *c, neap_tensor *x, neap_tensor *z, double rtol, double atol, int equal_nan) {
+  return call(c, NP_OP_isclose, 5, (neap_value[]){ of_tensor(x), of_tensor(z), of_number(rtol), of_number(atol), of_kind(NEAP_FLAG, equal_nan) }, 0, NULL);
+}
+neap_tensor *neap_isclose_(neap_context *c, neap_tensor *x, neap_tensor *z, double rtol, double atol, int equal_nan) {
+  return call(c, NP_OP_isclose, 5, (neap_value[]){ of_tensor(x), of_tensor(z), of_number(rtol), of_number(atol), of_kind(NEAP_FLAG, equal_nan) }, 1, NULL);
+}
 neap_tensor *neap_logical_and(neap_context *c, neap_tensor *x, neap_tensor *z) {
   return call(c, NP_OP_logical_and, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
@@ -491,6 +677,27 @@ neap_tensor *neap_bitwise_not(neap_context *c, neap_tensor *x) {
 }
 neap_tensor *neap_bitwise_not_(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_bitwise_not, 1, (neap_value[]){ of_tensor(x) }, 1, NULL);
+}
+neap_tensor *neap_bitwise_left_shift(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_bitwise_left_shift, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_bitwise_left_shift_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_bitwise_left_shift, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_bitwise_right_shift(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_bitwise_right_shift, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_bitwise_right_shift_(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_bitwise_right_shift, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 1, NULL);
+}
+neap_tensor *neap_signbit(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_signbit, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_isposinf(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_isposinf, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_isneginf(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_isneginf, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_isnan(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_isnan, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
@@ -1202,4 +1409,22 @@ neap_tensor *neap_binary_cross_entropy_with_logits(neap_context *c, neap_tensor 
 }
 neap_tensor *neap_kl_div(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, int log_target) {
   return call(c, NP_OP_kl_div, 4, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_ENUM, reduction), of_kind(NEAP_FLAG, log_target) }, 0, NULL);
+}
+neap_tensor *neap_glu(neap_context *c, neap_tensor *x, int64_t dim) {
+  return call(c, NP_OP_glu, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
+neap_tensor *neap_swiglu(neap_context *c, neap_tensor *x, int64_t dim) {
+  return call(c, NP_OP_swiglu, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
+neap_tensor *neap_geglu(neap_context *c, neap_tensor *x, int64_t dim) {
+  return call(c, NP_OP_geglu, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
+neap_tensor *neap_prelu(neap_context *c, neap_tensor *x, neap_tensor *weight) {
+  return call(c, NP_OP_prelu, 2, (neap_value[]){ of_tensor(x), of_tensor(weight) }, 0, NULL);
+}
+neap_tensor *neap_rrelu(neap_context *c, neap_tensor *x, double lower, double upper, int training, neap_generator *generator) {
+  return call(c, NP_OP_rrelu, 5, (neap_value[]){ of_tensor(x), of_number(lower), of_number(upper), of_kind(NEAP_FLAG, training), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_float_power(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_float_power, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }

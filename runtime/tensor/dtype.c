@@ -4,20 +4,20 @@
 #include "tensor.h"
 
 enum { C32, C64, CINT };
-#define ROW(name, letters, bytes, is_float, is_signed, ctype, rank, category) \
-  { { name, letters, bytes, 1, is_float, is_signed }, ctype, rank, category }
+#define ROW(name, letters, bytes, is_float, is_signed, ctype, rank, category, largest) \
+  { { name, letters, bytes, 1, is_float, is_signed }, ctype, rank, category, largest }
 const np_dtype np_dtypes[NEAP_DTYPES] = {
-  [NEAP_F32] = ROW("float32", "f32", 4, 1, 1, C32, 2, 2),
-  [NEAP_F64] = ROW("float64", "f64", 8, 1, 1, C64, 3, 2),
-  [NEAP_I64] = ROW("int64", "i64", 8, 0, 1, CINT, 4, 1),
-  [NEAP_I32] = ROW("int32", "i32", 4, 0, 1, CINT, 3, 1),
-  [NEAP_I16] = ROW("int16", "i16", 2, 0, 1, CINT, 2, 1),
-  [NEAP_I8] = ROW("int8", "i8", 1, 0, 1, CINT, 1, 1),
-  [NEAP_U8] = ROW("uint8", "u8", 1, 0, 0, CINT, 1, 1),
-  [NEAP_U16] = ROW("uint16", "u16", 2, 0, 0, CINT, 2, 1),
-  [NEAP_BOOL] = ROW("bool", "bool", 1, 0, 0, CINT, 0, 0),
-  [NEAP_BF16] = ROW("bfloat16", "bf16", 2, 1, 1, C32, 1, 2),
-  [NEAP_F16] = ROW("float16", "f16", 2, 1, 1, C32, 1, 2),
+  [NEAP_F32] = ROW("float32", "f32", 4, 1, 1, C32, 2, 2, 0x1.fffffep127),
+  [NEAP_F64] = ROW("float64", "f64", 8, 1, 1, C64, 3, 2, 0x1.fffffffffffffp1023),
+  [NEAP_I64] = ROW("int64", "i64", 8, 0, 1, CINT, 4, 1, 0x1p63),
+  [NEAP_I32] = ROW("int32", "i32", 4, 0, 1, CINT, 3, 1, 2147483647),
+  [NEAP_I16] = ROW("int16", "i16", 2, 0, 1, CINT, 2, 1, 32767),
+  [NEAP_I8] = ROW("int8", "i8", 1, 0, 1, CINT, 1, 1, 127),
+  [NEAP_U8] = ROW("uint8", "u8", 1, 0, 0, CINT, 1, 1, 255),
+  [NEAP_U16] = ROW("uint16", "u16", 2, 0, 0, CINT, 2, 1, 65535),
+  [NEAP_BOOL] = ROW("bool", "bool", 1, 0, 0, CINT, 0, 0, 1),
+  [NEAP_BF16] = ROW("bfloat16", "bf16", 2, 1, 1, C32, 1, 2, 0x1.fep127),
+  [NEAP_F16] = ROW("float16", "f16", 2, 1, 1, C32, 1, 2, 65504),
 };
 
 const neap_dtype_info *neap_dtype_about(neap_dtype d) {

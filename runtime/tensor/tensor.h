@@ -15,6 +15,7 @@ typedef struct np_dtype {
   int ctype;              /* NP_CF32 0, NP_CF64 1, NP_CI64 2: what its elements are computed in */
   int rank;               /* within its category, for promotion */
   int category;           /* 0 bool, 1 integer, 2 float */
+  double largest;         /* finite number */
 } np_dtype;
 extern const np_dtype np_dtypes[NEAP_DTYPES];
 static inline int64_t np_size_of(int dtype) { return np_dtypes[dtype].info.block_bytes; } /* of element types */

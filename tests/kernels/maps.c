@@ -22,9 +22,9 @@ static const row rows[NP_EW_COUNT] = {
 };
 
 /* The settings' defaults: "a:number=0.01, b:number?, c:enum(none|tanh)=none". */
-static void defaults(const char *s, double par[2]) {
-  par[0] = par[1] = 0;
-  for (int i = 0; *s && i < 2; i++) {
+static void defaults(const char *s, double par[3]) {
+  par[0] = par[1] = par[2] = 0;
+  for (int i = 0; *s && i < 3; i++) {
     const char *end = strchr(s, ','), *eq = strchr(s, '=');
     if (!end) end = s + strlen(s);
     par[i] = eq && eq < end ? atof(eq + 1) : end[-1] == '?' ? NAN : 0;
@@ -63,10 +63,10 @@ static void sample(const row *r, int ct, int64_t n) {
 static void float_against_double(void) {
   for (int op = 0; op < NP_EW_COUNT; op++) {
     const row *r = &rows[op];
-    double par[2];
+    double par[3];
     defaults(r->settings, par);
     if (!K->map[NP_CF32][op]) {
-      EXPECT(r->kind == 'I', "%s has no float32", r->name);
+      EXPECT(r->kind == 'I' || r->kind == 'J', "%s has no float32", r->name);
       continue;
     }
     for (int s = 0; s < SIZES; s++) {
@@ -89,7 +89,7 @@ static void steps(void) {
   for (int op = 0; op < NP_EW_COUNT; op++)
     for (int ct = 0; ct < NP_CTYPES; ct++) {
       const row *r = &rows[op];
-      double par[2];
+      double par[3];
       defaults(r->settings, par);
       np_map map = K->map[ct][op];
       if (!map) continue;
@@ -130,7 +130,7 @@ static void gradients(void) {
       EXPECT(!grad == !strcmp(d, "NONE") && !grad == !grad32, "%s: derivative %d", r->name, o);
       if (!grad) continue;
       for (int variant = 0; variant < (strstr(r->settings, "enum") ? 2 : 1); variant++) {
-        double par[2], lo, hi;
+        double par[3], lo, hi;
         const double h = 1e-6;
         defaults(r->settings, par);
         if (variant) par[0] = 1;
@@ -173,14 +173,14 @@ static void gradients(void) {
 }
 
 static double eval(int ct, int op, double x, double z, double w, double p0, double p1) {
-  const double par[2] = {p0, p1};
+  const double par[3] = {p0, p1, op == NP_EW_nan_to_num ? -9 : 1};
   set(ct, tiles[0], 0, x), set(ct, tiles[1], 0, z), set(ct, tiles[2], 0, w);
   K->map[ct][op](1, in, all, out, par);
   return result(&rows[op], ct, out, 0);
 }
 static double slope(int op, int o, double x, double z, double p0, double p1) {
   double g = 1, y = eval(NP_CF64, op, x, z, 0, p0, p1), dx;
-  const double par[2] = {p0, p1};
+  const double par[3] = {p0, p1};
   const void *five[5] = {&g, tiles[0], tiles[1], tiles[2], &y};
   K->grad[NP_CF64][op][o](1, five, all, &dx, par);
   return dx;
@@ -227,6 +227,37 @@ static void special_points(void) {
     IS(isinf, nan, 0, 0, 0, 0, 0);
     IS(isfinite, nan, 0, 0, 0, 0, 0);
     IS(isfinite, 3, 0, 0, 0, 0, 1);
+    IS(signbit, -0.0, 0, 0, 0, 0, 1);
+    IS(signbit, 0.0, 0, 0, 0, 0, 0);
+    IS(isposinf, inf, 0, 0, 0, 0, 1);
+    IS(isneginf, inf, 0, 0, 0, 0, 0);
+    IS(nan_to_num, nan, 0, 0, 5, 7, 5);
+    IS(nan_to_num, inf, 0, 0, 5, 7, 7);
+    IS(nan_to_num, -inf, 0, 0, 5, 7, -9);
+    IS(isclose, nan, nan, 0, 1e-5, 1e-8, 1); /* equal_nan is on here */
+    IS(isclose, inf, inf, 0, 1e-5, 1e-8, 1);
+    IS(isclose, inf, -inf, 0, 1e-5, 1e-8, 0);
+    IS(isclose, 1, inf, 0, 1e-5, 1e-8, 0);
+    IS(isclose, 1, 1.5, 0, 0.25, 0.125, 1);
+    IS(isclose, 1, 1.75, 0, 0.25, 0.125, 0);
+    IS(heaviside, nan, 7, 0, 0, 0, 0);
+    IS(heaviside, -0.0, 7, 0, 0, 0, 7);
+    IS(copysign, 3, -0.0, 0, 0, 0, -3);
+    IS(clamp_min, nan, 1, 0, 0, 0, nan);
+    IS(clamp_min, 1, nan, 0, 0, 0, nan);
+    IS(clamp_max, 5, 3, 0, 0, 0, 3);
+    IS(threshold, nan, 0, 0, 1, 2, nan);
+    IS(threshold, 1, 0, 0, 1, 2, 2);
+    IS(entr, 0, 0, 0, 0, 0, 0);
+    IS(entr, -1, 0, 0, 0, 0, -inf);
+    IS(xlog1py, 0, -1, 0, 0, 0, 0);
+    IS(logaddexp2, -inf, -inf, 0, 0, 0, -inf);
+    IS(logit, 0, 0, 0, nan, 0, -inf);
+    IS(logit, 2, 0, 0, nan, 0, nan);
+    IS(logit, 2, 0, 0, 0.5, 0, 0);
+    IS(round, 15, 0, 0, -1, 0, 20);
+    IS(round, 1.25, 0, 0, 1, 0, ct == NP_CF32 ? 1.2f : 1.2);
+    IS(trunc_divide, -7, 2, 0, 0, 0, -3);
     IS(eq, nan, nan, 0, 0, 0, 0);
     IS(ne, nan, nan, 0, 0, 0, 1);
     IS(logical_xor, nan, 0, 0, 0, 0, 1);
@@ -264,7 +295,7 @@ static void integers(void) {
   static const int64_t v[] = {0, 1, -1, 2, -2, 3, 7, -7, 10, INT64_MAX, INT64_MIN, INT64_MIN + 1};
   enum { N = sizeof v / sizeof *v };
   int64_t *x = (int64_t *)tiles[0], *z = (int64_t *)tiles[1], *y = (int64_t *)out;
-  const double par[2] = {NAN, NAN};
+  const double par[3] = {NAN, NAN, NAN};
   for (int i = 0; i < N; i++)
     for (int j = 0; j < N; j++) {
       *x = v[i], *z = v[j];
@@ -289,6 +320,9 @@ static void integers(void) {
         if (r != 0 && (r < 0) != (v[j] < 0)) q--, r += v[j];
       }
       GIVES(floor_divide, q)
+      GIVES(trunc_divide, v[j] == 0 ? 0 : v[j] == -1 ? (int64_t)(0 - (uint64_t)v[i]) : v[i] / v[j])
+      GIVES(bitwise_left_shift, v[j] < 0 || v[j] > 63 ? 0 : (int64_t)((uint64_t)v[i] << v[j]))
+      GIVES(bitwise_right_shift, v[j] < 0 || v[j] > 63 ? -(v[i] < 0) : v[i] >> v[j])
       GIVES(remainder, r)
       if (v[j] >= 0 && v[j] <= 10) {
         int64_t p = 1;
@@ -296,6 +330,9 @@ static void integers(void) {
         GIVES(pow, p)
       }
     }
+  EXPECT(eval(ct, NP_EW_gcd, -12, 18, 0, 0, 0) == 6 && eval(ct, NP_EW_gcd, 0, -5, 0, 0, 0) == 5 &&
+             eval(ct, NP_EW_lcm, -4, 6, 0, 0, 0) == 12 && eval(ct, NP_EW_lcm, 0, 6, 0, 0, 0) == 0, "gcd, lcm");
+  EXPECT(eval(ct, NP_EW_isclose, 100, 109, 0, 0.1, 0) == 1 && eval(ct, NP_EW_isclose, 100, 112, 0, 0.1, 0) == 0, "isclose");
   EXPECT(eval(ct, NP_EW_clamp, 9, 0, 0, -2.5, 3.5) == 3 && eval(ct, NP_EW_clamp, -9, 0, 0, -2.5, NAN) == -2, "clamp");
   EXPECT(eval(ct, NP_EW_pow, 2, -1, 0, 0, 0) == 0 && eval(ct, NP_EW_pow, -1, -3, 0, 0, 0) == -1, "pow below 0");
   EXPECT(eval(ct, NP_EW_addcmul, 1, 2, 3, 2, 0) == 13 && eval(ct, NP_EW_where, 0, 2, 3, 0, 0) == 3, "addcmul, where");

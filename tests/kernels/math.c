@@ -7,6 +7,7 @@ typedef struct row {
   int op;
   long double (*twin)(long double);
   double lo, hi, limit32, limit64; /* domain, ulp allowed */
+  double p0; /* the setting, if it has one */
 } row;
 
 static long double sigmoid(long double x) {
@@ -25,35 +26,96 @@ static long double gelu(long double x) {
   return 0.5L * x * erfcl(-x * sqrtl(0.5L));
 }
 
+static long double logit(long double x) {
+  return fabsl(x - 0.5L) < 0.25L ? log1pl((2 * x - 1) / (1 - x)) : logl(x / (1 - x));
+}
+static long double sinc(long double x) {
+  const long double pi = 3.14159265358979323846264338327950288L;
+  long double n = rintl(x), s = sinl(pi * (x - n));
+  return x == 0 ? 1 : (fmodl(n, 2) == 0 ? s : -s) / (pi * x);
+}
+/* The y whose erf is x, by Newton's method. */
+static long double erfinv(long double x) {
+  long double a = fabsl(x), y = a < 0.5L ? a : sqrtl(-logl(1 - a));
+  for (int i = 0; i < 20; i++) {
+    long double off = a < 0.5L ? erfl(y) - a : (1 - a) - erfcl(y);
+    y -= off * 0.88622692545275801364908374167057259L * expl(y * y);
+  }
+  return copysignl(y, x);
+}
+/* Of x > 0, moved up by 60 terms of the recurrence to where few terms of the series do. */
+static long double digamma(long double x) {
+  long double sum = 0, z;
+  for (int k = 0; k < 60; k++) sum += 1 / (x + k);
+  x += 60;
+  z = 1 / (x * x);
+  return logl(x) - 1 / (2 * x) - z * (1 / 12.0L - z * (1 / 120.0L - z * (1 / 252.0L - z * (1 / 240.0L - z / 132)))) - sum;
+}
+static long double trigamma(long double x) {
+  long double sum = 0, z;
+  for (int k = 0; k < 60; k++) sum += 1 / ((x + k) * (x + k));
+  x += 60;
+  z = 1 / (x * x);
+  return sum + 1 / x + z / 2 + z / x * (1 / 6.0L - z * (1 / 30.0L - z * (1 / 42.0L - z * (1 / 30.0L - z * 5 / 66))));
+}
+/* psi'''(x) = 6 sum 1/(x + k)^4, negative x too: the sum runs far enough and its rest is an integral. */
+static long double polygamma_3(long double x) {
+  long double sum = 0, z;
+  for (int k = 0; k < 100; k++) {
+    long double square = (x + k) * (x + k);
+    sum += 1 / (square * square);
+  }
+  x += 100;
+  z = 1 / (x * x);
+  return 6 * (sum + z / (3 * x) + z * z / 2 + z * z / x / 3 - z * z * z / x / 6 + z * z * z * z / x * 2 / 9);
+}
+
 static const row rows[] = {
-    {"exp", NP_EW_exp, expl, -110, 92, 1.5, 1.5},
-    {"exp2", NP_EW_exp2, exp2l, -152, 130, 1.5, 1.5},
-    {"expm1", NP_EW_expm1, expm1l, -30, 92, 2.5, 1.5},
-    {"log", NP_EW_log, logl, 0, 1e38, 1.5, 1.5},
-    {"log near 1", NP_EW_log, logl, 0.5, 2, 1.5, 1.5},
-    {"log1p", NP_EW_log1p, log1pl, -0.9999, 1e30, 2.5, 1.5},
-    {"log1p near 0", NP_EW_log1p, log1pl, -0.5, 1, 2.5, 1.5},
-    {"log2", NP_EW_log2, log2l, 0, 1e38, 2, 1.5},
-    {"log10", NP_EW_log10, log10l, 0, 1e38, 2, 1.5},
-    {"sin", NP_EW_sin, sinl, -1e6, 1e6, 1.5, 1.5},
-    {"sin small", NP_EW_sin, sinl, -7, 7, 1.5, 1.5},
-    {"cos", NP_EW_cos, cosl, -1e6, 1e6, 1.5, 1.5},
-    {"cos small", NP_EW_cos, cosl, -7, 7, 1.5, 1.5},
-    {"tan", NP_EW_tan, tanl, -1e4, 1e4, 1.5, 1.5},
-    {"asin", NP_EW_asin, asinl, -1, 1, 2.5, 1.5},
-    {"acos", NP_EW_acos, acosl, -1, 1, 2.5, 1.5},
-    {"atan", NP_EW_atan, atanl, -50, 50, 1.5, 1.5},
-    {"sinh", NP_EW_sinh, sinhl, -90, 90, 1.5, 2.5},
-    {"cosh", NP_EW_cosh, coshl, -90, 90, 1.5, 2.5},
-    {"tanh", NP_EW_tanh, tanhl, -12, 12, 2.5, 2.5},
-    {"tanh small", NP_EW_tanh, tanhl, -1, 1, 2.5, 2.5},
-    {"erf", NP_EW_erf, erfl, -5, 5, 2.5, 1.5},
-    {"erfc", NP_EW_erfc, erfcl, -5, 9, 1.5, 5},
-    {"sigmoid", NP_EW_sigmoid, sigmoid, -80, 80, 2.5, 2.5},
-    {"logsigmoid", NP_EW_logsigmoid, logsigmoid, -80, 80, 2.5, 2.5},
-    {"rsqrt", NP_EW_rsqrt, rsqrt, 1e-30, 1e30, 1.5, 1.5},
-    {"silu", NP_EW_silu, silu, -80, 80, 2.5, 2.5},
-    {"gelu", NP_EW_gelu, gelu, -1, 10, 4, 4},
+    {"exp", NP_EW_exp, expl, -110, 92, 1.5, 1.5, 0},
+    {"exp2", NP_EW_exp2, exp2l, -152, 130, 1.5, 1.5, 0},
+    {"expm1", NP_EW_expm1, expm1l, -30, 92, 2.5, 1.5, 0},
+    {"log", NP_EW_log, logl, 0, 1e38, 1.5, 1.5, 0},
+    {"log near 1", NP_EW_log, logl, 0.5, 2, 1.5, 1.5, 0},
+    {"log1p", NP_EW_log1p, log1pl, -0.9999, 1e30, 2.5, 1.5, 0},
+    {"log1p near 0", NP_EW_log1p, log1pl, -0.5, 1, 2.5, 1.5, 0},
+    {"log2", NP_EW_log2, log2l, 0, 1e38, 2, 1.5, 0},
+    {"log10", NP_EW_log10, log10l, 0, 1e38, 2, 1.5, 0},
+    {"sin", NP_EW_sin, sinl, -1e6, 1e6, 1.5, 1.5, 0},
+    {"sin small", NP_EW_sin, sinl, -7, 7, 1.5, 1.5, 0},
+    {"cos", NP_EW_cos, cosl, -1e6, 1e6, 1.5, 1.5, 0},
+    {"cos small", NP_EW_cos, cosl, -7, 7, 1.5, 1.5, 0},
+    {"tan", NP_EW_tan, tanl, -1e4, 1e4, 1.5, 1.5, 0},
+    {"asin", NP_EW_asin, asinl, -1, 1, 2.5, 1.5, 0},
+    {"acos", NP_EW_acos, acosl, -1, 1, 2.5, 1.5, 0},
+    {"atan", NP_EW_atan, atanl, -50, 50, 1.5, 1.5, 0},
+    {"sinh", NP_EW_sinh, sinhl, -90, 90, 1.5, 2.5, 0},
+    {"cosh", NP_EW_cosh, coshl, -90, 90, 1.5, 2.5, 0},
+    {"tanh", NP_EW_tanh, tanhl, -12, 12, 2.5, 2.5, 0},
+    {"tanh small", NP_EW_tanh, tanhl, -1, 1, 2.5, 2.5, 0},
+    {"erf", NP_EW_erf, erfl, -5, 5, 2.5, 1.5, 0},
+    {"erfc", NP_EW_erfc, erfcl, -5, 9, 1.5, 5, 0},
+    {"sigmoid", NP_EW_sigmoid, sigmoid, -80, 80, 2.5, 2.5, 0},
+    {"logsigmoid", NP_EW_logsigmoid, logsigmoid, -80, 80, 2.5, 2.5, 0},
+    {"rsqrt", NP_EW_rsqrt, rsqrt, 1e-30, 1e30, 1.5, 1.5, 0},
+    {"silu", NP_EW_silu, silu, -80, 80, 2.5, 2.5, 0},
+    {"asinh", NP_EW_asinh, asinhl, -1e30, 1e30, 1.5, 1.5, 0},
+    {"asinh small", NP_EW_asinh, asinhl, -2, 2, 1.5, 2.5, 0},
+    {"acosh", NP_EW_acosh, acoshl, 1, 1e30, 1.5, 2.5, 0},
+    {"acosh near 1", NP_EW_acosh, acoshl, 1, 1.01, 1.5, 2.5, 0},
+    {"atanh", NP_EW_atanh, atanhl, -1, 1, 1.5, 2, 0},
+    {"cbrt", NP_EW_cbrt, cbrtl, -1e30, 1e30, 1.5, 1.5, 0},
+    {"logit", NP_EW_logit, logit, 0, 1, 1.5, 3, NAN},
+    {"sinc", NP_EW_sinc, sinc, -1000, 1000, 1.5, 4, 0},
+    {"sinc small", NP_EW_sinc, sinc, -1, 1, 1.5, 3, 0},
+    {"erfinv", NP_EW_erfinv, erfinv, -1, 1, 2.5, 4, 0},
+    {"lgamma", NP_EW_lgamma, lgammal, 0, 1e30, 1.5, 3, 0},
+    {"lgamma small", NP_EW_lgamma, lgammal, 0.01, 0.9, 1.5, 4, 0},
+    {"lgamma below 0", NP_EW_lgamma, lgammal, -2.3, -2.1, 1.5, 4, 0},
+    {"digamma", NP_EW_digamma, digamma, 3, 1000, 1.5, 8, 0},
+    {"digamma small", NP_EW_digamma, digamma, 0, 1.2, 1.5, 40, 0},
+    {"trigamma", NP_EW_polygamma, trigamma, 0, 1000, 1.5, 6, 1},
+    {"psi'''", NP_EW_polygamma, polygamma_3, -3.8, 40, 1.5, 12, 3},
+    {"gelu", NP_EW_gelu, gelu, -1, 10, 4, 4, 0},
 };
 
 /* |y - twin| in units of the last place of T's value nearest the twin; subnormals count in their own spacing. */
@@ -78,15 +140,15 @@ static double sample(const row *r, int i) {
 static void sweep(void) {
   enum { N = 40000 };
   static double x[N], y[N];
-  static const double none[2] = {0};
   const uint8_t step[] = {1};
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     for (int ct = NP_CF32; ct <= NP_CF64; ct++) {
       const row *r = &rows[i];
       double worst = 0, at = 0;
+      const double par[3] = {r->p0};
       for (int j = 0; j < N; j++) set(ct, x, j, sample(r, j));
       const void *in[] = {x};
-      K->map[ct][r->op](N, in, step, y, none);
+      K->map[ct][r->op](N, in, step, y, par);
       for (int j = 0; j < N; j++) {
         double u = ulps(ct, get(ct, y, j), r->twin((long double)get(ct, x, j)));
         if (u > worst) worst = u, at = get(ct, x, j);
@@ -103,7 +165,7 @@ static double one(int ct, int op, double x, double z) {
   double tx, tz, ty;
   const void *in[] = {&tx, &tz};
   const uint8_t step[] = {1, 1};
-  const double par[2] = {0};
+  const double par[3] = {0};
   set(ct, &tx, 0, x), set(ct, &tz, 0, z);
   K->map[ct][op](1, in, step, &ty, par);
   return get(ct, &ty, 0);
@@ -202,7 +264,40 @@ static void ends(void) {
             {NP_EW_trunc, -1.75, -1},
             {NP_EW_floor, 16777217, 16777217},
             {NP_EW_ceil, 1e30, 1e30},
-            {NP_EW_sqrt, -1, NAN}};
+            {NP_EW_sqrt, -1, NAN},
+            {NP_EW_asinh, -INFINITY, -INFINITY},
+            {NP_EW_asinh, NAN, NAN},
+            {NP_EW_acosh, 0.5, NAN},
+            {NP_EW_acosh, -3, NAN},
+            {NP_EW_acosh, INFINITY, INFINITY},
+            {NP_EW_atanh, -1, -INFINITY},
+            {NP_EW_atanh, 1, INFINITY},
+            {NP_EW_atanh, 2, NAN},
+            {NP_EW_cbrt, -27, -3},
+            {NP_EW_cbrt, 0, 0},
+            {NP_EW_cbrt, -INFINITY, -INFINITY},
+            {NP_EW_cbrt, NAN, NAN},
+            {NP_EW_erfinv, 1, INFINITY},
+            {NP_EW_erfinv, -1, -INFINITY},
+            {NP_EW_erfinv, 1.5, NAN},
+            {NP_EW_erfinv, NAN, NAN},
+            {NP_EW_erfinv, 0, 0},
+            {NP_EW_lgamma, 0, INFINITY},
+            {NP_EW_lgamma, -3, INFINITY},
+            {NP_EW_lgamma, 1, 0},
+            {NP_EW_lgamma, 2, 0},
+            {NP_EW_lgamma, INFINITY, INFINITY},
+            {NP_EW_lgamma, -INFINITY, INFINITY},
+            {NP_EW_lgamma, NAN, NAN},
+            {NP_EW_digamma, 0, -INFINITY},
+            {NP_EW_digamma, -0.0, INFINITY},
+            {NP_EW_digamma, -2, NAN},
+            {NP_EW_digamma, INFINITY, INFINITY},
+            {NP_EW_digamma, NAN, NAN},
+            {NP_EW_polygamma, 0, -INFINITY},
+            {NP_EW_sinc, 0, 1},
+            {NP_EW_sinc, 3, 0},
+            {NP_EW_sinc, NAN, NAN}};
   for (int ct = NP_CF32; ct <= NP_CF64; ct++) {
     for (size_t i = 0; i < sizeof of / sizeof *of; i++) {
       double y = one(ct, of[i].op, of[i].x, 0), t = ct == NP_CF32 ? (float)of[i].y : of[i].y;

@@ -1,0 +1,77 @@
+-- pointwise: what the elementwise rows need of Lua. Ops that are another op depending on their arguments, and PyTorch's
+-- second names: one table of name to op, which functions, methods, in-place methods and help all read.
+
+local core = require "neap.core"
+local check = require "neap.check"
+
+local methods = core.tensor_methods
+
+-- ---- one name, several ops ----
+
+-- Puts f in the place of the function and method `name`; f gets the one that was there as its first argument.
+local function wrap(name, f)
+  local plain = core[name]
+  local function wrapped(...) return f(plain, ...) end
+  core[name], methods[name] = wrapped, wrapped
+end
+
+local divisions = {
+  [""] = {floor = core.floor_divide, trunc = core.trunc_divide},
+  _ = {floor = core.floor_divide_, trunc = core.trunc_divide_},
+}
+
+-- div(x, z, {rounding_mode = "floor" or "trunc"})
+for suffix, rounded in pairs(divisions) do
+  wrap("div" .. suffix, function(plain, x, z, mode, ...)
+    if mode == nil then return plain(x, z, ...) end
+    if type(mode) == "table" and getmetatable(mode) == nil then
+      for key in pairs(mode) do
+        if key ~= "rounding_mode" then
+          check.fail("div%s: unknown option '%s'%s; it has rounding_mode", suffix, tostring(key), check.hint(key, {"rounding_mode"}))
+        end
+      end
+      mode = mode.rounding_mode
+      if mode == nil then return plain(x, z) end
+    end
+    if not rounded[mode] then
+      check.fail("div%s: rounding_mode is 'floor', 'trunc' or nil, not %s", suffix, check.describe(mode))
+    end
+    return rounded[mode](x, z)
+  end)
+end
+
+-- clamp(x, min, max): numbers go to the row, a tensor among them to clamp_min and clamp_max.
+for _, suffix in ipairs {"", "_"} do
+  local at_least, at_most = core["clamp_min" .. suffix], core["clamp_max" .. suffix]
+  wrap("clamp" .. suffix, function(plain, x, min, max, ...)
+    local low, high = min, max
+    local options = type(min) == "table" and getmetatable(min) == nil
+    if options then low, high = min.min, min.max end
+    if not (core.is_tensor(low) or core.is_tensor(high)) then
+      if options and max == nil then return plain(x, min) end
+      return plain(x, min, max, ...)
+    end
+    if low ~= nil then x = at_least(x, low) end
+    if high ~= nil then x = at_most(x, high) end
+    return x
+  end)
+end
+
+--- x itself, as Lua has no unary plus.
+function core.positive(x) return x end
+methods.positive = core.positive
+
+-- ---- second names ----
+
+core.aliases = {
+  absolute = "abs", negative = "neg", multiply = "mul", subtract = "sub", divide = "div", true_divide = "div",
+  greater = "gt", greater_equal = "ge", less = "lt", less_equal = "le", not_equal = "ne", clip = "clamp", fix = "trunc",
+  sgn = "sign", arcsin = "asin", arccos = "acos", arctan = "atan", arctan2 = "atan2", arcsinh = "asinh",
+  arccosh = "acosh", arctanh = "atanh", expit = "sigmoid", psi = "digamma", gammaln = "lgamma",
+}
+for alias, name in pairs(core.aliases) do
+  for _, suffix in ipairs {"", "_"} do
+    local f = core[name .. suffix]
+    core[alias .. suffix], methods[alias .. suffix] = f, f
+  end
+end
