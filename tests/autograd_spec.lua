@@ -58,6 +58,16 @@ describe("backward", function()
     has(message_of(function() y:backward() end), "retain_graph", "autograd_spec.lua:")
   end)
 
+  it("retain_grad keeps the gradient of what is no leaf, once however often it is asked", function()
+    local x = leaf { 2 }
+    local y = x * 3
+    y:retain_grad()
+    y:retain_grad()
+    ;(y * y):sum():backward()
+    assert.are.same({ 12 }, y.grad:totable())
+    has(message_of(function() neap.ones(1):retain_grad() end), "requires no gradient")
+  end)
+
   it("refuses what has no history", function()
     has(message_of(function() neap.ones(1):backward() end), "no history")
     local y = neap.no_grad(function() return leaf { 1 } * 2 end)
@@ -70,7 +80,7 @@ describe("backward", function()
     for _ = 1, 1000000 do y = y + 1 end
     y:backward()
     assert.are.same({ 1 }, x.grad:totable())
-    y = nil
+    y = nil -- luacheck: ignore
     collectgarbage()
     collectgarbage()
   end)
@@ -138,7 +148,7 @@ describe("writing to what is recorded", function()
     y[1]:mul_(5)
     local row = y[2]
     row:add_(y[1]);
-    (y * y):sum():backward()
+    ;(y * y):sum():backward()
     -- y = {5a, 5b, c + 5a, d + 5b}
     assert.are.same({ { 2 * 5 * 5 + 2 * 8 * 5, 2 * 10 * 5 + 2 * 14 * 5 }, { 16, 28 } }, x.grad:totable())
   end)

@@ -45,6 +45,33 @@ describe("metrics", function()
     assert.error_matches(function() metrics.f1(predicted, truth, {average = "all"}) end, "average is 'macro'")
   end)
 
+  it("agree with a count by hand on many predictions", function()
+    neap.seed(4)
+    local y, p = neap.randint(1, 6, {500}), neap.randint(1, 6, {500})
+    local matrix, right = metrics.confusion_matrix(p, y, 5):totable(), 0
+    local counted = {}
+    for i = 1, 5 do counted[i] = {0, 0, 0, 0, 0} end
+    local a, b = y:totable(), p:totable()
+    for i = 1, 500 do
+      counted[a[i]][b[i]] = counted[a[i]][b[i]] + 1
+      if a[i] == b[i] then right = right + 1 end
+    end
+    assert.same(counted, matrix)
+    near(right / 500, metrics.accuracy(p, y))
+  end)
+
+  it("name what does not fit", function()
+    assert.matches("metrics_spec.lua:%d+: metrics.accuracy: argument 1 is nil, not a tensor",
+      select(2, pcall(function() metrics.accuracy(nil, truth) end)))
+    assert.error_matches(function() metrics.accuracy(neap.zeros(0, 3), neap.zeros({0}, {dtype = "int64"})) end, "no predictions")
+    assert.error_matches(function() metrics.confusion_matrix(predicted, truth, 2) end, "class 3 is met, which is not one of 1 to 2")
+    assert.error_matches(function() metrics.confusion_matrix(predicted - 1, truth) end, "class 0 is met")
+    assert.error_matches(function() metrics.f1(predicted, truth, {average = "binary", positive = 4}) end, "no class 4; there are 3")
+    assert.error_matches(function() metrics.roc_curve(neap.tensor{0 / 0, 1}, labels{1, 0}) end, "score 1 is NaN")
+    assert.error_matches(function() metrics.roc_curve(3, truth) end, "takes two tensors, not a number")
+    assert.error_matches(function() metrics.auc({1, 2}, {1}) end, "not of 2 and 1")
+  end)
+
   it("is 0, not NaN, for a class that nobody predicts", function()
     near(0, metrics.precision(labels{1, 1}, labels{1, 2}, {average = "none"})[2])
   end)

@@ -195,6 +195,12 @@ describe("every kind of tree", function()
     end
   end)
 
+  it("refuses a state whose entries are no tensors", function()
+    local state = nn.Linear(2, 2):state_dict()
+    state.bias = 3
+    assert.error_matches(function() nn.Linear(2, 2):load_state_dict(state) end, "'bias' of the state is a number")
+  end)
+
   it("loads what is there when not strict", function()
     for _, model in pairs(three_kinds()) do
       local state = model:state_dict()
@@ -400,11 +406,25 @@ describe("nn.init", function()
     end
   end)
 
+  it("eye_, dirac_ and sparse_", function()
+    assert.same({{1.0, 0.0, 0.0}, {0.0, 1.0, 0.0}}, nn.init.eye_(neap.empty(2, 3)):totable())
+    local t = nn.init.dirac_(neap.empty(4, 2, 3), 2)
+    assert.equal(4.0, t:sum():item())
+    for _, place in ipairs{{1, 1, 2}, {2, 2, 2}, {3, 1, 2}, {4, 2, 2}} do assert.equal(1.0, t[place]:item()) end
+    local s = nn.init.sparse_(neap.empty(10, 6), 0.25, 2)
+    for column = 1, 6 do assert.equal(3, s:select(2, column):eq(0):sum():item()) end
+    assert.error_matches(function() nn.init.dirac_(neap.empty(3, 2, 3), 2) end, "2 groups do not divide 3")
+    assert.error_matches(function() nn.init.eye_(neap.empty(3)) end, "2 dimensions, not 1")
+    assert.error_matches(function() nn.init.sparse_(neap.empty(3, 3), 2) end, "sparsity is from 0 to 1")
+  end)
+
   it("repeats with a generator, refuses what it does not know", function()
     local function draw() return nn.init.kaiming_normal_(neap.empty(3, 3), {generator = neap.generator(7)}):totable() end
     assert.same(draw(), draw())
     assert.error_matches(function() nn.init.kaiming_normal_(neap.empty(3, 3), {mod = "fan_in"}) end, "did you mean 'mode'")
     assert.error_matches(function() nn.init.xavier_normal_(neap.empty(3)) end, "2 or more dimensions")
+    assert.error_matches(function() nn.init.uniform_(neap.empty(3), "a") end, "uniform_: a is not number, but a string")
+    assert.error_matches(function() nn.init.uniform_(neap.empty(3), 0, 1, 2) end, "has 2 settings, not 3: a, b")
     assert.error_matches(function() nn.init.calculate_gain "rellu" end, "did you mean 'relu'")
   end)
 end)

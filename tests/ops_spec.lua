@@ -5,7 +5,7 @@
 
 local neap = require "neap"
 
-local VIEW, NO_GRAD, ONCE, HIDDEN, RANDOM = "view", "no_grad", "once", "hidden", "random"
+local NO_GRAD, ONCE, HIDDEN, RANDOM = "no_grad", "once", "hidden", "random"
 local function marked(op, mark) return op.marks[mark] == true end
 
 -- ---- samples --------------------------------------------------------------------------------------------------

@@ -184,6 +184,58 @@ describe("a schedule", function()
     same({0, 1, 2, 0.2, 0.02}, second)
   end)
 
+  -- The rates of one group in PyTorch 2.13.
+  for _, case in ipairs{
+    {"MultiStepLR", {1, 1, 0.5, 0.25, 0.25}, {2, 3}, {gamma = 0.5}},
+    {"ExponentialLR", {1, 0.5, 0.25, 0.125}, 0.5},
+    {"ConstantLR", {0.5, 0.5, 1, 1}, 0.5, 2},
+    {"LinearLR", {0.3333333, 0.4666667, 0.6, 0.7333333, 0.8666667, 1, 1}},
+    {"PolynomialLR", {1, 0.5625, 0.25, 0.0625, 0, 0}, 4, 2},
+    {"CosineAnnealingWarmRestarts", {1, 0.55, 1, 0.8681981, 0.55, 0.2318019, 1, 0.9657458}, 2, 2, {eta_min = 0.1}},
+  } do
+    it(case[1] .. " gives PyTorch's rates", function()
+      local make = optim.lr[case[1]]
+      same(case[2], (rates(function(o) return make(o, table.unpack(case, 3)) end, #case[2])))
+    end)
+  end
+
+  it("SequentialLR: one schedule after the other", function()
+    same({0.1, 0.1, 1, 0.5, 0.25, 0.125}, (rates(function(o)
+      return optim.lr.SequentialLR(o, {optim.lr.ConstantLR(o, 0.1, 2), optim.lr.ExponentialLR(o, 0.5)}, {2})
+    end, 6)))
+    local o, other = optim.SGD({parameter(1)}, {lr = 1}), optim.SGD({parameter(1)}, {lr = 1})
+    local one = optim.lr.ExponentialLR(o, 0.5)
+    assert.error_matches(function() optim.lr.SequentialLR(o, {one, one}, {}) end, "2 schedules need 1 milestones, not 0")
+    assert.error_matches(function() optim.lr.SequentialLR(other, {one}, {}) end, "for the same optimizer")
+    assert.error_matches(function() optim.lr.SequentialLR(o, {one, one, one}, {3, 2}) end, "whole numbers that rise; number 2")
+  end)
+
+  -- The rates before each measure, and the measures; rates are PyTorch 2.13's.
+  for name, case in pairs{
+    ["a loss"] = {{1, 1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25}, {3, 2, 2, 2, 1.5, 1.5, 1.5, 1.5, 1.5}, {factor = 0.5, patience = 1}},
+    ["an accuracy, with rests and a floor"] = {{1, 1, 0.5, 0.5, 0.25, 0.25, 0.2, 0.2}, {1, 1.05, 1.05, 1.05, 1.3, 1.3, 1.3, 1.3},
+      {mode = "max", factor = 0.5, patience = 0, cooldown = 1, min_lr = 0.2, threshold = 0.1}},
+    ["a difference"] = {{1, 1, 0.5, 0.5, 0.25}, {1, 0.95, 0.8, 0.75, 0.75},
+      {factor = 0.5, patience = 0, threshold = 0.1, threshold_mode = "abs"}},
+  } do
+    it("ReduceLROnPlateau watches " .. name, function()
+      local optimizer = optim.SGD({parameter(1)}, {lr = 1})
+      local schedule, got = optim.lr.ReduceLROnPlateau(optimizer, case[3]), {}
+      for i, measure in ipairs(case[2]) do
+        got[i] = optimizer.lr
+        if i == 4 then -- goes on from its state
+          local state = schedule:state_dict()
+          optimizer = optim.SGD({parameter(1)}, {lr = 7})
+          schedule = optim.lr.ReduceLROnPlateau(optimizer, case[3])
+          schedule:load_state_dict(state)
+        end
+        schedule:step(measure)
+      end
+      same(case[1], got)
+      assert.error_matches(function() schedule:step() end, "the measure is not number, but nil")
+    end)
+  end
+
   it("any function", function()
     same({1, 1 / 2, 1 / 3}, (rates(function(o)
       return optim.lr.LambdaLR(o, function(t) return 1 / (t + 1) end)
@@ -208,5 +260,12 @@ describe("a schedule", function()
     assert.error_matches(function() optim.lr.StepLR(optimizer, {step = 3}) end, "unknown option 'step'")
     assert.error_matches(function() optim.lr.StepLR({}, {step_size = 3}) end, "takes an optimizer first")
     assert.error_matches(function() optim.lr.LambdaLR(optimizer, 3) end, "takes a function")
+    assert.matches("optim_spec.lua:%d+: StepLR: has 2 settings, not 3: step_size, gamma",
+      select(2, pcall(function() optim.lr.StepLR(optimizer, 3, 0.1, 7) end)))
+    assert.error_matches(function() optim.lr.StepLR(optimizer, 3, {step_size = 4}) end, "step_size is given twice")
+    assert.error_matches(function() optim.lr.StepLR(optimizer, 3, {gamma = "x"}) end, "gamma is not number, but a string")
+    assert.error_matches(function() optim.lr.ReduceLROnPlateau(optimizer, {mode = "low"}) end, "mode is 'min' or 'max'")
+    assert.error_matches(function() optim.lr.ReduceLROnPlateau(optimizer, {factor = 2}) end, "factor is below 1")
+    assert.error_matches(function() optim.lr.MultiStepLR(optimizer, 3) end, "milestones is not table, but a number")
   end)
 end)

@@ -94,6 +94,25 @@ describe("train.fit", function()
     options = setup()
     options.epoch = 3
     assert.error_matches(function() train.fit(options) end, "did you mean 'epochs'")
+    options = setup()
+    local loader = options.data
+    options.data = 3
+    assert.matches("train_spec.lua:%d+: train.fit: data is a loader", select(2, pcall(function() train.fit(options) end)))
+    options.data, options.epochs = loader, 1.5
+    assert.error_matches(function() train.fit(options) end, "epochs is a whole number")
+  end)
+end)
+
+describe("train.evaluate", function()
+  it("leaves each module in the mode it was in, also when the loss raises", function()
+    local model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Dropout(0.5), nn.Linear(2, 2)))
+    model[2]:eval()
+    local set = points(20, 1)
+    local loader = data.batches{set.x, set.y, size = 10}
+    local loss, accuracy = train.evaluate(model, loader, {loss = nn.CrossEntropyLoss()})
+    assert.is_true(loss > 0 and accuracy >= 0 and accuracy <= 1)
+    assert.is_false(pcall(train.evaluate, model, loader, {loss = function() error "on purpose" end}))
+    assert.same({true, true, false}, {model:is_training(), model[1]:is_training(), model[2]:is_training()})
   end)
 end)
 
@@ -138,6 +157,16 @@ describe("a checkpoint", function()
     assert.same({0.0}, saved["a/b %c"]:totable())
   end)
 
+  it("refuses what a file cannot hold", function()
+    for value, message in pairs{[{f = print}] = "'f' is a function", [{[1.5] = 1}] = "keys are whole numbers or strings",
+      [{[""] = 1}] = "keys are whole numbers or strings"} do
+      local ok, text = pcall(function() neap.save(os.tmpname(), value) end)
+      assert.is_false(ok)
+      assert.matches("train_spec.lua:%d+: neap.save: ", text)
+      assert.is_truthy(text:find(message, 1, true), text)
+    end
+  end)
+
   it("that is not there is no crash", function()
     local saved, message = neap.load "/no/such/file"
     assert.is_nil(saved)
@@ -177,6 +206,13 @@ describe("plot", function()
     assert.is_nil(ok)
     assert.is_string(message)
     assert.error_matches(function() plot.grid(path, neap.rand(5)) end, "%(5%)")
+    assert.error_matches(function() plot.image(path, neap.rand(2, 5, 5)) end, "%(H, W%) or %(3, H, W%), not %(2, 5, 5%)")
+    assert.error_matches(function() plot.grid(path, 3) end, "not a number")
+    assert.error_matches(function() plot.grid(path, neap.rand(1, 5, 5), {scale = 0.5}) end, "scale is a whole number")
+    assert.error_matches(function() plot.grid(path, neap.rand(1, 5, 5), {columns = 0}) end, "columns is a whole number")
+    assert.error_matches(function() plot.predictions(path, neap.rand(2, 5, 5), classes, truth) end, "as many predicted")
+    assert.error_matches(function() plot.lines(path, {a = neap.rand(2, 2)}) end, "series 'a' is not table")
+    assert.error_matches(function() plot.lines(path, {a = {1}}, {width = 3}) end, "width is a whole number of pixels, 120 or more")
   end)
 end)
 

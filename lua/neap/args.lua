@@ -58,6 +58,7 @@ local function parse(given, help)
       if not one then
         stop(2, ("unknown option --%s%s; --help shows all"):format(name, check.hint("--" .. name, names)))
       end
+      if not one.word and given[i]:find("=", 1, true) then stop(2, ("--%s takes no value"):format(name)) end
       if one.word and not given[i]:find("=", 1, true) then
         i = i + 1
         value = given[i] or stop(2, ("--%s takes a value: --%s %s"):format(name, name, one.word))

@@ -133,9 +133,13 @@ function methods:register_hook(hook)
   }
 end
 
+local retained = setmetatable({}, {__mode = "k"}) -- tensors that keep their gradient already
+
 --- Lets a tensor in the middle of a graph keep its gradient in grad, as leaves do.
 function methods:retain_grad()
-  if self.is_leaf then return end
+  if not self.requires_grad then check.fail "retain_grad: this tensor requires no gradient" end
+  if self.is_leaf or retained[self] then return end
+  retained[self] = true
   self:register_hook(function(g)
     g = g:detach()
     self.grad = self.grad and self.grad + g or g:clone()

@@ -94,7 +94,7 @@ function check.kind(what, value, kind)
   for one in kind:gmatch "%w+" do
     if one == "integer" and math.type(value) == "integer" or type(value) == one then return value end
   end
-  check.fail("%s is %s, not %s", what, (kind:gsub("|", " or ")), check.describe(value))
+  check.fail("%s is not %s, but %s", what, (kind:gsub("|", " or ")), check.describe(value))
 end
 
 return check

@@ -11,13 +11,22 @@ local data = {
   csv = require "neap.data.csv",
 }
 
-local function rows(set)
-  local _, first = next(set)
-  return first.shape[1]
+-- The number of rows of a set.
+local function rows(what, set)
+  local n, of
+  for name, tensor in pairs(check.kind(what .. ": the set", set, "table")) do
+    if not neap.is_tensor(tensor) or tensor:dim() == 0 then
+      check.fail("%s: '%s' of the set is %s, not a tensor with rows", what, name, check.describe(tensor))
+    end
+    if n and n ~= #tensor then check.fail("%s: '%s' has %d rows, '%s' has %d", what, name, #tensor, of, n) end
+    n, of = #tensor, name
+  end
+  return n or check.fail("%s: the set is empty; it is a table of tensors, as in {x = inputs, y = targets}", what)
 end
 
 --- The rows of a set that `index` (positions, int64) names: a new set.
 function data.select(set, index)
+  rows("data.select", set)
   local out = {}
   for name, tensor in pairs(set) do out[name] = tensor:index_select(1, index) end
   return out
@@ -27,10 +36,10 @@ end
 --- unless options.shuffle is false; options.generator for the choice.
 function data.split(set, fraction, options)
   options = check.options("data.split", options, {"shuffle", "generator"})
-  local n = rows(set)
-  local first = math.floor(n * fraction + 0.5)
-  if type(fraction) ~= "number" or first < 1 or first >= n then
-    check.fail("data.split: %s of %d rows leaves one side empty; give a fraction such as 0.8", tostring(fraction), n)
+  local n = rows("data.split", set)
+  local first = math.floor(n * check.kind("data.split: the fraction", fraction, "number") + 0.5)
+  if not (first >= 1 and first < n) then
+    check.fail("data.split: %s of %d rows leaves one side empty; give a fraction such as 0.8", fraction, n)
   end
   local order = options.shuffle == false and neap.range(1, n):to "int64"
     or neap.randperm(n, {generator = options.generator})
@@ -41,7 +50,7 @@ end
 --- as for data.split.
 function data.folds(set, k, options)
   options = check.options("data.folds", options, {"shuffle", "generator"})
-  local n = rows(set)
+  local n = rows("data.folds", set)
   if math.type(k) ~= "integer" or k < 2 or k > n then
     check.fail("data.folds: %s folds of %d rows; give a whole number from 2 to %d", tostring(k), n, n)
   end
@@ -69,6 +78,12 @@ end
 --- Shifts each image of x (N, H, W) by up to `pixels` rows and columns, at random and filled with 0; generator optional.
 --- For augmentation, in the map of data.batches.
 function data.shift(x, pixels, generator)
+  if not neap.is_tensor(x) or x:dim() ~= 3 then
+    check.fail("data.shift: images are (N, H, W), not %s", neap.is_tensor(x) and tostring(x.shape) or check.describe(x))
+  end
+  if math.type(pixels) ~= "integer" or pixels < 0 then
+    check.fail("data.shift: pixels is a whole number from 0 on, not %s", check.describe(pixels))
+  end
   local N, H, W = table.unpack(x.shape)
   local options = {generator = generator}
   local function moved(n, size) -- (N, size): positions along one dimension, of a padded image

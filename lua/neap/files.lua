@@ -53,8 +53,8 @@ local function flatten(value, path, tensors, metadata, within)
     within[value] = true
     if path ~= "" then metadata[VALUE .. path] = "t" end
     for key, item in next, value do
-      if type(key) ~= "string" and math.type(key) ~= "integer" then
-        check.fail("neap.save: a key in '%s' is %s; keys are strings or whole numbers", path, check.describe(key))
+      if (type(key) ~= "string" or key == "") and math.type(key) ~= "integer" then
+        check.fail("neap.save: a key in '%s' is %s; keys are whole numbers or strings of one letter at least", path, check.describe(key))
       end
       flatten(item, path == "" and escape(key) or path .. "/" .. escape(key), tensors, metadata, within)
     end

@@ -9,6 +9,11 @@ local metrics = {}
 
 -- Scores as classes (N), int64.
 local function classes(what, scores, y)
+  for i, given in ipairs{scores or false, y or false} do
+    if not neap.is_tensor(given) then
+      check.fail("%s: argument %d is %s, not a tensor", what, i, check.describe(given or nil))
+    end
+  end
   local _ <close> = neap.no_grad()
   local shape = scores.shape
   if #shape > 2 or shape[1] ~= y.shape[1] or #y.shape ~= 1 then
@@ -21,8 +26,9 @@ end
 
 --- The share of predictions that are right: scores (N, C) or (N), y (N) -> a number in [0, 1].
 function metrics.accuracy(scores, y)
-  local predicted = classes("metrics.accuracy", scores, y)
   local _ <close> = neap.scope()
+  local predicted = classes("metrics.accuracy", scores, y)
+  if #y == 0 then check.fail "metrics.accuracy: there are no predictions" end
   return predicted:eq(y:to "int64"):sum():item() / y.shape[1]
 end
 
@@ -31,10 +37,16 @@ end
 function metrics.confusion_matrix(scores, y, C)
   local predicted = classes("metrics.confusion_matrix", scores, y)
   y = y:to "int64"
-  C = C or #scores.shape == 2 and scores.shape[2]
-    or math.max(predicted:max():item(), y:max():item())
-  local rows, columns = neap.one_hot(y, C):to "float64", neap.one_hot(predicted, C):to "float64"
-  return rows:t():matmul(columns):to "int64"
+  local least, most = 1, #scores.shape == 2 and scores.shape[2] or 0
+  for _, classes_met in ipairs(#y > 0 and {predicted, y} or {}) do
+    least, most = math.min(least, classes_met:min():item()), math.max(most, classes_met:max():item())
+  end
+  C = C or most
+  if least < 1 or most > C then
+    check.fail("metrics: class %d is met, which is not one of 1 to %d", least < 1 and least or most, C)
+  end
+  local cell = (y - 1) * C + predicted
+  return neap.zeros({C * C}, {dtype = "int64"}):scatter_add_(1, cell, neap.ones_like(cell)):reshape(C, C)
 end
 
 -- hits, predicted and true counts by class.
@@ -76,7 +88,8 @@ local function averaged(what, share)
       if #hit > 2 and not options.positive then
         check.fail("metrics.%s: average = 'binary' with %d classes needs positive = the class that counts", what, #hit)
       end
-      return share(hit[class] or 0, predicted[class] or 0, real[class] or 0)
+      if not hit[class] then check.fail("metrics.%s: there is no class %s; there are %d", what, tostring(class), #hit) end
+      return share(hit[class], predicted[class], real[class])
     end
     local each = {}
     for i = 1, #hit do each[i] = share(hit[i], predicted[i], real[i]) end
@@ -96,6 +109,9 @@ metrics.f1 = averaged("f1", function(hit, predicted, real) return ratio(2 * hit,
 --- The curve of a two-class detector as its threshold falls: scores (N), y (N) bool or 0/1 -> lists of false positive
 --- rates, true positive rates and thresholds, from (0, 0) at infinity to (1, 1) (Fawcett, 2006).
 function metrics.roc_curve(scores, y)
+  if not neap.is_tensor(scores) or not neap.is_tensor(y) then
+    check.fail("metrics.roc_curve: takes two tensors, not %s and %s", check.describe(scores), check.describe(y))
+  end
   if #scores.shape ~= 1 or #y.shape ~= 1 or scores.shape[1] ~= y.shape[1] then
     check.fail("metrics.roc_curve: takes scores (N) and truths (N); not (%s) and (%s)",
       table.concat(scores.shape, ", "), table.concat(y.shape, ", "))
@@ -106,6 +122,7 @@ function metrics.roc_curve(scores, y)
     if t ~= 0 and t ~= 1 then
       check.fail("metrics.roc_curve: truth %d is %d, not 0 or 1; compare first, as in y:eq(2)", i, t)
     end
+    if score[i] ~= score[i] then check.fail("metrics.roc_curve: score %d is NaN", i) end
     order[i] = i
     positives = positives + t
   end
@@ -129,8 +146,11 @@ end
 --- The area under the curve through the points (x[i], y[i]), lists or tensors, by trapezoids; x rises or falls.
 --- metrics.auc(metrics.roc_curve(scores, y)): 1 is perfect, 0.5 chance.
 function metrics.auc(x, y)
-  if type(x) ~= "table" then x = x:totable() end
-  if type(y) ~= "table" then y = y:totable() end
+  if neap.is_tensor(x) then x = x:totable() end
+  if neap.is_tensor(y) then y = y:totable() end
+  check.kind("metrics.auc: x", x, "table")
+  check.kind("metrics.auc: y", y, "table")
+  if #x ~= #y or #x < 2 then check.fail("metrics.auc: takes two lists of two or more points, not of %d and %d", #x, #y) end
   local area = 0
   for i = 2, #x do area = area + (x[i] - x[i - 1]) * (y[i] + y[i - 1]) / 2 end
   return math.abs(area)

@@ -49,7 +49,10 @@ local function write(picture, row, column, text, colour, scale)
 end
 
 -- x (N, H, W) or (N, C, H, W) as (N, 3, H * scale, W * scale) float32.
-local function enlarge(x, scale)
+local function enlarge(what, x, scale)
+  if math.type(scale) ~= "integer" or scale < 1 then
+    check.fail("%s: scale is a whole number from 1 on, not %s", what, check.describe(scale))
+  end
   if x.dtype == "uint8" then x = x:to "float32":div(255) else x = x:to "float32":clamp(0, 1) end
   if #x.shape == 3 then x = x:unsqueeze(2) end
   local N, C, H, W = table.unpack(x.shape)
@@ -57,13 +60,21 @@ local function enlarge(x, scale)
   return x:expand(N, 3, H * scale, W * scale)
 end
 
+-- Raises unless x is a tensor of n or n + 1 dimensions, with 1 or 3 channels (the last but two) in the latter case.
+local function check_images(what, x, n, shapes)
+  if not neap.is_tensor(x) then check.fail("%s: takes a tensor %s, not %s", what, shapes, check.describe(x)) end
+  local channels = #x.shape == n + 1 and x.shape[n - 1] or 1
+  if #x.shape ~= n and #x.shape ~= n + 1 or channels ~= 1 and channels ~= 3 or x:numel() == 0 then
+    check.fail("%s: takes a tensor %s, not %s", what, shapes, tostring(x.shape))
+  end
+end
+
 --- Writes one image: (H, W), (1, H, W) or (3, H, W). options.scale: pixels a pixel (1).
 function plot.image(path, x, options)
   options = check.options("plot.image", options, {"scale"})
+  check_images("plot.image", x, 2, "(H, W) or (3, H, W)")
   local _ <close> = neap.no_grad()
-  if #x.shape == 2 then x = x:unsqueeze(1) end
-  if #x.shape ~= 3 then check.fail("plot.image: an image is (H, W) or (3, H, W), not (%s)", table.concat(x.shape, ", ")) end
-  return neap.write_png(path, enlarge(x:unsqueeze(1), options.scale or 1):squeeze(1))
+  return neap.write_png(path, enlarge("plot.image", x:unsqueeze(1), options.scale or 1):squeeze(1))
 end
 
 --- Writes images side by side. x: (N, H, W) or (N, 3, H, W). Options: columns (about as many as rows), scale (2: pixels a
@@ -71,23 +82,28 @@ end
 --- title.
 function plot.grid(path, x, options)
   options = check.options("plot.grid", options, {"columns", "scale", "captions", "wrong", "title"})
-  if #x.shape ~= 3 and #x.shape ~= 4 then
-    check.fail("plot.grid: images are (N, H, W) or (N, 3, H, W), not (%s)", table.concat(x.shape, ", "))
-  end
+  check_images("plot.grid", x, 3, "(N, H, W) or (N, 3, H, W)")
   local _ <close> = neap.no_grad()
   local N, scale = x.shape[1], options.scale or 2
-  local columns = options.columns or math.max(1, math.ceil(math.sqrt(N)))
+  local columns = options.columns or math.ceil(math.sqrt(N))
+  if math.type(columns) ~= "integer" or columns < 1 then
+    check.fail("plot.grid: columns is a whole number from 1 on, not %s", check.describe(columns))
+  end
   local captions, wrong = options.captions, options.wrong or {}
-  local images = enlarge(x, scale)
+  local images = enlarge("plot.grid", x, scale)
   local height, width = images.shape[3], images.shape[4]
   local gap, letters = 6, 2
   local step_y = height + gap + (captions and font.height * letters + gap or 0)
-  local step_x = width + gap
+  local widest = width
+  for i = 1, captions and N or 0 do
+    if captions[i] then widest = math.max(widest, font.measure(captions[i]) * letters + gap) end
+  end
+  local step_x = widest + gap
   local top = gap + (options.title and font.height * letters + 2 * gap or 0)
   local picture = canvas(top + step_y * math.ceil(N / columns), gap + step_x * columns, PAPER)
   if options.title then write(picture, gap + 1, gap + 1, options.title, INK, letters) end
   for i = 1, N do
-    local row, column = top + (i - 1) // columns * step_y + 1, gap + (i - 1) % columns * step_x + 1
+    local row, column = top + (i - 1) // columns * step_y + 1, gap + (i - 1) % columns * step_x + (widest - width) // 2 + 1
     if wrong[i] then
       local frame = area(picture, row - 2, column - 2, height + 4, width + 4)
       frame:copy_(neap.tensor(BAD):reshape(3, 1, 1))
@@ -95,7 +111,7 @@ function plot.grid(path, x, options)
     area(picture, row, column, height, width):copy_(images:select(1, i))
     if captions and captions[i] then
       local text = tostring(captions[i])
-      local indent = math.max(0, (width - font.measure(text) * letters) // 2)
+      local indent = (width - font.measure(text) * letters) // 2
       write(picture, row + height + gap - 1, column + indent, text, wrong[i] and BAD or GOOD, letters)
     end
   end
@@ -108,8 +124,12 @@ end
 function plot.predictions(path, x, predicted, truth, options)
   local captions, wrong, grid = {}, {}, {}
   local names
-  for key, value in pairs(options or {}) do
+  options = check.options("plot.predictions", options, {"names", "columns", "scale", "title"})
+  for key, value in pairs(options) do
     if key == "names" then names = value else grid[key] = value end
+  end
+  if not neap.is_tensor(x) or #predicted ~= #x or #truth ~= #x then
+    check.fail "plot.predictions: takes images, as many predicted and as many true classes"
   end
   predicted, truth = predicted:totable(), truth:totable()
   local function name(class) return tostring(names and names[class] or class) end
@@ -148,11 +168,18 @@ end
 function plot.lines(path, series, options)
   options = check.options("plot.lines", options, {"title", "width", "height"})
   local width, height = options.width or 640, options.height or 360
+  for name, value in pairs{width = width, height = height} do
+    if math.type(value) ~= "integer" or value < 120 then
+      check.fail("plot.lines: %s is a whole number of pixels, 120 or more, not %s", name, check.describe(value))
+    end
+  end
   local names, lists = {}, {}
-  for name in pairs(series) do names[#names + 1] = name end
+  for name in pairs(check.kind("plot.lines: the series", series, "table")) do names[#names + 1] = name end
   table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
   for i, name in ipairs(names) do
-    lists[i] = type(series[name]) == "table" and series[name] or series[name]:totable()
+    local one = series[name]
+    if neap.is_tensor(one) and #one.shape == 1 then one = one:totable() end
+    lists[i] = check.kind(("plot.lines: series '%s'"):format(name), one, "table")
   end
   local low, high = range(lists)
   local longest = 2

@@ -7,30 +7,17 @@ local check = require "neap.check"
 
 local train = {}
 
--- Whether a standard stream is a terminal: asked of the system once.
-local terminals = {}
-local function is_terminal(fd)
-  if terminals[fd] == nil then
-    if neap.is_terminal then
-      terminals[fd] = neap.is_terminal(fd)
-    else
-      terminals[fd] = os.execute(("test -t %d"):format(fd)) == true
-    end
-  end
-  return terminals[fd]
-end
-
 -- A line on standard output that is written over, and stays when done. On a file only what is done appears.
 local Line = {}
 Line.__index = Line
 
 function Line.new()
-  return setmetatable({live = is_terminal(1), length = 0, shown = -1}, Line)
+  return setmetatable({live = neap.is_terminal(1), length = 0, shown = -1}, Line)
 end
 
 function Line:show(text)
-  if not self.live or os.clock() - self.shown < 0.1 then return end
-  self.shown = os.clock()
+  if not self.live or neap.clock() - self.shown < 0.1 then return end
+  self.shown = neap.clock()
   io.stdout:write("\r", text, (" "):rep(self.length - #text))
   io.stdout:flush()
   self.length = #text
@@ -42,6 +29,8 @@ function Line:done(text)
   self.length = 0
 end
 
+--- A line of progress for a loop of one's own: line:show(text) writes over what it showed before, ten times a second at
+--- most and on a terminal alone; line:done(text) writes it for good and ends the line.
 function train.progress()
   return Line.new()
 end
@@ -49,6 +38,13 @@ end
 local function bar(share, width)
   local full = math.floor(share * width + 0.5)
   return "[" .. ("="):rep(full) .. (" "):rep(width - full) .. "]"
+end
+
+local function check_data(what, data)
+  if type(data) ~= "function" and not (type(data) == "table" and data.next and data.reset) then
+    check.fail("%s: data is a loader as data.batches makes, or a function that returns an iterator, not %s", what,
+      check.describe(data))
+  end
 end
 
 -- The batches of one epoch, whatever `data` is: a loader, or a function that returns an iterator.
@@ -65,13 +61,21 @@ local function iterate(data)
   end
 end
 
+-- A list of modules with their modes, parents first, that are so again when it closes.
+local Restored = {__close = function(modes)
+  for _, pair in ipairs(modes) do pair[1]:train(pair[2]) end
+end}
+
 --- How good a model is on data (a loader or a function that returns an iterator over x, y): returns the mean loss (nil
 --- without options.loss) and the share of right classes (nil when y holds no classes, one a row). The model is in eval
 --- mode meanwhile and afterwards as it was.
 function train.evaluate(model, data, options)
   options = check.options("train.evaluate", options, {"loss"})
-  local training = model:is_training()
+  check_data("train.evaluate", data)
+  local modes = {}
+  for i, module in ipairs(model:modules()) do modes[i] = {module, module:is_training()} end
   model:eval()
+  local _ <close> = setmetatable(modes, Restored)
   local _ <close> = neap.no_grad()
   local total, right, n, classes = 0, 0, 0, true
   local next_batch = iterate(data)
@@ -86,7 +90,6 @@ function train.evaluate(model, data, options)
     if classes then right = right + output:argmax(2):eq(y):sum():item() end
     n = n + rows
   end
-  model:train(training)
   if n == 0 then check.fail "train.evaluate: the data has no batches" end
   return options.loss and total / n or nil, classes and right / n or nil
 end
@@ -96,20 +99,25 @@ local known = {
 }
 
 --- Trains a model: train.fit{model = m, loss = f(output, y), optimizer = o, data = loader, epochs = n}. Besides:
---- schedule (stepped once an epoch), test (a loader to evaluate on after each epoch), clip (largest norm of all
---- gradients), on_step(state), on_epoch(state) -> false ends the training, quiet (true: prints nothing). `data` may be a
---- function that returns an iterator over x, y. The state has epoch, step, loss (mean of the epoch so far), test_loss,
---- accuracy, seconds. Returns a list of the states at the epochs' ends, without the step.
+--- schedule (stepped once an epoch, with the test's loss or else the epoch's), test (a loader to evaluate on after each
+--- epoch), clip (largest norm of all gradients), on_step(state), on_epoch(state) -> false ends the training, quiet (true: prints nothing). `data` may be a
+--- function that returns an iterator over x, y. The state has epoch, step (of all epochs), loss (mean of the epoch so far),
+--- and at an epoch's end test_loss, accuracy, seconds (since the start). Returns a list of the states at the epochs' ends.
 function train.fit(options)
   check.options("train.fit", options, known)
   for _, name in ipairs{"model", "loss", "optimizer", "data"} do
     if options[name] == nil then check.fail("train.fit: no %s given", name) end
   end
+  check_data("train.fit", options.data)
+  if options.test then check_data("train.fit: test", options.test) end
   local model, criterion, optimizer = options.model, options.loss, options.optimizer
   local epochs, history = options.epochs or 1, {}
+  if math.type(epochs) ~= "integer" or epochs < 0 then
+    check.fail("train.fit: epochs is a whole number, not %s", check.describe(epochs))
+  end
   local batches = type(options.data) ~= "function" and #options.data or nil
   local line = not options.quiet and Line.new() or nil
-  local start, step = os.time(), 0
+  local start, step = neap.clock(), 0
   local parameters = options.clip and model:parameters()
 
   -- One step: fetch, forward, backward, update. nil at the epoch's end, else the loss and the number of rows.
@@ -127,7 +135,7 @@ function train.fit(options)
 
   for epoch = 1, epochs do
     model:train()
-    local state = {epoch = epoch, seconds = 0}
+    local state = {epoch = epoch}
     local total, rows, within = 0, 0, 0
     local next_batch = iterate(options.data)
     while true do
@@ -144,14 +152,14 @@ function train.fit(options)
       end
     end
     if rows == 0 then check.fail "train.fit: the data has no batches" end
-    if options.schedule then options.schedule:step() end
     if options.test then
       state.test_loss, state.accuracy = train.evaluate(model, options.test, {loss = criterion})
     end
-    state.seconds = os.time() - start
+    if options.schedule then options.schedule:step(state.test_loss or state.loss) end
+    state.seconds = neap.clock() - start
     history[epoch] = state
     if line then
-      line:done(("epoch %d/%d  loss %.4f%s%s  %d s"):format(epoch, epochs, state.loss,
+      line:done(("epoch %d/%d  loss %.4f%s%s  %.1f s"):format(epoch, epochs, state.loss,
         state.test_loss and ("  test loss %.4f"):format(state.test_loss) or "",
         state.accuracy and ("  accuracy %.4f"):format(state.accuracy) or "", state.seconds))
     end

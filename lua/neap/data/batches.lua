@@ -1,5 +1,6 @@
 -- batches: goes over tensors in batches, in order or shuffled. A loader is an object that `for` calls: each loop over it
--- is one epoch with an order of its own, `break` needs no care, and #loader is the number of batches.
+-- is one epoch with an order of its own, `break` needs no care, and #loader is the number of batches. One loop at a time:
+-- for another within it, make another loader.
 --
 --   local loader = data.batches{x, y, size = 64, shuffle = true}
 --   for epoch = 1, 10 do
@@ -23,12 +24,15 @@ function Batches.new(options)
   end
   check.options("data.batches", options, known)
   if #options == 0 then check.fail "data.batches: no tensors given, as in data.batches{x, y, size = 64}" end
-  local n = options[1].shape[1]
+  local n
   for i, tensor in ipairs(options) do
-    if tensor.shape[1] ~= n then
-      check.fail("data.batches: tensor %d has %s rows, tensor 1 has %s", i, tensor.shape[1] or "no", n or "no")
+    if not neap.is_tensor(tensor) or tensor:dim() == 0 then
+      check.fail("data.batches: entry %d is %s, not a tensor with rows", i, check.describe(tensor))
     end
+    n = n or #tensor
+    if #tensor ~= n then check.fail("data.batches: tensor %d has %d rows, tensor 1 has %d", i, #tensor, n) end
   end
+  if options.map ~= nil then check.kind("data.batches: map", options.map, "function") end
   local size = options.size or 32
   if math.type(size) ~= "integer" or size < 1 then
     check.fail("data.batches: size is a whole number from 1 on, not %s", check.describe(size))

@@ -9,7 +9,9 @@ local check = require "neap.check"
 --- empty field is NaN.
 return function(path, options)
   options = check.options("data.csv", options, {"separator", "skip", "header", "dtype"})
-  local separator = options.separator or ","
+  check.kind("data.csv: the path", path, "string")
+  local separator = check.kind("data.csv: the separator", options.separator or ",", "string")
+  if #separator ~= 1 then check.fail("data.csv: the separator is one character, not %s", check.describe(separator)) end
   local skip, body, message, code = options.skip or 0, neap.read_file(path)
   if not body then return nil, message, code end
   local escaped = separator:gsub("%p", "%%%0")

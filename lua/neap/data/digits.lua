@@ -128,6 +128,15 @@ local known = {"n", "seed", "noise", "size", "generator", "labels"}
 --- {x = (n, size, size) float32 in [0, 1], y = (n) int64}; class k is the digit k - 1, as in data.mnist.
 return function(options)
   options = check.options("data.digits", options, known)
+  for _, name in ipairs{"n", "size"} do
+    local value = options[name]
+    if value ~= nil and (math.type(value) ~= "integer" or value < 1) then
+      check.fail("data.digits: %s is a whole number from 1 on, not %s", name, check.describe(value))
+    end
+  end
+  if options.labels and not (neap.is_tensor(options.labels) and options.labels.dtype == "int64" and options.labels:dim() == 1) then
+    check.fail("data.digits: labels is an int64 tensor of one dimension, not %s", check.describe(options.labels))
+  end
   local size = options.size or 28
   local generator = {generator = options.generator or neap.generator(options.seed or 0)}
   local glyphs = compile()

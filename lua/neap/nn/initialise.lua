@@ -19,7 +19,13 @@ local function define(name, names, defaults, fill)
       for key, value in pairs(first) do settings[key] = value end
     else
       local given = table.pack(first, ...)
+      if given.n > math.max(1, #names) then
+        check.fail("%s: has %d settings, not %d: %s", what, #names, given.n, table.concat(names, ", "))
+      end
       for i, key in ipairs(names) do settings[key] = given[i] end
+    end
+    for _, key in ipairs(names) do
+      if type(defaults[key]) == "number" then check.kind(what .. ": " .. key, settings[key], "number") end
     end
     local _ <close> = core.no_grad()
     local values = fill(tensor, settings)
@@ -49,8 +55,44 @@ define("uniform_", {"a", "b"}, {a = 0, b = 1}, function(t, s) return uniform(t, 
 define("normal_", {"mean", "std"}, {mean = 0, std = 1}, function(t, s) return normal(t, s, s.mean, s.std) end)
 --- All the same value.
 define("constant_", {"value"}, {value = 0}, function(t, s) t:fill_(s.value) end)
+--- All 0.
 define("zeros_", {}, {}, function(t) t:fill_(0) end)
+--- All 1.
 define("ones_", {}, {}, function(t) t:fill_(1) end)
+
+--- The identity, of a tensor of two dimensions: ones where row and column are equal, else zeros.
+define("eye_", {}, {}, function(t)
+  if #t.shape ~= 2 then check.fail("nn.init.eye_: takes a tensor of 2 dimensions, not %d", #t.shape) end
+  return core.eye(t.shape[1], t.shape[2])
+end)
+
+--- Weights (out, in, ...) of a convolution that hands its input on, channel by channel, in each of groups (1).
+define("dirac_", {"groups"}, {groups = 1}, function(t, s)
+  local shape = t.shape
+  if #shape < 3 or #shape > 5 then check.fail("nn.init.dirac_: takes a tensor of 3 to 5 dimensions, not %d", #shape) end
+  if math.type(s.groups) ~= "integer" or s.groups < 1 or shape[1] % s.groups ~= 0 then
+    check.fail("nn.init.dirac_: %s groups do not divide %d output channels", s.groups, shape[1])
+  end
+  t:fill_(0)
+  local each, middle = shape[1] // s.groups, {}
+  for i = 3, #shape do middle[i - 2] = shape[i] // 2 + 1 end
+  for group = 0, s.groups - 1 do
+    for channel = 1, math.min(each, shape[2]) do t[{group * each + channel, channel, table.unpack(middle)}] = 1 end
+  end
+end)
+
+--- N(0, std^2), and in each column of a tensor of two dimensions a share `sparsity` of zeros (Martens, 2010); std = 0.01.
+define("sparse_", {"sparsity", "std"}, {sparsity = 0.1, std = 0.01}, function(t, s)
+  if #t.shape ~= 2 then check.fail("nn.init.sparse_: takes a tensor of 2 dimensions, not %d", #t.shape) end
+  if s.sparsity < 0 or s.sparsity > 1 then check.fail("nn.init.sparse_: sparsity is from 0 to 1, not %g", s.sparsity) end
+  local rows, columns = t.shape[1], t.shape[2]
+  local zeros = math.ceil(rows * s.sparsity)
+  local values = normal(t, s, 0, s.std)
+  for column = 1, columns do
+    values:select(2, column):index_put_({core.randperm(rows, {generator = s.generator}):narrow(1, 1, zeros)}, 0)
+  end
+  return values
+end)
 
 -- The standard normal distribution function.
 local function phi(z)

@@ -229,8 +229,10 @@ function methods:load_state_dict(state, options)
   each_tensor(self, STATE, function(name, tensor)
     known[name] = true
     local given = state[name]
-    if not given then
+    if given == nil then
       missing[#missing + 1] = name
+    elseif not core.is_tensor(given) then
+      check.fail("load_state_dict: '%s' of the state is %s, not a tensor", name, check.describe(given))
     elseif not same_shape(tensor.shape, given.shape) then
       misshapen[#misshapen + 1] = ("%s: %s in the state, %s in the module"):format(name, shape_text(given.shape),
         shape_text(tensor.shape))
