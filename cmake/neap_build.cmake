@@ -174,9 +174,8 @@ endfunction()
 
 # neap_bindings: everything that the program, the module and a host with its own lua_State share.
 function(neap_lua)
-    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bindings/*.c ${CMAKE_SOURCE_DIR}/bindings/lua/*.c)
-    set(main ${CMAKE_SOURCE_DIR}/bindings/neap.c)
-    list(REMOVE_ITEM sources ${main})
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bindings/lua/*.c)
+    file(GLOB program CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/bindings/program/*.c)
     if(NOT sources OR NOT TARGET neap_static)
         message(STATUS "bindings/ has no sources yet: the program and the Lua module are left out")
         return()
@@ -230,12 +229,10 @@ function(neap_lua)
         LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lua INSTALL_RPATH "$ORIGIN/../..")
     target_link_libraries(neap_module PRIVATE neap_shared ${blas} m)
 
-    if(EXISTS ${main})
-        add_executable(neap_program ${main})
-        set_target_properties(neap_program PROPERTIES OUTPUT_NAME neap)
-        target_include_directories(neap_program PRIVATE ${CMAKE_SOURCE_DIR}/bindings ${CMAKE_SOURCE_DIR}/bindings/lua)
-        target_link_libraries(neap_program PRIVATE neap_lua_static)
-    endif()
+    add_executable(neap_program ${program})
+    set_target_properties(neap_program PROPERTIES OUTPUT_NAME neap)
+    target_include_directories(neap_program PRIVATE ${CMAKE_SOURCE_DIR}/bindings ${CMAKE_SOURCE_DIR}/bindings/lua)
+    target_link_libraries(neap_program PRIVATE neap_lua_static)
 endfunction()
 
 # --- Tests: programs that see what a user of the library sees -------------------------------------------------------

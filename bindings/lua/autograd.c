@@ -248,10 +248,10 @@ static void push_grads(lua_State *L, nl_state *s, const neap_walk_request *r) {
  * gradients, and for a function a list of which input gradients are wanted. w:answer comes next. */
 static int run(lua_State *L) {
   nl_state *s = nl_up(L);
-  neap_walk *w = check_walk(L, s);
-  size_t before = neap_memory(s->ctx).live;
   int status;
   nl_set_site(L, s);
+  neap_walk *w = check_walk(L, s);
+  size_t before = neap_memory(s->ctx).live;
   while ((status = neap_walk_step(w)) == 1) {}
   nl_site_done(s);
   if (status < 0) return nl_raise(L, s);

@@ -319,8 +319,10 @@ static const char *next_option(const void *arg, int i) {
 
 static void extra_option(lua_State *L, nl_state *s, const nl_binding *b, const char *name, nl_args *a) {
   int64_t base = 1;
-  if (b->extra & NL_X_REQUIRES_GRAD && strcmp(name, "requires_grad") == 0) a->requires_grad = lua_toboolean(L, -1);
-  else if (b->extra & NL_X_BASE && strcmp(name, "base") == 0) {
+  if (b->extra & NL_X_REQUIRES_GRAD && strcmp(name, "requires_grad") == 0) {
+    if (!lua_isboolean(L, -1)) nl_fail(L, s, "%s: requires_grad must be a boolean, got %s", b->name, nl_describe(L, s, -1));
+    a->requires_grad = lua_toboolean(L, -1);
+  } else if (b->extra & NL_X_BASE && strcmp(name, "base") == 0) {
     if (!to_int(L, -1, &base) || base < 0 || base > 1) nl_fail(L, s, "%s: base must be 0 or 1", b->name);
     a->base = (int)base;
   } else {

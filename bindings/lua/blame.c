@@ -82,11 +82,10 @@ int nl_is_own_error(lua_State *L, nl_state *s, int message) {
 }
 
 /* Raises the text on top with its place in front; remembers it, so that the program knows that no stack is needed. */
-static int raise(lua_State *L, nl_state *s) {
+static int raise(lua_State *L, nl_state *s, const char *path) {
   const char *text = lua_tostring(L, -1);
   nl_path(L, s);
-  const char *path = s->failed_path ? s->failed_path : s->site.path;
-  s->failed_path = NULL;
+  if (!path) path = s->site.path;
   if (path && !strstr(text, path)) text = lua_pushfstring(L, "%s (in %s)", text, path);
   const char *where = nl_where(L, s);
   lua_pushfstring(L, "%s%s", where, text);
@@ -96,14 +95,17 @@ static int raise(lua_State *L, nl_state *s) {
 
 int nl_fail(lua_State *L, nl_state *s, const char *format, ...) {
   va_list args;
+  if (s->ctx) neap_set_site(s->ctx, NULL); /* of the call that ends here: the host's own count from 0 */
   luaL_checkstack(L, 10, NULL);
   va_start(args, format);
   lua_pushvfstring(L, format, args);
   va_end(args);
-  return raise(L, s);
+  return raise(L, s, NULL);
 }
 
-int nl_raise(lua_State *L, nl_state *s) {
+int nl_raise(lua_State *L, nl_state *s) { return nl_raise_in(L, s, NULL); }
+
+int nl_raise_in(lua_State *L, nl_state *s, const char *path) {
   char text[1100];
   neap_status status = neap_error(s->ctx);
   snprintf(text, sizeof text, "%s", neap_error_message(s->ctx));
@@ -117,7 +119,7 @@ int nl_raise(lua_State *L, nl_state *s) {
   } else {
     lua_pushstring(L, *text ? text : "failed without a message");
   }
-  return raise(L, s);
+  return raise(L, s, path);
 }
 
 int nl_system(lua_State *L, nl_state *s) {

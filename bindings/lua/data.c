@@ -63,8 +63,10 @@ static void store(reader *r, int index, int depth) {
       nl_fail(L, r->s, "tensor: entry %s is %s, not a number%s", depth >= 0 ? place(r, depth) : "", got,
               type == LUA_TTABLE ? ": the rows are not nested alike" : "");
     }
-    d = neap_item(t);
-    i = (int64_t)d;
+    int is_float = neap_dtype_about(neap_dtype_of(t))->is_float;
+    i = is_float ? 0 : neap_item_int(t);
+    d = is_float ? neap_item(t) : (lua_Number)i;
+    if (is_float && r->dtype != NEAP_F32 && r->dtype != NEAP_F64) ok = lua_numbertointeger(floor(d), &i) && floor(d) == d;
   }
   if (!ok && r->dtype != NEAP_BOOL) does_not_fit(r, index, depth);
   switch (r->dtype) {
@@ -162,7 +164,7 @@ static int tensor(lua_State *L) {
     r.out = neap_data(slot->object);
     lua_pushvalue(L, 1);
     if (r.ndim == 0) store(&r, 1, -1);
-    else if (neap_count(slot->object) > 0 || r.ndim == 1) read_rows(&r, 0);
+    else read_rows(&r, 0);
     lua_pop(L, 1);
     v[1].i = dtype;
     if (dtype >= 0 && dtype != r.dtype) replace(L, s, slot, "to", 2, v);
@@ -186,7 +188,7 @@ static const void *read_out(lua_State *L, nl_state *s, int index, int *is_float)
   return out;
 }
 
-typedef struct writer { const neap_tensor *t; const char *in; int is_float, is_bool; } writer;
+typedef struct writer { const char *in; int is_float, is_bool, ndim; int64_t shape[NEAP_MAX_DIMS]; } writer;
 
 static void push_element(lua_State *L, writer *w) {
   if (w->is_float) lua_pushnumber(L, *(const double *)(const void *)w->in);
@@ -196,11 +198,11 @@ static void push_element(lua_State *L, writer *w) {
 }
 
 static void push_rows(lua_State *L, writer *w, int depth) {
-  if (depth == neap_ndim(w->t)) {
+  if (depth == w->ndim) {
     push_element(L, w);
     return;
   }
-  int64_t n = neap_shape(w->t)[depth];
+  int64_t n = w->shape[depth];
   lua_createtable(L, n < INT32_MAX ? (int)n : 0, 0);
   for (int64_t i = 1; i <= n; i++) {
     push_rows(L, w, depth + 1);
@@ -214,8 +216,10 @@ static int totable(lua_State *L) {
   writer w;
   luaL_checkstack(L, NEAP_MAX_DIMS + 8, NULL);
   w.in = read_out(L, s, 1, &w.is_float);
-  w.t = nl_check_tensor(L, s, 1);
-  w.is_bool = neap_dtype_of(w.t) == NEAP_BOOL;
+  const neap_tensor *t = nl_check_tensor(L, s, 1);
+  w.is_bool = neap_dtype_of(t) == NEAP_BOOL;
+  w.ndim = neap_ndim(t);
+  memcpy(w.shape, neap_shape(t), (size_t)w.ndim * sizeof *w.shape);
   push_rows(L, &w, 0);
   return 1;
 }

@@ -54,7 +54,7 @@ static void read_pairs(lua_State *L, nl_state *s, pairs *p) {
 }
 
 static int save(lua_State *L) {
-  nl_state *s = nl_up(L);
+  nl_state *s = nl_open(L);
   const char *path = luaL_checkstring(L, 1);
   pairs p;
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -64,8 +64,8 @@ static int save(lua_State *L) {
   p.name = room;
   p.meta = room + n;
   p.t = (neap_tensor **)(void *)(room + n + 2 * m);
-  read_pairs(L, s, &p);
   nl_set_site(L, s);
+  read_pairs(L, s, &p);
   int status = neap_save(s->ctx, path, p.n, p.name, p.t, p.n_meta, p.meta);
   nl_site_done(s);
   if (status != NEAP_OK) return nl_system(L, s);
@@ -84,12 +84,14 @@ static int load(lua_State *L) {
   int n = neap_archive_count(a), m = neap_archive_meta_count(a);
   lua_createtable(L, 0, n);
   int tensors = lua_gettop(L);
+  size_t bytes = 0;
   for (int i = 0; i < n; i++) {
     lua_pushstring(L, neap_archive_name(a, i));
     nl_slot *one = nl_new(L, s, NL_TENSOR);
     neap_tensor *t = neap_archive_tensor(a, i);
     if (!t) return nl_system(L, s);
     nl_set_slot(s, one, t);
+    bytes += (size_t)neap_bytes(t) + NL_HANDLE;
     lua_rawset(L, tensors);
   }
   lua_createtable(L, 0, m);
@@ -99,6 +101,7 @@ static int load(lua_State *L) {
     lua_setfield(L, tensors + 1, name);
   }
   nl_release_slot(slot);
+  nl_account(L, s, bytes);
   return 2;
 }
 
@@ -150,7 +153,9 @@ static int map_file(lua_State *L) {
   nl_bind_room(L, &binding, 2, top, &a);
   nl_slot *slot = nl_new(L, s, NL_TENSOR);
   nl_bind(L, s, &binding, 2, top, &a);
-  if (a.n < 3) return nl_fail(L, s, "map_file: takes a path, a dtype, an offset and a shape");
+  int given = a.n == 3;
+  for (int i = 0; i < a.n; i++) given &= a.value[i].kind != NEAP_NONE;
+  if (!given) return nl_fail(L, s, "map_file: takes a path, a dtype, an offset and a shape");
   neap_tensor *t = neap_map_file(s->ctx, path, (neap_dtype)a.value[0].i, a.value[1].i, a.value[2].n, a.value[2].is);
   if (!t) return nl_system(L, s);
   nl_set_slot(s, slot, t);

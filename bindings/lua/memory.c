@@ -60,21 +60,20 @@ static double now_us(void) {
   return (double)t.tv_sec * 1e6 + (double)t.tv_nsec * 1e-3;
 }
 
-/* collect(budget_us?): garbage, all of it, or as much as fits; true when a cycle came to its end. */
+/* collect(budget_us?): garbage, all of it, or as much as fits, also while the collector is stopped; true when a cycle
+ * came to its end. */
 static int collect(lua_State *L) {
-  nl_state *s = nl_up(L);
-  if (lua_isnoneornil(L, 1)) {
-    nl_collect(L, s);
-    lua_pushboolean(L, 1);
-    return 1;
+  nl_state *s = nl_open(L);
+  int all = lua_isnoneornil(L, 1), done = 0;
+  double end = all ? 0 : now_us() + luaL_checknumber(L, 1);
+  if (!s->collecting) {
+    s->collecting = 1;
+    if (all) done = lua_gc(L, LUA_GCCOLLECT) == 0;
+    else
+      do done = lua_gc(L, LUA_GCSTEP, 0) == 1;
+      while (!done && now_us() < end);
+    s->collecting = 0;
   }
-  double end = now_us() + luaL_checknumber(L, 1);
-  int done = 0;
-  if (s->collecting) return lua_pushboolean(L, 0), 1;
-  s->collecting = 1;
-  do done = lua_gc(L, LUA_GCSTEP, 0);
-  while (!done && now_us() < end);
-  s->collecting = 0;
   lua_pushboolean(L, done);
   return 1;
 }
@@ -86,17 +85,18 @@ static void put(lua_State *L, const char *name, size_t value) {
 
 /* memory() -> {live, peak, cached, cap, requests, limit}, in bytes; memory{cap = n, reset_peak = true} sets. */
 static int memory(lua_State *L) {
-  nl_state *s = nl_up(L);
-  if (lua_istable(L, 1)) {
-    if (lua_getfield(L, 1, "cap") != LUA_TNIL) {
-      lua_Integer cap = luaL_checkinteger(L, -1);
-      neap_memory_set_cap(s->ctx, cap > 0 ? (size_t)cap : 0);
-      s->soft_limit = 0;
-    }
-    lua_getfield(L, 1, "reset_peak");
-    if (lua_toboolean(L, -1)) neap_memory_reset_peak(s->ctx);
-    lua_settop(L, 1);
+  static const neap_param params[] = {
+    {.name = "cap", .kind = NEAP_INT, .marks = NEAP_P_OPTIONAL}, {.name = "reset_peak", .kind = NEAP_FLAG, .marks = NEAP_P_OPTIONAL}};
+  static const nl_binding options = {.name = "memory", .params = params, .n_params = 2};
+  nl_state *s = nl_open(L);
+  nl_args a;
+  if (lua_gettop(L) > 0 && !lua_istable(L, 1)) return nl_fail(L, s, "memory: takes a table of options: memory{cap = bytes}");
+  nl_bind(L, s, &options, 1, lua_gettop(L), &a);
+  if (a.n > 0 && a.value[0].kind == NEAP_INT) {
+    neap_memory_set_cap(s->ctx, a.value[0].i > 0 ? (size_t)a.value[0].i : 0);
+    s->soft_limit = 0;
   }
+  if (a.n > 1 && a.value[1].kind == NEAP_FLAG && a.value[1].i) neap_memory_reset_peak(s->ctx);
   lua_createtable(L, 0, 6);
   neap_memory_info m = neap_memory(s->ctx);
   put(L, "live", m.live);
@@ -109,7 +109,7 @@ static int memory(lua_State *L) {
 }
 
 static int trim(lua_State *L) {
-  neap_trim(nl_up(L)->ctx);
+  neap_trim(nl_open(L)->ctx);
   return 0;
 }
 

@@ -18,8 +18,6 @@
 #include <string.h>
 #include "state.h"
 
-enum { MODULE_HOOKED = 16 }; /* a mark of a slot */
-
 static neap_module *check_module(lua_State *L, nl_state *s, int index) { return nl_check(L, s, index, NL_MODULE); }
 
 /* The parent at `holder` (0: none) keeps the userdata on top under its address, so that hooks and identity last. */
@@ -36,8 +34,7 @@ static void hold(lua_State *L, int holder, const void *address) {
   lua_pop(L, 1);
 }
 
-/* Pushes the userdata of a module; m is borrowed. */
-static void push_module(lua_State *L, nl_state *s, neap_module *m, int holder) {
+void nl_push_module(lua_State *L, nl_state *s, neap_module *m, int holder) {
   luaL_checkstack(L, 8, NULL);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);
   lua_rawgetp(L, -1, m);
@@ -56,22 +53,20 @@ static void push_module(lua_State *L, nl_state *s, neap_module *m, int holder) {
 void neap_lua_push_module(lua_State *L, neap_module *m) {
   nl_state *s = nl_state_of(L);
   if (!s) luaL_error(L, "neap is not open in this state");
-  if (m) push_module(L, s, m, 0);
+  if (m) nl_push_module(L, s, m, 0);
   else lua_pushnil(L);
 }
 
-/* A new module (a reference, taken) becomes the object of the slot whose userdata is on top. */
-static int fill_module(lua_State *L, nl_state *s, nl_slot *slot, neap_module *m, size_t before) {
-  slot->object = m;
+/* The userdata on top is from now on what stands for m. */
+static int know(lua_State *L, nl_state *s, const neap_module *m) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);
   lua_pushvalue(L, -2);
   lua_rawsetp(L, -2, m);
   lua_pop(L, 1);
-  nl_account_growth(L, s, before);
   return 1;
 }
 
-static void push_param(lua_State *L, nl_state *s, neap_tensor *t, int holder) {
+void nl_push_param_of(lua_State *L, nl_state *s, neap_tensor *t, int holder) {
   nl_push_param(L, s, t);
   hold(L, holder, t);
 }
@@ -88,24 +83,30 @@ static int construct(lua_State *L) {
   nl_bind_room(L, &k->bind, 1, top, &a);
   nl_slot *slot = nl_new(L, s, NL_MODULE);
   size_t before = neap_memory(s->ctx).live;
-  neap_module *m;
   for (;;) {
     nl_set_site(L, s);
     nl_bind(L, s, &k->bind, 1, top, &a);
-    m = neap_module_new(s->ctx, k->layer, a.n, a.value);
+    slot->object = neap_module_new(s->ctx, k->layer, a.n, a.value);
     nl_site_done(s);
-    if (m) break;
+    if (slot->object) break;
     if (!nl_retry(L, s, &tries)) return nl_raise(L, s);
   }
-  return fill_module(L, s, slot, m, before);
+  know(L, s, slot->object);
+  nl_account_growth(L, s, before);
+  return 1;
 }
 
-static neap_module **module_list(lua_State *L, nl_state *s, int table, int extra, int *n) {
-  luaL_checktype(L, table, LUA_TTABLE);
-  *n = (int)lua_rawlen(L, table);
-  neap_module **list = lua_newuserdatauv(L, (size_t)(*n + extra) * sizeof *list + 1, 0);
-  for (int i = 0; i < *n; i++) {
-    lua_rawgeti(L, table, i + 1);
+/* Room for the modules of C in the list at index and one more, in a userdata that is pushed; read_modules fills it. */
+static neap_module **module_room(lua_State *L, int index, int *n) {
+  luaL_checktype(L, index, LUA_TTABLE);
+  *n = (int)lua_rawlen(L, index);
+  return lua_newuserdatauv(L, (size_t)(*n + 1) * sizeof(neap_module *), 0);
+}
+
+/* Allocates nothing unless it raises. */
+static void read_modules(lua_State *L, nl_state *s, int index, int n, neap_module **list) {
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, index, i + 1);
     nl_slot *slot = nl_slot_at(L, s, -1, NL_MODULE);
     if (!slot || !slot->object) {
       const char *got = nl_describe(L, s, -1);
@@ -114,64 +115,52 @@ static neap_module **module_list(lua_State *L, nl_state *s, int table, int extra
     list[i] = slot->object;
     lua_pop(L, 1);
   }
-  return list;
 }
 
 /* sequential{m, ...}: the children stay the userdata that they are. */
 static int sequential(lua_State *L) {
   nl_state *s = nl_up(L);
-  int n;
+  int n, tries = 0;
+  neap_module **list = module_room(L, 1, &n);
   nl_slot *slot = nl_new(L, s, NL_MODULE);
   int result = lua_gettop(L);
-  neap_module **list = module_list(L, s, 1, 0, &n);
-  size_t before = neap_memory(s->ctx).live;
-  nl_set_site(L, s);
-  neap_module *m = neap_sequential(s->ctx, n, list);
-  nl_site_done(s);
-  if (!m) return nl_raise(L, s);
-  slot->object = m;
+  for (;;) {
+    nl_set_site(L, s);
+    read_modules(L, s, 1, n, list);
+    slot->object = neap_sequential(s->ctx, n, list);
+    nl_site_done(s);
+    if (slot->object) break;
+    if (!nl_retry(L, s, &tries)) return nl_raise(L, s);
+  }
   for (int i = 0; i < n; i++) {
     lua_rawgeti(L, 1, i + 1);
     hold(L, result, list[i]);
     lua_pop(L, 1);
   }
-  lua_settop(L, result);
-  slot->object = NULL;
-  return fill_module(L, s, slot, m, before);
+  return know(L, s, slot->object);
 }
 
 /* m:append(layer): the runtime's containers are fixed, so the userdata gets a longer one. */
 static int append(lua_State *L) {
   nl_state *s = nl_up(L);
-  neap_module *old = check_module(L, s, 1);
-  neap_module *child = check_module(L, s, 2);
-  nl_slot *slot = nl_slot_at(L, s, 1, NL_MODULE);
+  const neap_layer_info *info = neap_layer_about(s->ctx, neap_module_layer(check_module(L, s, 1)));
+  int n = neap_module_child_count(check_module(L, s, 1));
   lua_settop(L, 2);
-  if (strcmp(neap_layer_about(s->ctx, neap_module_layer(old))->name, "Sequential") != 0)
-    return nl_fail(L, s, "append: a %s holds no layers", neap_layer_about(s->ctx, neap_module_layer(old))->name);
-  int n = neap_module_child_count(old);
+  if (strcmp(info->name, "Sequential") != 0) return nl_fail(L, s, "append: a %s holds no layers", info->name);
   neap_module **list = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *list, 0);
-  hold(L, 1, list); /* makes the holder's table now: what follows must not fail half-way */
   lua_pushvalue(L, 2);
-  hold(L, 1, child);
-  lua_pop(L, 1);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);
+  hold(L, 1, check_module(L, s, 2));
+  neap_module *old = check_module(L, s, 1);
+  if (neap_module_child_count(old) != n) return nl_fail(L, s, "append: the module changed meanwhile");
   for (int i = 0; i < n; i++) list[i] = neap_module_child(old, i);
-  list[n] = child;
+  list[n] = check_module(L, s, 2);
   neap_module *m = neap_sequential(s->ctx, n + 1, list);
   if (!m) return nl_raise(L, s);
   neap_module_train(m, neap_module_is_training(old));
-  slot->object = m;
-  lua_pushnil(L);
-  lua_rawsetp(L, -2, old);
+  nl_slot_at(L, s, 1, NL_MODULE)->object = m;
   neap_module_release(old);
-  lua_pushvalue(L, 1);
-  lua_rawsetp(L, -2, m);
-  lua_getiuservalue(L, 1, 1);
-  lua_pushnil(L);
-  lua_rawsetp(L, -2, list);
   lua_settop(L, 1);
-  return 1;
+  return know(L, s, m);
 }
 
 /* ---- forward ---- */
@@ -207,10 +196,7 @@ static int forward(lua_State *L) {
     y = neap_forward_many(m, top - 1, x);
     nl_site_done(s);
     if (NL_LIKELY(y != NULL)) break;
-    if (!nl_retry(L, s, &tries)) {
-      s->failed_path = path;
-      return nl_raise(L, s);
-    }
+    if (!nl_retry(L, s, &tries)) return nl_raise_in(L, s, path);
   }
   nl_set_slot(s, result, y);
   if (anchored) nl_inherit(L, s, top + 1, 2, top);
@@ -218,7 +204,13 @@ static int forward(lua_State *L) {
   return 1;
 }
 
-/* m(...): the forward, by way of Lua while a module has hooks. */
+static int after_call(lua_State *L, int status, lua_KContext unused) {
+  (void)status;
+  (void)unused;
+  return lua_gettop(L);
+}
+
+/* m(...): the forward, by way of Lua while a module has hooks, which may yield. */
 static int call(lua_State *L) {
   nl_state *s = nl_up(L);
   if (NL_LIKELY(s->hooked == 0)) return forward(L);
@@ -228,17 +220,17 @@ static int call(lua_State *L) {
     return forward(L);
   }
   lua_insert(L, 1);
-  lua_call(L, top, LUA_MULTRET);
-  return lua_gettop(L);
+  lua_callk(L, top, LUA_MULTRET, 0, after_call);
+  return after_call(L, LUA_OK, 0);
 }
 
 static int module_hooked(lua_State *L) {
   nl_state *s = nl_up(L);
   check_module(L, s, 1);
   nl_slot *slot = nl_slot_at(L, s, 1, NL_MODULE);
-  int on = lua_toboolean(L, 2), was = (slot->marks & MODULE_HOOKED) != 0;
+  int on = lua_toboolean(L, 2), was = (slot->marks & NL_HOOKED) != 0;
   s->hooked += on - was;
-  slot->marks = (uint8_t)(on ? slot->marks | MODULE_HOOKED : slot->marks & ~MODULE_HOOKED);
+  slot->marks = (uint8_t)(on ? slot->marks | NL_HOOKED : slot->marks & ~NL_HOOKED);
   return 0;
 }
 
@@ -254,7 +246,7 @@ static int get_index(lua_State *L) {
     const char *name = lua_tostring(L, 2);
     for (int i = 0; i < neap_module_param_count(m); i++) {
       if (strcmp(neap_module_param_name(m, i), name) != 0) continue;
-      push_param(L, s, neap_module_param(m, i), 1);
+      nl_push_param_of(L, s, neap_module_param(m, i), 1);
       return 1;
     }
     if (strcmp(name, "training") == 0) lua_pushboolean(L, neap_module_is_training(m));
@@ -267,7 +259,7 @@ static int get_index(lua_State *L) {
   lua_Integer i = lua_tointeger(L, 2);
   if (i < 0) i += n + 1;
   if (i < 1 || i > n) return 0;
-  push_module(L, s, neap_module_child(m, (int)i - 1), 1);
+  nl_push_module(L, s, neap_module_child(m, (int)i - 1), 1);
   return 1;
 }
 
@@ -301,135 +293,6 @@ static int length(lua_State *L) {
   return 1;
 }
 
-/* ---- the tree ---- */
-
-typedef struct found { neap_tensor **t; char *names; int n, buffer_bytes; size_t text; uint8_t *buffer; } found;
-
-static int count_one(void *arg, const char *name, neap_tensor *t, int buffer) {
-  found *f = arg;
-  (void)t;
-  (void)buffer;
-  f->n++;
-  f->text += strlen(name) + 1;
-  return 0;
-}
-
-static int keep_one(void *arg, const char *name, neap_tensor *t, int buffer) {
-  found *f = arg;
-  size_t n = strlen(name) + 1;
-  f->t[f->n] = t;
-  f->buffer[f->n++] = (uint8_t)(buffer != 0);
-  memcpy(f->names + f->text, name, n);
-  f->text += n;
-  return 0;
-}
-
-/* Visits twice: the runtime must not be jumped out of, so nothing of Lua's is made while it is at work. */
-static void find_all(lua_State *L, neap_module *m, found *f) {
-  memset(f, 0, sizeof *f);
-  neap_module_each(m, count_one, f);
-  size_t n = (size_t)f->n;
-  f->t = lua_newuserdatauv(L, n * (sizeof *f->t + 1) + f->text + 1, 0);
-  f->buffer = (uint8_t *)(f->t + n);
-  f->names = (char *)(f->buffer + n);
-  f->n = 0;
-  f->text = 0;
-  neap_module_each(m, keep_one, f);
-}
-
-static int module_each(lua_State *L) {
-  nl_state *s = nl_up(L);
-  found f;
-  lua_settop(L, 1);
-  find_all(L, check_module(L, s, 1), &f);
-  const char *name = f.names;
-  lua_createtable(L, f.n, 0);
-  lua_createtable(L, f.n, 0);
-  lua_createtable(L, f.n, 0);
-  for (int i = 0; i < f.n; i++) {
-    lua_pushstring(L, name);
-    lua_rawseti(L, 3, i + 1);
-    push_param(L, s, f.t[i], 1);
-    lua_rawseti(L, 4, i + 1);
-    lua_pushboolean(L, f.buffer[i]);
-    lua_rawseti(L, 5, i + 1);
-    name += strlen(name) + 1;
-  }
-  return 3;
-}
-
-/* A list of the parameters (or buffers) of the tree, each once. */
-static int list_of(lua_State *L, int buffers) {
-  nl_state *s = nl_up(L);
-  found f;
-  int n = 0;
-  lua_settop(L, 1);
-  find_all(L, check_module(L, s, 1), &f);
-  lua_createtable(L, f.n, 0);
-  lua_newtable(L); /* seen */
-  for (int i = 0; i < f.n; i++) {
-    if (f.buffer[i] != buffers) continue;
-    if (lua_rawgetp(L, 4, f.t[i]) == LUA_TNIL) {
-      push_param(L, s, f.t[i], 1);
-      lua_rawseti(L, 3, ++n);
-      lua_pushboolean(L, 1);
-      lua_rawsetp(L, 4, f.t[i]);
-    }
-    lua_pop(L, 1);
-  }
-  lua_settop(L, 3);
-  return 1;
-}
-static int parameters(lua_State *L) { return list_of(L, 0); }
-static int buffers(lua_State *L) { return list_of(L, 1); }
-
-static int next_named(lua_State *L) { /* upvalues: names, tensors, i */
-  lua_Integer i = lua_tointeger(L, lua_upvalueindex(3)) + 1;
-  lua_pushinteger(L, i);
-  lua_copy(L, -1, lua_upvalueindex(3));
-  if (lua_rawgeti(L, lua_upvalueindex(1), i) == LUA_TNIL) return 1;
-  lua_rawgeti(L, lua_upvalueindex(2), i);
-  return 2;
-}
-
-/* for name, tensor in m:named_parameters() do. Ties come under each of their names. */
-static int named(lua_State *L, int buffers) {
-  nl_state *s = nl_up(L);
-  found f;
-  int n = 0;
-  lua_settop(L, 1);
-  find_all(L, check_module(L, s, 1), &f);
-  const char *name = f.names;
-  lua_newtable(L);
-  lua_newtable(L);
-  for (int i = 0; i < f.n; i++) {
-    if (f.buffer[i] == buffers) {
-      lua_pushstring(L, name);
-      lua_rawseti(L, 3, ++n);
-      push_param(L, s, f.t[i], 1);
-      lua_rawseti(L, 4, n);
-    }
-    name += strlen(name) + 1;
-  }
-  lua_pushinteger(L, 0);
-  lua_pushcclosure(L, next_named, 3);
-  return 1;
-}
-static int named_parameters(lua_State *L) { return named(L, 0); }
-static int named_buffers(lua_State *L) { return named(L, 1); }
-
-static int children(lua_State *L) {
-  nl_state *s = nl_up(L);
-  neap_module *m = check_module(L, s, 1);
-  int n = neap_module_child_count(m);
-  lua_createtable(L, n, 0);
-  for (int i = 0; i < n; i++) {
-    push_module(L, s, neap_module_child(m, i), 1);
-    lua_rawseti(L, -2, i + 1);
-  }
-  return 1;
-}
-
 /* ---- modes and text ---- */
 
 static int train(lua_State *L) {
@@ -451,14 +314,15 @@ static int is_training(lua_State *L) {
 
 static int to(lua_State *L) {
   nl_state *s = nl_up(L);
-  neap_module *m = check_module(L, s, 1);
+  size_t before = neap_memory(nl_open(L)->ctx).live;
   int d = nl_to_dtype(L, 2), tries = 0;
   if (d < 0) {
     const char *got = nl_describe(L, s, 2);
     return nl_fail(L, s, "to: takes a dtype such as 'float64', got %s", got);
   }
-  while (neap_module_to(m, (neap_dtype)d) != NEAP_OK)
+  while (neap_module_to(check_module(L, s, 1), (neap_dtype)d) != NEAP_OK)
     if (!nl_retry(L, s, &tries)) return nl_raise(L, s);
+  nl_account_growth(L, s, before);
   lua_settop(L, 1);
   return 1;
 }
@@ -479,8 +343,9 @@ static int module_text(lua_State *L) {
   char buffer[1024];
   neap_module *m = check_module(L, s, 1);
   neap_set_site(s->ctx, &s->site);
-  lua_pushstring(L, neap_module_text(m, buffer, sizeof buffer));
+  const char *text = neap_module_text(m, buffer, sizeof buffer);
   nl_site_done(s);
+  lua_pushstring(L, text);
   return 1;
 }
 
@@ -518,14 +383,12 @@ static void add_layers(lua_State *L, nl_state *s) {
 
 void nl_open_module(lua_State *L, nl_state *s) {
   static const luaL_Reg functions[] = {
-    {"sequential", sequential}, {"is_module", is_module}, {"module_forward", forward}, {"module_each", module_each},
+    {"sequential", sequential}, {"is_module", is_module}, {"module_forward", forward},
     {"module_hooked", module_hooked}, {NULL, NULL},
   };
   static const luaL_Reg methods[] = {
-    {"forward", forward}, {"append", append}, {"parameters", parameters}, {"buffers", buffers},
-    {"named_parameters", named_parameters}, {"named_buffers", named_buffers}, {"children", children}, {"train", train},
-    {"eval", eval}, {"is_training", is_training}, {"to", to}, {"zero_grad", zero_grad}, {"name", name}, {"text", module_text},
-    {NULL, NULL},
+    {"forward", forward}, {"append", append}, {"train", train}, {"eval", eval}, {"is_training", is_training}, {"to", to},
+    {"zero_grad", zero_grad}, {"name", name}, {"text", module_text}, {NULL, NULL},
   };
   static const luaL_Reg meta[] = {{"__newindex", newindex}, {"__len", length}, {NULL, NULL}};
   static const struct { const char *name; lua_CFunction f; } with_glue[] = {{"__call", call}, {"__tostring", tostring}};
@@ -535,6 +398,7 @@ void nl_open_module(lua_State *L, nl_state *s) {
   lua_setfield(L, neap, "layers");
   nl_methods(L, s, NL_MODULE);
   nl_functions(L, methods);
+  nl_open_tree(L, neap);
   nl_metatable(L, s, NL_MODULE);
   nl_functions(L, meta);
   nl_push_state(L);

@@ -1,6 +1,7 @@
 /* The op table in Lua: one generic C function serves every row. Each closure carries the row's binding as its second
- * upvalue, the tensors' metatable as its third; a call makes the userdata of its results, binds its arguments, goes through neap_call and fills them. A row
- * becomes neap.NAME and, unless it creates tensors from nothing, a method; a row with an in-place form also NAME_. */
+ * upvalue, the tensors' metatable as its third; a call makes the userdata of its results, binds its arguments, goes
+ * through neap_call and fills them. A row becomes neap.NAME and, unless it creates tensors from nothing, a method; a row
+ * with an in-place form also NAME_. */
 #include <string.h>
 #include "state.h"
 
@@ -29,7 +30,7 @@ static int call(lua_State *L) {
   if (f->bind.lists) nl_bind_room(L, &f->bind, 1, top, &a);
   int first = lua_gettop(L) + 1;
   if (f->in_place) {
-    if (NL_UNLIKELY(!s->ctx)) return luaL_error(L, "neap is closed");
+    nl_open(L);
     nl_enter(L, s);
   } else {
     for (int i = 0; i < n; i++) result[i] = nl_new_with(L, s, NL_TENSOR, lua_upvalueindex(3));
@@ -248,7 +249,7 @@ static void push_op(lua_State *L, nl_state *s, int op) {
 
 /* ops() -> a list of rows: {name, signature, doc, example, sample, family, params, outputs, marks = {view = true, ...}} */
 static int ops(lua_State *L) {
-  nl_state *s = nl_up(L);
+  nl_state *s = nl_open(L);
   int n = neap_op_count();
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
@@ -260,7 +261,7 @@ static int ops(lua_State *L) {
 
 /* layers() and rules() -> lists of {name, signature, doc, example, params} */
 static int layer_rows(lua_State *L) {
-  nl_state *s = nl_up(L);
+  nl_state *s = nl_open(L);
   int n = neap_layer_count();
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
@@ -279,7 +280,7 @@ static int layer_rows(lua_State *L) {
 }
 
 static int rule_rows(lua_State *L) {
-  nl_state *s = nl_up(L);
+  nl_state *s = nl_open(L);
   int n = neap_rule_count();
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {

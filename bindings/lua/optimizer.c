@@ -8,16 +8,19 @@
 
 static neap_optimizer *check_optimizer(lua_State *L, nl_state *s, int index) { return nl_check(L, s, index, NL_OPTIMIZER); }
 
-/* The tensors of the list at index, in a scratch userdata that is pushed. */
-static neap_tensor **tensor_list(lua_State *L, nl_state *s, int index, const char *what, int *n) {
-  index = lua_absindex(L, index);
+/* Room for the tensors of the list at index, in a userdata that is pushed; read_list fills it. */
+static neap_tensor **list_room(lua_State *L, nl_state *s, int index, const char *what, int *n) {
   if (!lua_istable(L, index)) {
     const char *got = nl_describe(L, s, index);
     nl_fail(L, s, "%s: takes a list of parameters, got %s", what, got);
   }
   *n = (int)lua_rawlen(L, index);
-  neap_tensor **list = lua_newuserdatauv(L, (size_t)*n * sizeof *list + 1, 0);
-  for (int i = 0; i < *n; i++) {
+  return lua_newuserdatauv(L, (size_t)*n * sizeof(neap_tensor *) + 1, 0);
+}
+
+/* Allocates nothing unless it raises. */
+static void read_list(lua_State *L, nl_state *s, int index, const char *what, int n, neap_tensor **list) {
+  for (int i = 0; i < n; i++) {
     lua_rawgeti(L, index, i + 1);
     nl_slot *slot;
     list[i] = nl_tensor_at(L, s, -1, &slot);
@@ -28,15 +31,13 @@ static neap_tensor **tensor_list(lua_State *L, nl_state *s, int index, const cha
     }
     lua_pop(L, 1);
   }
-  return list;
 }
 
 /* ---- making ---- */
 
 typedef struct rule { nl_binding bind; int number; } rule;
 
-static const rule *rule_of(lua_State *L, nl_state *s, int optimizer) {
-  (void)s;
+static const rule *rule_of(lua_State *L, int optimizer) {
   lua_getiuservalue(L, optimizer, 1); /* {rule, [group] = parameters} */
   lua_rawgeti(L, -1, 0);
   const rule *r = lua_touserdata(L, -1);
@@ -92,26 +93,27 @@ static void add_group(lua_State *L, nl_state *s, const rule *r, int optimizer, i
   int n, top = lua_gettop(L), tries = 0;
   nl_args a;
   luaL_checkstack(L, 20, NULL);
-  neap_tensor **list = tensor_list(L, s, params, r->bind.name, &n);
+  neap_tensor **list = list_room(L, s, params, r->bind.name, &n);
+  lua_getiuservalue(L, optimizer, 1);
+  int groups = lua_gettop(L);
   lua_createtable(L, n, 0);
   for (int i = 1; i <= n; i++) {
     lua_rawgeti(L, params, i);
     lua_rawseti(L, -2, i);
   }
-  int kept = lua_gettop(L);
+  lua_Integer group = neap_optimizer_group_count(check_optimizer(L, s, optimizer)) + 1;
+  lua_rawseti(L, groups, group); /* now: what follows the runtime's own success must not fail */
   a.n = 0;
   if (options) read_settings(L, s, r, options, &a);
   if (own) read_settings(L, s, r, own, &a);
   for (;;) {
     nl_set_site(L, s);
+    read_list(L, s, params, r->bind.name, n, list);
     int status = neap_optimizer_add(check_optimizer(L, s, optimizer), n, list, a.n, a.value);
     nl_site_done(s);
     if (status == NEAP_OK) break;
     if (!nl_retry(L, s, &tries)) nl_raise(L, s);
   }
-  lua_getiuservalue(L, optimizer, 1);
-  lua_pushvalue(L, kept);
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
   lua_settop(L, top);
 }
 
@@ -160,7 +162,7 @@ static int add(lua_State *L) {
   nl_state *s = nl_up(L);
   check_optimizer(L, s, 1);
   lua_settop(L, 3);
-  add_params(L, s, rule_of(L, s, 1), 1, 2, 3);
+  add_params(L, s, rule_of(L, 1), 1, 2, 3);
   return 0;
 }
 
@@ -182,7 +184,7 @@ static int zero_grad(lua_State *L) {
 static int name(lua_State *L) {
   nl_state *s = nl_up(L);
   check_optimizer(L, s, 1);
-  lua_pushstring(L, rule_of(L, s, 1)->bind.name);
+  lua_pushstring(L, rule_of(L, 1)->bind.name);
   return 1;
 }
 
@@ -237,7 +239,7 @@ static int setting_at(lua_State *L, nl_state *s, const rule *r) {
 static int get(lua_State *L) {
   nl_state *s = nl_up(L);
   const neap_optimizer *o = check_optimizer(L, s, 1);
-  const rule *r = rule_of(L, s, 1);
+  const rule *r = rule_of(L, 1);
   int g = group_at(L, s, o), i = setting_at(L, s, r);
   neap_value v = neap_optimizer_setting(o, g, i);
   nl_push_value(L, s, &r->bind.params[i], &v);
@@ -247,7 +249,7 @@ static int get(lua_State *L) {
 static int set(lua_State *L) {
   nl_state *s = nl_up(L);
   neap_optimizer *o = check_optimizer(L, s, 1);
-  const rule *r = rule_of(L, s, 1);
+  const rule *r = rule_of(L, 1);
   int g = group_at(L, s, o), i = setting_at(L, s, r);
   nl_binding one = {.name = r->bind.name, .params = &r->bind.params[i], .n_params = 1};
   nl_args a;
@@ -274,7 +276,7 @@ static int state(lua_State *L) {
   nl_state *s = nl_up(L);
   nl_slot *result = nl_new(L, s, NL_TENSOR);
   neap_optimizer *o = check_optimizer(L, s, 1);
-  const neap_rule_info *info = neap_rule_about(s->ctx, rule_of(L, s, 1)->number);
+  const neap_rule_info *info = neap_rule_about(s->ctx, rule_of(L, 1)->number);
   int g = group_at(L, s, o), i = member_at(L, s, o, g);
   const char *word = luaL_checkstring(L, 4);
   for (int k = 0; k < info->n_slots; k++) {
@@ -292,13 +294,12 @@ static int state(lua_State *L) {
 
 /* ---- many gradients at once ---- */
 
-static const char clip_name[] = "clip_grad_norm_";
-
 static int clip_grad_norm(lua_State *L) { /* (params, max_norm, p = 2) -> the norm before */
-  nl_state *s = nl_up(L);
+  nl_state *s = nl_open(L);
   int n;
   double max_norm = luaL_checknumber(L, 2), p = luaL_optnumber(L, 3, 2);
-  neap_tensor **list = tensor_list(L, s, 1, clip_name, &n);
+  neap_tensor **list = list_room(L, s, 1, "clip_grad_norm_", &n);
+  read_list(L, s, 1, "clip_grad_norm_", n, list);
   double norm = neap_clip_grad_norm(s->ctx, n, list, max_norm, p);
   if (neap_error(s->ctx) != NEAP_OK) return nl_raise(L, s);
   lua_pushnumber(L, norm);
@@ -306,10 +307,11 @@ static int clip_grad_norm(lua_State *L) { /* (params, max_norm, p = 2) -> the no
 }
 
 static int clip_grad_value(lua_State *L) { /* (params, limit) */
-  nl_state *s = nl_up(L);
+  nl_state *s = nl_open(L);
   int n;
   double limit = luaL_checknumber(L, 2);
-  neap_tensor **list = tensor_list(L, s, 1, "clip_grad_value_", &n);
+  neap_tensor **list = list_room(L, s, 1, "clip_grad_value_", &n);
+  read_list(L, s, 1, "clip_grad_value_", n, list);
   return neap_clip_grad_value(s->ctx, n, list, limit) == NEAP_OK ? 0 : nl_raise(L, s);
 }
 
@@ -319,8 +321,9 @@ static int penalty(lua_State *L) { /* (params, l1, l2) -> l1 sum |w| + l2 sum w^
   lua_settop(L, 3);
   double l1 = luaL_optnumber(L, 2, 0), l2 = luaL_optnumber(L, 3, 0);
   nl_slot *result = nl_new(L, s, NL_TENSOR);
-  neap_tensor **list = tensor_list(L, s, 1, "penalty", &n);
+  neap_tensor **list = list_room(L, s, 1, "penalty", &n);
   nl_set_site(L, s);
+  read_list(L, s, 1, "penalty", n, list);
   neap_tensor *t = neap_penalty(s->ctx, n, list, l1, l2);
   nl_site_done(s);
   if (!t) return nl_raise(L, s);
@@ -338,6 +341,12 @@ static int job(lua_State *L) {
   int op = neap_op_find(luaL_checkstring(L, 3));
   if (op < 0) return nl_fail(L, s, "job: there is no op '%s'", lua_tostring(L, 3));
   nl_slot *slot = nl_new(L, s, NL_JOB);
+  lua_createtable(L, 2, 0); /* the job's own: hooks and what else hangs from the userdata last */
+  for (int i = 1; i <= 2; i++) {
+    lua_pushvalue(L, i);
+    lua_rawseti(L, -2, i);
+  }
+  lua_setiuservalue(L, -2, 1);
   slot->object = neap_job_new(nl_check(L, s, 1, NL_MODULE), check_optimizer(L, s, 2), op);
   return slot->object ? 1 : nl_raise(L, s);
 }
@@ -380,6 +389,7 @@ void nl_open_optimizer(lua_State *L, nl_state *s) {
   for (int i = 0; i < n; i++) {
     const neap_rule_info *info = neap_rule_about(s->ctx, i);
     if (!info) nl_raise(L, s);
+    if (info->n_params > NL_ARGS) luaL_error(L, "neap: %s has too many settings", info->name);
     nl_push_state(L);
     rule *r = lua_newuserdatauv(L, sizeof *r, 0);
     *r = (rule){.bind = {.name = info->name, .params = info->params, .n_params = info->n_params}, .number = i};

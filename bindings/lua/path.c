@@ -138,6 +138,19 @@ void nl_path_switch(lua_State *L, nl_state *s) {
   lua_pop(L, 1);
 }
 
+void nl_path_forget(lua_State *L, nl_state *s) {
+  if (NL_LIKELY(s->paths == 0)) return;
+  luaL_checkstack(L, 6, NULL);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->stacks_ref);
+  if (push_stack(L, s) == LUA_TTABLE) s->paths -= (int)lua_rawlen(L, -1);
+  lua_pushthread(L);
+  lua_pushnil(L);
+  lua_rawset(L, -4);
+  lua_pop(L, 2);
+  s->path_of = NULL;
+  s->site.path = NULL;
+}
+
 const char *nl_path_of(lua_State *L, nl_state *s, int index) {
   const char *path = NULL;
   if (NL_LIKELY(s->paths == 0)) return NULL;

@@ -82,6 +82,7 @@ static nl_slot *outer_scope(const nl_slot *g) {
 void nl_join(nl_slot *t, nl_slot *scope) {
   t->next = scope->first;
   t->link = &scope->first;
+  t->scope = scope;
   if (t->next) t->next->link = &t->next;
   scope->first = t;
 }
@@ -89,7 +90,7 @@ void nl_join(nl_slot *t, nl_slot *scope) {
 static void keep_one(lua_State *L, nl_state *s, const nl_slot *g, int index, int depth) {
   nl_slot *t = nl_slot_at(L, s, index, NL_TENSOR);
   if (t) {
-    if (!t->link) return;
+    if (!t->link || t->scope != g) return; /* it outlives g already */
     nl_unlink(t);
     nl_slot *outer = outer_scope(g);
     if (outer) nl_join(t, outer);
@@ -148,7 +149,7 @@ static int enable_grad(lua_State *L) { return mode(L, 1); }
 
 /* set_grad_enabled(on): for what follows, outside of all no_grad and enable_grad; returns what it was. */
 static int set_grad_enabled(lua_State *L) {
-  nl_state *s = nl_up(L);
+  nl_state *s = nl_open(L);
   luaL_checktype(L, 1, LUA_TBOOLEAN);
   lua_pushboolean(L, s->base_grad);
   s->base_grad = lua_toboolean(L, 1);
@@ -157,7 +158,7 @@ static int set_grad_enabled(lua_State *L) {
 }
 
 static int is_grad_enabled(lua_State *L) {
-  nl_state *s = nl_up(L);
+  nl_state *s = nl_open(L);
   nl_enter(L, s);
   lua_pushboolean(L, s->grad);
   return 1;

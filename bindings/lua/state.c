@@ -50,8 +50,18 @@ static void more_slots(lua_State *L, nl_state *s) {
   }
 }
 
-nl_slot *nl_new_with(lua_State *L, nl_state *s, nl_kind kind, int meta) {
+void nl_check_open(lua_State *L, const nl_state *s) {
   if (NL_UNLIKELY(!s->ctx)) luaL_error(L, "neap is closed: the Lua state that it lived in is being closed");
+}
+
+nl_state *nl_open(lua_State *L) {
+  nl_state *s = nl_up(L);
+  nl_check_open(L, s);
+  return s;
+}
+
+nl_slot *nl_new_with(lua_State *L, nl_state *s, nl_kind kind, int meta) {
+  nl_check_open(L, s);
   nl_enter(L, s);
   nl_box *u = lua_newuserdatauv(L, sizeof *u, kind != NL_TENSOR); /* tensors are many, and need no user value */
   *u = (nl_box){NULL, &s->meta_ref[kind]};
@@ -85,6 +95,7 @@ static int collect_userdata(lua_State *L) {
   u->magic = NULL;
   if (slot->kind == NL_GUARD) nl_guard_close(L, s, slot, 0);
   else nl_release_slot(slot);
+  s->hooked -= (slot->marks & NL_HOOKED) != 0;
   slot->next = s->free;
   s->free = slot;
   return 0;
@@ -151,6 +162,8 @@ static void log_line(void *user, int level, const char *text) {
   fprintf(stderr, "neap: warning: %s\n", text);
 }
 
+enum { MOST_THREADS = 1024 };
+
 static int cores(void) {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
@@ -160,9 +173,11 @@ static int cores(void) {
 
 static neap_context *open_context(void) {
   const char *threads = getenv("NEAP_NUM_THREADS"), *isa = getenv("NEAP_ISA"), *blas = getenv("NEAP_BLAS");
-  int n = threads && atoi(threads) > 0 ? atoi(threads) : cores();
+  long n = threads && *threads ? strtol(threads, NULL, 10) : cores();
+  if (n < 1) n = cores();
+  if (n > MOST_THREADS) n = MOST_THREADS;
   neap_config config = {
-    .threads = n - 1, .spin_us = 50, .log = log_line, .isa = isa && *isa ? isa : NULL,
+    .threads = (int)n - 1, .spin_us = 50, .log = log_line, .isa = isa && *isa ? isa : NULL,
     .blas = blas && strcmp(blas, "none") == 0 ? NULL : nl_blas(),
   };
   return neap_open(&config);

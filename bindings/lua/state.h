@@ -28,7 +28,8 @@ enum { /* marks of a slot */
   NL_ANCHORED = 1, /* of a tensor: it keeps Lua functions that its history needs (autograd.c) */
   NL_CLOSED = 2,   /* released by a scope: file and line say where that ended */
   NL_FREED = 4,    /* released by free() or close() */
-  NL_NO_SCOPE = 8  /* a parameter: no scope releases it */
+  NL_NO_SCOPE = 8, /* a parameter: no scope releases it */
+  NL_HOOKED = 16   /* a module with hooks: it counts in state.hooked */
 };
 
 typedef struct nl_slot {
@@ -39,6 +40,7 @@ typedef struct nl_slot {
   struct nl_slot *next, **link;  /* the list of its scope; next alone: the free list. Of a guard: the list of guards */
   union {
     const char *file;            /* of NL_CLOSED */
+    struct nl_slot *scope;       /* of a tensor while link is set: in whose list it hangs */
     lua_State *owner;            /* of a guard: the coroutine that opened it */
   };
   int32_t line;                  /* of NL_CLOSED; of a guard for a gradient mode: the mode */
@@ -79,7 +81,6 @@ typedef struct nl_state {
   int glue_ref;                  /* functions that Lua lends to C */
   int paths, hooked;             /* Lua modules at work; modules of C with hooks */
   lua_State *path_of;            /* the coroutine whose path site.path is */
-  const char *failed_path;       /* of the call that failed, for the message; NULL: site.path */
   nl_source files[NL_FILES];
   int home_length;               /* of the chunk names of Neap's own files: home is their common start */
   const char *home;
@@ -91,6 +92,8 @@ nl_state *nl_state_of(lua_State *L);                        /* NULL: Neap is not
 nl_state *nl_state_open(lua_State *L, neap_context *c);     /* NULL context: opens one; leaves nothing on the stack */
 void nl_push_state(lua_State *L);                           /* its userdata: an upvalue for a closure */
 static inline nl_state *nl_up(lua_State *L) { return lua_touserdata(L, lua_upvalueindex(1)); }
+void nl_check_open(lua_State *L, const nl_state *s);        /* raises once closed: what has an object finds it gone, what has none asks here */
+nl_state *nl_open(lua_State *L);                            /* nl_up, and this */
 void nl_functions(lua_State *L, const luaL_Reg *list);      /* into the table on top; the state becomes upvalue 1 */
 nl_slot *nl_new(lua_State *L, nl_state *s, nl_kind kind);   /* pushes a userdata whose object is NULL yet; enters */
 nl_slot *nl_new_with(lua_State *L, nl_state *s, nl_kind kind, int meta); /* the same, its metatable being at index meta */
@@ -113,6 +116,7 @@ const char *nl_where(lua_State *L, nl_state *s);            /* pushes "file:line
 const char *nl_intern(lua_State *L, nl_state *s, const char *text); /* pushes a copy that lives as long as the state */
 int nl_fail(lua_State *L, nl_state *s, const char *format, ...);    /* raises; format as lua_pushfstring's */
 int nl_raise(lua_State *L, nl_state *s);                    /* raises the context's pending error, which it clears */
+int nl_raise_in(lua_State *L, nl_state *s, const char *path); /* the same, of a call in the layer at path */
 void nl_remember(lua_State *L, nl_state *s);                /* the message on top is Neap's: it needs no stack */
 int nl_is_remembered(lua_State *L, nl_state *s, int message);
 int nl_is_own_error(lua_State *L, nl_state *s, int message); /* in a message handler: whether it is */
@@ -126,6 +130,7 @@ void nl_path_switch(lua_State *L, nl_state *s);             /* site.path becomes
 static inline void nl_path(lua_State *L, nl_state *s) {
   if (NL_UNLIKELY(s->paths != 0) && s->path_of != L) nl_path_switch(L, s);
 }
+void nl_path_forget(lua_State *L, nl_state *s);             /* nothing is at work in this coroutine: it was cut off */
 const char *nl_path_of(lua_State *L, nl_state *s, int index); /* of the module of C at index; NULL: no Lua module is at work */
 
 /* ---- memory.c: the collector's policy ---- */
@@ -175,7 +180,7 @@ static inline void nl_set_slot(nl_state *s, nl_slot *slot, neap_tensor *t) {
 void nl_push_param(lua_State *L, nl_state *s, neap_tensor *t);       /* borrowed; the same userdata each time while it lives */
 void nl_set_site(lua_State *L, nl_state *s);                /* for calls without a site: base 1 and the line; nl_site_done after */
 static inline void nl_site_done(nl_state *s) { neap_set_site(s->ctx, NULL); }
-int nl_shape_string(lua_State *L, const neap_tensor *t);    /* pushes "(3, 4)" */
+void nl_shape_string(lua_State *L, const neap_tensor *t);   /* pushes "(3, 4)" */
 
 /* ---- bind.c: arguments from the signatures ---- */
 enum { NL_ARGS = 16, NL_LIST = 64 };
@@ -208,6 +213,12 @@ void nl_push_value(lua_State *L, nl_state *s, const neap_param *p, const neap_va
 /* Lets the tensor userdata at `result` keep what the tensors at first .. last (also in tables) keep. */
 void nl_inherit(lua_State *L, nl_state *s, int result, int first, int last);
 
+/* ---- module.c, module_tree.c ---- */
+/* Push the userdata of a module or of a parameter of one, borrowed; the module at index holder (0: none) keeps it. */
+void nl_push_module(lua_State *L, nl_state *s, neap_module *m, int holder);
+void nl_push_param_of(lua_State *L, nl_state *s, neap_tensor *t, int holder);
+void nl_open_tree(lua_State *L, int neap);
+
 /* ---- what each file adds to the module: the module's table is on top, and stays ---- */
 void nl_open_ops(lua_State *L, nl_state *s);
 void nl_open_tensor(lua_State *L, nl_state *s);
@@ -222,12 +233,6 @@ void nl_open_memory(lua_State *L, nl_state *s);
 void nl_open_system(lua_State *L, nl_state *s);
 void nl_metatable(lua_State *L, nl_state *s, nl_kind kind); /* pushes it */
 void nl_methods(lua_State *L, nl_state *s, nl_kind kind);   /* pushes the table of a kind's methods and fields */
-
-/* ---- blocks.c: for the program ---- */
-typedef struct nl_blocks nl_blocks;
-nl_blocks *nl_blocks_new(void);
-void nl_blocks_free(nl_blocks *b);                          /* after lua_close */
-void *nl_blocks_alloc(void *blocks, void *p, size_t old, size_t size); /* a lua_Alloc */
 
 /* ---- blas.c ---- */
 const neap_blas *nl_blas(void);                             /* OpenBLAS, or NULL */

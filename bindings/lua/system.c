@@ -35,7 +35,7 @@ static int default_generator(lua_State *L) {
 }
 
 static int seed(lua_State *L) {
-  neap_seed(nl_up(L)->ctx, seed_at(L, 1));
+  neap_seed(nl_open(L)->ctx, seed_at(L, 1));
   return 0;
 }
 
@@ -94,7 +94,7 @@ static void field(lua_State *L, const char *name, const char *text) {
 
 /* info() -> {version, isa, threads, blas, blas_core, ...}. The core is OpenBLAS's choice of kernels for this machine. */
 static int info(lua_State *L) {
-  nl_state *s = nl_up(L);
+  nl_state *s = nl_open(L);
   lua_createtable(L, 0, 8);
   field(L, "version", NEAP_VERSION);
   field(L, "isa", neap_isa(s->ctx));

@@ -15,6 +15,7 @@ void nl_fill(lua_State *L, nl_state *s, nl_slot *slot, neap_tensor *t) {
 }
 
 void nl_set_site(lua_State *L, nl_state *s) {
+  nl_check_open(L, s);
   nl_locate(L, s);
   s->site.base = 1;
   neap_set_site(s->ctx, &s->site);
@@ -41,22 +42,26 @@ void nl_push_param(lua_State *L, nl_state *s, neap_tensor *t) {
 
 /* ---- shapes ---- */
 
-int nl_shape_string(lua_State *L, const neap_tensor *t) {
+void nl_shape_string(lua_State *L, const neap_tensor *t) {
+  int64_t sizes[NEAP_MAX_DIMS];
   luaL_Buffer b;
   int n = neap_ndim(t);
+  memcpy(sizes, neap_shape(t), (size_t)n * sizeof *sizes);
   luaL_buffinit(L, &b);
   luaL_addchar(&b, '(');
   for (int i = 0; i < n; i++) {
     if (i > 0) luaL_addstring(&b, ", ");
-    lua_pushinteger(L, neap_shape(t)[i]);
+    lua_pushinteger(L, sizes[i]);
     luaL_addvalue(&b);
   }
   luaL_addstring(&b, ")");
   luaL_pushresult(&b);
-  return 1;
 }
 
-static void push_sizes(lua_State *L, int n, const int64_t *sizes) {
+/* The sizes belong to a tensor, and a finaliser may free that when the table is made. */
+static void push_sizes(lua_State *L, int n, const int64_t *of_tensor) {
+  int64_t sizes[NEAP_MAX_DIMS];
+  memcpy(sizes, of_tensor, (size_t)n * sizeof *sizes);
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
     lua_pushinteger(L, sizes[i]);
@@ -139,14 +144,15 @@ static int get_row(lua_State *L, nl_state *s) {
   int64_t i = lua_tointeger(L, 2);
   int tries = 0;
   nl_slot *result = nl_new(L, s, NL_TENSOR);
-  v[0].t = nl_check_tensor(L, s, 1);
+  nl_path(L, s);
   s->site.file = NULL;
   s->site.line = 0;
-  if (s->grad && neap_requires_grad(v[0].t) && nl_locate(L, s)) v[0].t = nl_check_tensor(L, s, 1);
+  if (s->grad && neap_requires_grad(nl_check_tensor(L, s, 1))) nl_locate(L, s);
   if (i == 0) return nl_fail(L, s, "x[0]: positions count from 1 (or from the end: -1 is the last)");
   v[2].i = i > 0 ? i - 1 : i;
-  while (neap_call(s->ctx, (int)lua_tointeger(L, lua_upvalueindex(4)), 3, v, &out, 0, &s->site) < 0)
-    if (!nl_retry(L, s, &tries)) return nl_raise(L, s);
+  do v[0].t = nl_check_tensor(L, s, 1);
+  while (neap_call(s->ctx, (int)lua_tointeger(L, lua_upvalueindex(4)), 3, v, &out, 0, &s->site) < 0 &&
+         (nl_retry(L, s, &tries) || nl_raise(L, s)));
   nl_set_slot(s, result, out);
   if (nl_slot_at(L, s, 1, NL_TENSOR)->marks & NL_ANCHORED) nl_inherit(L, s, lua_gettop(L), 1, 1);
   nl_account(L, s, 0);

@@ -1,6 +1,9 @@
 /* What the Lua binding promises beyond single ops, each as a piece of Lua: scopes and modes belong to coroutines, nothing is
  * kept that nobody holds, arguments are bound as the signatures say, errors name the script's line. */
+#include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include "check.h"
 
 static const struct { const char *name, *text; } tests[] = {
@@ -17,6 +20,13 @@ static const struct { const char *name, *text; } tests[] = {
    "  assert(x:sum():item() == 2)\n"
    "end\n"
    "assert(not pcall(x.sum, x))"},
+  {"kept by the innermost of three scopes, a tensor of the outermost stays there",
+   "local outer <close> = neap.scope()\n"
+   "local x = neap.ones(2)\n"
+   "do local middle <close> = neap.scope()\n"
+   "  do local inner <close> = neap.scope(); inner:keep(x) end\n"
+   "end\n"
+   "assert(x:sum():item() == 2)"},
   {"a scope belongs to the coroutine that opened it",
    "local s = neap.scope()\n"
    "local x = coroutine.wrap(function() return neap.ones(2) end)()\n"
@@ -109,6 +119,34 @@ static const struct { const char *name, *text; } tests[] = {
    "assert(tostring(x:permute(3, 1, 2).shape) == '(4, 2, 3)' and tostring(x:view({6, -1}).shape) == '(6, 4)')\n"
    "assert(neap.rand(2, {}).shape[1] == 2 and neap.zeros({}):dim() == 0)\n"
    "assert(neap.zeros(2, {dtype = 'double', requires_grad = true}).requires_grad)"},
+  {"finalisers that free what is in use do no harm",
+   "local mode = collectgarbage 'generational'\n"
+   "for i = 1, 300 do\n"
+   "  local x, y = neap.rand(3, 4), neap.ones(4, 3)\n"
+   "  for k = 1, 5 do setmetatable({}, {__gc = function() if k == i % 5 then x:free() end end}) end\n"
+   "  if i % 3 == 0 then collectgarbage 'step' end\n"
+   "  pcall(function() local _ = x:totable(), x.shape, x:size(), tostring(x), x[1], x:matmul(y), x:tobytes() end)\n"
+   "end\n"
+   "collectgarbage(mode)"},
+  {"a hook of a layer of C may yield; dropped layers leave no hooks behind",
+   "local function calls(m, x)\n"
+   "  local n = 0\n"
+   "  debug.sethook(function() n = n + 1 end, 'c')\n"
+   "  m(x)\n"
+   "  debug.sethook()\n"
+   "  return n\n"
+   "end\n"
+   "local m, x = neap.nn.Linear(2, 2), neap.ones(1, 2)\n"
+   "local plain = calls(m, x)\n"
+   "do\n"
+   "  local hooked = neap.nn.Linear(2, 2)\n"
+   "  hooked:register_forward_hook(function(_, _, y) coroutine.yield 'in a hook' return y * 2 end)\n"
+   "  local co = coroutine.wrap(function() return hooked(x):sum():item() end)\n"
+   "  assert(co() == 'in a hook' and type(co()) == 'number')\n"
+   "  assert(calls(m, x) > plain)\n"
+   "end\n"
+   "collectgarbage() collectgarbage()\n"
+   "assert(calls(m, x) == plain)"},
   {"arguments: what is wrong with them is said, with the line",
    "local function says(f, text) local ok, m = pcall(f) assert(not ok and m:find(text, 1, true) and m:find '%]:%d+: ', m) end\n"
    "local x = neap.ones(2, 3)\n"
@@ -125,7 +163,13 @@ static const struct { const char *name, *text; } tests[] = {
    "says(function() x.colour = 3 end, \"no field 'colour'\")\n"
    "says(function() return neap.tensor{1, 'a'} end, \"entry [2] is a string ('a')\")\n"
    "says(function() return neap.tensor{{1, 2}, {3}} end, 'uneven rows: [2] has 1 entries')\n"
+   "says(function() return neap.tensor{{}, {1}} end, 'uneven rows: [2] has 1 entries')\n"
    "says(function() return neap.tensor({1.5}, {dtype = 'int64'}) end, 'does not fit int64')\n"
+   "says(function() return neap.tensor({neap.tensor(0 / 0)}, {dtype = 'int64'}) end, 'does not fit int64')\n"
+   "says(function() return neap.ones(2, {requires_grad = 1}) end, 'requires_grad must be a boolean')\n"
+   "says(function() return neap.memory{capp = 1} end, \"did you mean 'cap'\")\n"
+   "says(function() return neap.memory(5) end, 'memory{cap = bytes}')\n"
+   "says(function() return neap.map_file('x', nil, nil, nil) end, 'a path, a dtype, an offset and a shape')\n"
    "says(function() return neap.tensor({300}, {dtype = 'uint8'}) end, 'does not fit uint8')\n"
    "says(function() local t = neap.ones(2) t:free() return t + 1 end, 'was released by free()')"},
   {"brackets read and write",
@@ -145,7 +189,9 @@ static const struct { const char *name, *text; } tests[] = {
    "  assert(x.dtype == d and (t[1] == 1 or t[1] == true) and (t[2] == 0 or t[2] == false), d)\n"
    "  assert(x:tobytes() == neap.frombytes(x:tobytes(), d, {2}):tobytes())\n"
    "end\n"
-   "assert(neap.tensor(true):item() == true and neap.tensor(3, {dtype = 'long'}):item() == 3)"},
+   "assert(neap.tensor(true):item() == true and neap.tensor(3, {dtype = 'long'}):item() == 3)\n"
+   "local big = neap.tensor(math.maxinteger, {dtype = 'int64'})\n"
+   "assert(neap.tensor({big}, {dtype = 'int64'})[1]:item() == math.maxinteger and neap.tensor{{}, {}}.shape[2] == 0)"},
   {"tensors print with aligned columns",
    "assert(tostring(neap.tensor{{1, -2.5}, {30, 4}}) == '{{ 1.0000, -2.5000},\\n {30.0000,  4.0000}} float32 (2, 2)')\n"
    "assert(tostring(neap.tensor{1, 2}:long()) == '{1, 2} int64 (2)' and tostring(neap.tensor(2.5)) == '2.5000 float32 ()')\n"
@@ -163,6 +209,7 @@ static const struct { const char *name, *text; } tests[] = {
    "collectgarbage 'stop'\n"
    "for _ = 1, 100 do local _ = neap.zeros(100000) end\n"
    "assert(not collectgarbage 'isrunning' and neap.memory().live > 30e6)\n"
+   "assert(neap.collect() and not collectgarbage 'isrunning' and neap.memory().live < 30e6)\n"
    "collectgarbage 'restart' collectgarbage()\n"
    "neap.set_memory_cap(neap.memory().live + 20e6 // 1)\n"
    "for _ = 1, 50 do local _ = neap.zeros(1000000) end\n"
@@ -189,6 +236,92 @@ static const struct { const char *name, *text; } tests[] = {
    "assert(not pcall(neap.help, 'matmull'))"},
 };
 
+static int report(lua_State *L) {
+  snprintf(lua_touserdata(L, lua_upvalueindex(1)), 400, "%s", luaL_checkstring(L, 1));
+  return 0;
+}
+
+/* What was there before Neap is finalised after it: what it then asks of Neap raises, and nothing more. */
+static void test_closing(void) {
+  static const char text[] =
+    "local names = {'memory', 'collect', 'trim', 'info', 'seed', 'ops', 'is_grad_enabled', 'no_grad', 'ones', 'scope',\n"
+    "  'clip_grad_norm_', 'generator', 'save', 'tensor'}\n"
+    "local args = {seed = {1}, set_grad_enabled = {true}, ones = {2}, clip_grad_norm_ = {{}, 1}, save = {'/no/such/file', {}}, tensor = {{1}}}\n"
+    "local seen, x, net, adam\n"
+    "last = setmetatable({}, {__gc = function()\n"
+    "  local bad = seen == nil and 'not run' or ''\n"
+    "  for _, name in ipairs(names) do\n"
+    "    local ok, m = pcall(neap[name], table.unpack(args[name] or {}))\n"
+    "    if ok or not tostring(m):find 'closed' then bad = bad .. name .. ': ' .. tostring(m) .. '; ' end\n"
+    "  end\n"
+    "  for _, f in ipairs{function() return x + x end, function() return x[1] end, function() return net(x) end, function() adam:step() end} do\n"
+    "    if pcall(f) then bad = bad .. 'an object still works; ' end\n"
+    "  end\n"
+    "  report(bad)\n"
+    "end})\n"
+    "neap = require 'neap'\n"
+    "x, net, seen = neap.ones(2), neap.nn.Linear(2, 2), true\n"
+    "adam = neap.optim.Adam(net:parameters())\n";
+  lua_State *L = luaL_newstate();
+  char said[400] = "not finalised";
+  luaL_openlibs(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, luaopen_neap);
+  lua_setfield(L, -2, "neap");
+  lua_pushlightuserdata(L, said);
+  lua_pushcclosure(L, report, 1);
+  lua_setglobal(L, "report");
+  if (!run(L, text, 0)) snprintf(said, sizeof said, "%s", lua_tostring(L, -1));
+  lua_close(L);
+  result("binding: finalisers that run after Neap has closed meet errors, not freed memory", !*said, "%s", said);
+}
+
+/* A host's own calls count from 0, whatever an error in Lua interrupted. */
+static void test_host_base(void) {
+  neap_context *c = neap_open(NULL);
+  lua_State *L = luaL_newstate();
+  luaL_openlibs(L);
+  neap_lua_open(L, c);
+  lua_setglobal(L, "neap");
+  int good = !run(L, "neap.nn.Linear(2, 3, {bais = true})", 0) && !run(L, "neap.nn.Sequential(neap.nn.Linear(2, 3))(neap.ones(2, 9))", 0);
+  good &= !run(L, "neap.optim.SGD(neap.nn.Linear(2, 3):parameters(), {lrr = 1})", 0);
+  neap_tensor *x = neap_ones(c, 2, (int64_t[]){2, 3}, NEAP_F32);
+  good &= neap_squeeze(c, x, 1, (int64_t[]){5}) == NULL && strstr(neap_error_message(c), "0 to 1") != NULL;
+  result("binding: a host counts from 0 after errors in Lua", good, "%s", neap_error_message(c));
+  neap_clear(c);
+  neap_release(x);
+  lua_close(L);
+  neap_close(c);
+}
+
+static void *live_in_a_state(void *arg) {
+  static const char text[] =
+    "local neap = require 'neap'\n"
+    "neap.seed(3)\n"
+    "local net = neap.nn.Sequential(neap.nn.Linear(4, 8), neap.nn.ReLU(), neap.nn.Linear(8, 2))\n"
+    "local adam, x, y = neap.optim.Adam(net:parameters()), neap.randn(6, 4), neap.tensor({1, 2, 1, 2, 1, 2}, {dtype = 'int64'})\n"
+    "for i = 1, 20 do adam:zero_grad(); neap.cross_entropy(net(x), y):backward(); adam:step() end\n"
+    "return net(x):sum():item()";
+  lua_State *L = luaL_newstate();
+  luaL_openlibs(L);
+  luaL_requiref(L, "neap", luaopen_neap, 0);
+  lua_pop(L, 1);
+  *(double *)arg = run(L, text, 1) ? lua_tonumber(L, -1) : NAN;
+  lua_close(L);
+  return NULL;
+}
+
+static void test_threads(void) {
+  enum { N = 4 };
+  pthread_t thread[N];
+  double got[N];
+  int good = 1;
+  for (int i = 0; i < N; i++) pthread_create(&thread[i], NULL, live_in_a_state, &got[i]);
+  for (int i = 0; i < N; i++) pthread_join(thread[i], NULL);
+  for (int i = 0; i < N; i++) good &= got[i] == got[0];
+  result("binding: four states on four threads each train the same", good, "%g %g %g %g", got[0], got[1], got[2], got[3]);
+}
+
 int main(void) {
   lua_State *L = luaL_newstate();
   luaL_openlibs(L);
@@ -200,5 +333,8 @@ int main(void) {
     lua_test(L, name, tests[i].text);
   }
   lua_close(L);
+  test_closing();
+  test_host_base();
+  test_threads();
   return failures > 0;
 }

@@ -4,7 +4,7 @@
  * free lists goes back when the state has closed. */
 #include <stdlib.h>
 #include <string.h>
-#include "state.h"
+#include "program.h"
 
 enum { UNIT = 16, LARGEST = 256, CLASSES = LARGEST / UNIT, SLAB = 32 << 10 };
 
@@ -15,14 +15,14 @@ enum { UNIT = 16, LARGEST = 256, CLASSES = LARGEST / UNIT, SLAB = 32 << 10 };
 #endif
 
 typedef struct block { struct block *next; } block;
-struct nl_blocks {
+struct pg_blocks {
   block *free[CLASSES];
   block *slabs;
 };
 
-nl_blocks *nl_blocks_new(void) { return calloc(1, sizeof(nl_blocks)); }
+pg_blocks *pg_blocks_new(void) { return calloc(1, sizeof(pg_blocks)); }
 
-void nl_blocks_free(nl_blocks *b) {
+void pg_blocks_free(pg_blocks *b) {
   for (block *s = b->slabs, *next; s; s = next) {
     next = s->next;
     free(s);
@@ -32,7 +32,7 @@ void nl_blocks_free(nl_blocks *b) {
 
 static int class_of(size_t size) { return (int)((size - 1) / UNIT); }
 
-static void *refill(nl_blocks *b, int class) {
+static void *refill(pg_blocks *b, int class) {
   size_t size = (size_t)(class + 1) * UNIT;
   char *slab = malloc(SLAB);
   if (!slab) return NULL;
@@ -46,7 +46,7 @@ static void *refill(nl_blocks *b, int class) {
   return b->free[class];
 }
 
-static void *take(nl_blocks *b, size_t size) {
+static void *take(pg_blocks *b, size_t size) {
   if (!SMALL(size)) return malloc(size);
   int class = class_of(size);
   block *one = b->free[class];
@@ -55,7 +55,7 @@ static void *take(nl_blocks *b, size_t size) {
   return one;
 }
 
-static void give(nl_blocks *b, void *p, size_t size) {
+static void give(pg_blocks *b, void *p, size_t size) {
   if (!SMALL(size)) {
     free(p);
     return;
@@ -65,8 +65,8 @@ static void give(nl_blocks *b, void *p, size_t size) {
   b->free[class_of(size)] = one;
 }
 
-void *nl_blocks_alloc(void *user, void *p, size_t old, size_t size) {
-  nl_blocks *b = user;
+void *pg_blocks_alloc(void *user, void *p, size_t old, size_t size) {
+  pg_blocks *b = user;
   if (!p) return size ? take(b, size) : NULL; /* old is then a type, not a size */
   if (size == 0) {
     if (old) give(b, p, old);

@@ -1,0 +1,86 @@
+/* The REPL: reads a statement or an expression, which may take several lines, runs it, prints what it gives. An interrupt
+ * at the prompt starts a new line, one while Lua is at work ends that alone. */
+#include <stdio.h>
+#include <string.h>
+#include <lualib.h>
+#include "program.h"
+
+static char *read_line(const char *prompt, char *buffer, int size) {
+  for (;;) {
+    fputs(prompt, stdout);
+    fflush(stdout);
+    char *line = fgets(buffer, size, stdin);
+    if (line || feof(stdin)) return line;
+    clearerr(stdin); /* an interrupt: a new line */
+    fputc('\n', stdout);
+  }
+}
+
+static int incomplete(lua_State *L, int status) {
+  size_t n;
+  if (status != LUA_ERRSYNTAX) return 0;
+  const char *message = lua_tolstring(L, -1, &n);
+  return n >= 5 && strcmp(message + n - 5, "<eof>") == 0;
+}
+
+/* Reads one statement or expression and compiles it: LUA_OK and a function, an error and its message, -1 at the end. */
+static int read_statement(lua_State *L) {
+  char line[4096];
+  lua_settop(L, 0);
+  if (!read_line("> ", line, sizeof line)) return -1;
+  lua_pushstring(L, line[0] == '=' ? line + 1 : line);
+  for (;;) {
+    size_t n;
+    const char *text = lua_tolstring(L, 1, &n);
+    lua_pushfstring(L, "return %s", text);
+    if (luaL_loadbuffer(L, lua_tostring(L, -1), lua_rawlen(L, -1), "=stdin") == LUA_OK) return LUA_OK;
+    lua_settop(L, 1);
+    int status = luaL_loadbuffer(L, text, n, "=stdin");
+    if (!incomplete(L, status)) return status;
+    lua_settop(L, 1);
+    if (!read_line(">> ", line, sizeof line)) return -1;
+    lua_pushstring(L, line);
+    lua_concat(L, 2);
+  }
+}
+
+static void print_results(lua_State *L, int first) {
+  int n = lua_gettop(L) - first + 1;
+  if (n <= 0) return;
+  luaL_checkstack(L, LUA_MINSTACK, "too many results to print");
+  lua_getglobal(L, "print");
+  lua_insert(L, first);
+  pg_report(L, pg_call(L, n, 0));
+}
+
+static void banner(lua_State *L) {
+  lua_getglobal(L, "neap");
+  lua_getfield(L, -1, "info");
+  if (pg_call(L, 0, 1) != LUA_OK) return;
+  lua_getfield(L, -1, "isa");
+  lua_getfield(L, -2, "threads");
+  lua_getfield(L, -3, "blas");
+  lua_getfield(L, -4, "blas_core");
+  printf("Neap %s on %s: %s, %d thread%s, %s%s%s. neap.help() shows what there is.\n", NEAP_VERSION, LUA_RELEASE,
+         lua_tostring(L, -4), (int)lua_tointeger(L, -3), lua_tointeger(L, -3) == 1 ? "" : "s", lua_tostring(L, -2),
+         lua_isstring(L, -1) ? " " : "", lua_isstring(L, -1) ? lua_tostring(L, -1) : "");
+  lua_settop(L, 0);
+}
+
+void pg_repl(lua_State *L) {
+  if (pg_run_string(L, "neap = require 'neap'", "=neap") != LUA_OK) return;
+  banner(L);
+  pg_interrupts(PG_READ, NULL);
+  for (int status; (status = read_statement(L)) != -1;) {
+    if (status == LUA_OK) {
+      lua_replace(L, 1);
+      lua_settop(L, 1);
+      status = pg_call(L, 0, LUA_MULTRET);
+    }
+    if (status == LUA_OK) print_results(L, 1);
+    else pg_report(L, status);
+  }
+  pg_interrupts(PG_DEFAULT, NULL);
+  lua_settop(L, 0);
+  fputc('\n', stdout);
+}
