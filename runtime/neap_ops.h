@@ -4,6 +4,7 @@
  * each of which may be NULL. A name that ends in _ writes to its first argument and returns a reference to it. */
 #define NEAP_ABSENT INT64_MIN
 enum { NEAP_APPROXIMATE_NONE = 0, NEAP_APPROXIMATE_TANH = 1 };
+enum { NEAP_INTERPOLATION_LINEAR = 0, NEAP_INTERPOLATION_LOWER = 1, NEAP_INTERPOLATION_HIGHER = 2, NEAP_INTERPOLATION_MIDPOINT = 3, NEAP_INTERPOLATION_NEAREST = 4 };
 enum { NEAP_MODE_CONSTANT = 0, NEAP_MODE_REFLECT = 1, NEAP_MODE_REPLICATE = 2, NEAP_MODE_CIRCULAR = 3 };
 enum { NEAP_NORM_BACKWARD = 0, NEAP_NORM_ORTHO = 1, NEAP_NORM_FORWARD = 2 };
 enum { NEAP_ACTIVATION_NONE = 0, NEAP_ACTIVATION_RELU = 1, NEAP_ACTIVATION_SIGMOID = 2, NEAP_ACTIVATION_TANH = 3 };
@@ -303,6 +304,18 @@ NEAP_API neap_tensor *neap_linear_recurrence(neap_context *c, neap_tensor *x, ne
 NEAP_API neap_tensor *neap_diff(neap_context *c, neap_tensor *x, int64_t n, int64_t dim, neap_tensor *prepend, neap_tensor *append); /* Differences of neighbours along dim, taken n times, with prepend and append joined on before. */
 NEAP_API neap_tensor *neap_trapezoid(neap_context *c, neap_tensor *y, neap_tensor *x, double dx, int64_t dim); /* Integral of y along dim by the trapezoidal rule, over steps of dx or the points x. */
 NEAP_API neap_tensor *neap_cumulative_trapezoid(neap_context *c, neap_tensor *y, neap_tensor *x, double dx, int64_t dim); /* Running integrals of y along dim by the trapezoidal rule, over steps of dx or the points x. */
+/* sort */
+NEAP_API neap_tensor *neap_sort(neap_context *c, neap_tensor *x, int64_t dim, int descending, int stable, neap_tensor **indices); /* x in order along dim and the positions where the values stood; equal ones keep their order always, NaN is the largest. */
+NEAP_API neap_tensor *neap_argsort(neap_context *c, neap_tensor *x, int64_t dim, int descending, int stable); /* Positions of x's values in order along dim; equal ones keep their order, NaN is the largest. */
+NEAP_API neap_tensor *neap_msort(neap_context *c, neap_tensor *x); /* x in order along its first dimension. */
+NEAP_API neap_tensor *neap_topk(neap_context *c, neap_tensor *x, int64_t k, int64_t dim, int largest, int sorted, neap_tensor **indices); /* The k largest (or smallest) values along dim and their positions, in order, or as they stand in x; of equal ones the first. */
+NEAP_API neap_tensor *neap_kthvalue(neap_context *c, neap_tensor *x, int64_t k, int64_t dim, int keepdim, neap_tensor **indices); /* The k-th smallest value along dim and its position; NaN is the largest. */
+NEAP_API neap_tensor *neap_median(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Middle value of all; with dim, the middle ones along it and their positions: the lower of two, NaN where there is one. */
+NEAP_API neap_tensor *neap_nanmedian(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Middle value of all, or along dim with its position, of those that are not NaN: the lower of two. */
+NEAP_API neap_tensor *neap_median_along(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, int skip_nan, neap_tensor **indices); /* median and nanmedian along a dimension, as they are recorded. */
+NEAP_API neap_tensor *neap_mode(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Most frequent value along dim, the smallest of several, and the last position that holds it. */
+NEAP_API neap_tensor *neap_quantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation); /* Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dim; NaN where there is one. */
+NEAP_API neap_tensor *neap_nanquantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation); /* As quantile, of the elements that are not NaN. */
 /* softmax */
 NEAP_API neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* exp(x) divided by its sum along dim. */
 NEAP_API neap_tensor *neap_log_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* Logarithm of softmax, safe for large x. */

@@ -58,11 +58,17 @@ again:
     lua_settop(L, first + n - 1);
   }
   size_t bytes = 0;
+  int given = 0;
   for (int i = 0; i < n; i++) {
-    if (NL_UNLIKELY(!out[i])) continue;
+    if (NL_UNLIKELY(!out[i])) { /* not asked for */
+      lua_remove(L, first + given);
+      continue;
+    }
+    given++;
     nl_set_slot(s, result[i], out[i]);
     if (!(f->marks & NEAP_OP_VIEW)) bytes += (size_t)neap_bytes(out[i]);
   }
+  n = given;
   if (NL_UNLIKELY(a.requires_grad) && neap_set_requires_grad(out[0], 1) != NEAP_OK) return nl_raise(L, s);
   if (NL_UNLIKELY(a.anchored) && s->grad)
     for (int i = 0; i < n; i++) nl_inherit(L, s, first + i, 1, top);

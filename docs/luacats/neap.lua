@@ -313,6 +313,21 @@ function neap.argmin(x, dim, keepdim) end
 ---@return neap.Tensor indices
 function Tensor:argmin(dim, keepdim) end
 
+--- Positions of x's values in order along dim; equal ones keep their order, NaN is the largest.
+---@param x neap.Tensor
+---@param dim? integer
+---@param descending? boolean
+---@param stable? boolean
+---@return neap.Tensor indices
+function neap.argsort(x, dim, descending, stable) end
+
+--- Positions of x's values in order along dim; equal ones keep their order, NaN is the largest.
+---@param dim? integer
+---@param descending? boolean
+---@param stable? boolean
+---@return neap.Tensor indices
+function Tensor:argsort(dim, descending, stable) end
+
 --- Any view of x's storage: sizes, strides and the first element's place, counted from 0.
 ---@param x neap.Tensor
 ---@param size integer[]
@@ -2155,6 +2170,23 @@ function neap.kron(x, other) end
 ---@return neap.Tensor y
 function Tensor:kron(other) end
 
+--- The k-th smallest value along dim and its position; NaN is the largest.
+---@param x neap.Tensor
+---@param k integer
+---@param dim? integer
+---@param keepdim? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function neap.kthvalue(x, k, dim, keepdim) end
+
+--- The k-th smallest value along dim and its position; NaN is the largest.
+---@param k integer
+---@param dim? integer
+---@param keepdim? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function Tensor:kthvalue(k, dim, keepdim) end
+
 --- Absolute error.
 ---@param input neap.Tensor
 ---@param target neap.Tensor
@@ -2672,6 +2704,21 @@ function neap.mean(x, dims, keepdim, dtype) end
 ---@return neap.Tensor y
 function Tensor:mean(dims, keepdim, dtype) end
 
+--- Middle value of all; with dim, the middle ones along it and their positions: the lower of two, NaN where there is one.
+---@param x neap.Tensor
+---@param dim? integer
+---@param keepdim? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function neap.median(x, dim, keepdim) end
+
+--- Middle value of all; with dim, the middle ones along it and their positions: the lower of two, NaN where there is one.
+---@param dim? integer
+---@param keepdim? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function Tensor:median(dim, keepdim) end
+
 --- Smallest value of all; with dim, the smallest ones along it and their positions, the first of equal ones.
 ---@param x neap.Tensor
 ---@param dim? integer
@@ -2727,6 +2774,21 @@ function neap.mm(x, other) end
 ---@return neap.Tensor y
 function Tensor:mm(other) end
 
+--- Most frequent value along dim, the smallest of several, and the last position that holds it.
+---@param x neap.Tensor
+---@param dim? integer
+---@param keepdim? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function neap.mode(x, dim, keepdim) end
+
+--- Most frequent value along dim, the smallest of several, and the last position that holds it.
+---@param dim? integer
+---@param keepdim? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function Tensor:mode(dim, keepdim) end
+
 --- movedim by NumPy's name.
 ---@param x neap.Tensor
 ---@param source integer[]
@@ -2765,6 +2827,15 @@ function neap.mse_loss(input, target, reduction) end
 ---@param reduction? "none"|"mean"|"sum"
 ---@return neap.Tensor y
 function Tensor:mse_loss(target, reduction) end
+
+--- x in order along its first dimension.
+---@param x neap.Tensor
+---@return neap.Tensor values
+function neap.msort(x) end
+
+--- x in order along its first dimension.
+---@return neap.Tensor values
+function Tensor:msort() end
 
 --- Product of x and z.
 ---@param x neap.Tensor|number
@@ -2892,6 +2963,38 @@ function neap.nanmean(x, dims, keepdim, dtype) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function Tensor:nanmean(dims, keepdim, dtype) end
+
+--- Middle value of all, or along dim with its position, of those that are not NaN: the lower of two.
+---@param x neap.Tensor
+---@param dim? integer
+---@param keepdim? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function neap.nanmedian(x, dim, keepdim) end
+
+--- Middle value of all, or along dim with its position, of those that are not NaN: the lower of two.
+---@param dim? integer
+---@param keepdim? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function Tensor:nanmedian(dim, keepdim) end
+
+--- As quantile, of the elements that are not NaN.
+---@param x neap.Tensor
+---@param q neap.Tensor|number
+---@param dim? integer
+---@param keepdim? boolean
+---@param interpolation? "linear"|"lower"|"higher"|"midpoint"|"nearest"
+---@return neap.Tensor y
+function neap.nanquantile(x, q, dim, keepdim, interpolation) end
+
+--- As quantile, of the elements that are not NaN.
+---@param q neap.Tensor|number
+---@param dim? integer
+---@param keepdim? boolean
+---@param interpolation? "linear"|"lower"|"higher"|"midpoint"|"nearest"
+---@return neap.Tensor y
+function Tensor:nanquantile(q, dim, keepdim, interpolation) end
 
 --- Sum over all elements or over dims with NaN taken as 0.
 ---@param x neap.Tensor
@@ -3189,6 +3292,23 @@ function neap.prod(x, dims, keepdim, dtype) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function Tensor:prod(dims, keepdim, dtype) end
+
+--- Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dim; NaN where there is one.
+---@param x neap.Tensor
+---@param q neap.Tensor|number
+---@param dim? integer
+---@param keepdim? boolean
+---@param interpolation? "linear"|"lower"|"higher"|"midpoint"|"nearest"
+---@return neap.Tensor y
+function neap.quantile(x, q, dim, keepdim, interpolation) end
+
+--- Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dim; NaN where there is one.
+---@param q neap.Tensor|number
+---@param dim? integer
+---@param keepdim? boolean
+---@param interpolation? "linear"|"lower"|"higher"|"midpoint"|"nearest"
+---@return neap.Tensor y
+function Tensor:quantile(q, dim, keepdim, interpolation) end
 
 --- Radians as degrees.
 ---@param x neap.Tensor|number
@@ -3768,6 +3888,23 @@ function Tensor:softsign() end
 ---@return neap.Tensor
 function Tensor:softsign_() end
 
+--- x in order along dim and the positions where the values stood; equal ones keep their order always, NaN is the largest.
+---@param x neap.Tensor
+---@param dim? integer
+---@param descending? boolean
+---@param stable? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function neap.sort(x, dim, descending, stable) end
+
+--- x in order along dim and the positions where the values stood; equal ones keep their order always, NaN is the largest.
+---@param dim? integer
+---@param descending? boolean
+---@param stable? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function Tensor:sort(dim, descending, stable) end
+
 --- Square root.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -4045,6 +4182,25 @@ function neap.to(x, dtype) end
 ---@param dtype neap.DType
 ---@return neap.Tensor y
 function Tensor:to(dtype) end
+
+--- The k largest (or smallest) values along dim and their positions, in order, or as they stand in x; of equal ones the first.
+---@param x neap.Tensor
+---@param k integer
+---@param dim? integer
+---@param largest? boolean
+---@param sorted? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function neap.topk(x, k, dim, largest, sorted) end
+
+--- The k largest (or smallest) values along dim and their positions, in order, or as they stand in x; of equal ones the first.
+---@param k integer
+---@param dim? integer
+---@param largest? boolean
+---@param sorted? boolean
+---@return neap.Tensor values
+---@return neap.Tensor indices
+function Tensor:topk(k, dim, largest, sorted) end
 
 --- Sum of a matrix's diagonal.
 ---@param x neap.Tensor

@@ -107,6 +107,32 @@ typedef struct np_scan { /* one per compute type; y may be x */
   void (*recur_cols)(int64_t m, int64_t n, const void *x, const void *w, void *y, int64_t ld, int back);
 } np_scan;
 
+/* ---- sorting ---- */
+
+/* A key is an unsigned number of 32 bits that orders as a value does: -0 is 0, NaNs are the last and all alike. Of
+   float64 and int64 it is one half of 64 bits, or for int64s near each other how far above `low` they are. With flip
+   ~0u instead of 0 keys run the other way. An entry is a key and, in its lower 32 bits, a position: so entries differ,
+   and sorting them keeps equal values in order. */
+enum { NP_KEY_HIGH /* all of float32 */, NP_KEY_LOW, NP_KEY_NEAR };
+
+typedef struct np_sort {
+  /* entry[i] = key of x[i], i0 + i */
+  void (*pack[NP_CTYPES])(int64_t n, const void *x, int64_t i0, int how, uint32_t flip, int64_t low, uint64_t *entry);
+  /* entry[i] = key of x[position], position: for entries that have positions in x already. */
+  void (*repack[NP_CTYPES])(int64_t n, const void *x, int how, uint32_t flip, int64_t low, uint64_t *entry);
+  /* values[i] = x[position], at[i] = position + base; either may be NULL */
+  void (*take[NP_CTYPES])(int64_t n, const uint64_t *entry, const void *x, int64_t base, void *values, int64_t *at);
+  /* Positions i0 + i of the x[i] that come before *bound (after it, with flip ~0u), as entries without a key; how many. */
+  int64_t (*before[NP_CTYPES])(int64_t n, const void *x, int64_t i0, const void *bound, uint32_t flip, uint64_t *entry);
+  int64_t (*nans[2])(int64_t n, const void *x); /* how many are NaN */
+  uint64_t *(*sort)(int64_t n, uint64_t *entry, uint64_t *room); /* n < 2^32; the sorted entries: entry or room */
+  uint64_t (*select)(int64_t n, const uint64_t *entry, int64_t k, uint64_t *room); /* the entry before which there are k */
+  int64_t (*below)(int64_t n, const uint64_t *entry, uint64_t bound, uint64_t *out); /* those <= bound; out may be entry */
+  /* One digit of a radix sort, bits (at most 11) from shift up: counts[digit]++, and out[places[digit]++] = entry. */
+  void (*count)(int64_t n, const uint64_t *entry, int shift, int bits, uint32_t *counts);
+  void (*spread)(int64_t n, const uint64_t *entry, int shift, int bits, uint32_t *places, uint64_t *out);
+} np_sort;
+
 /* ---- rows of layers and losses (float types) ---- */
 
 typedef struct np_row { /* x, y, g, dx contiguous rows of n >= 1; y may be x, dx may be g */
@@ -294,6 +320,7 @@ typedef struct np_kernels {
   const np_map (*grad[2])[3];            /* grad[NP_CF32 or NP_CF64][NP_EW_x][operand]; NULL where NONE */
   const np_reduce *reduce[NP_CTYPES];
   const np_scan *scan[NP_CTYPES];
+  const np_sort *sort;
   const np_row *row[2];
   const np_index *index;
   np_gemm gemm[NP_CTYPES];

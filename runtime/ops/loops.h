@@ -65,6 +65,32 @@ typedef struct np_rows {
 int64_t np_rows_blocks(const np_rows *r);  /* how many blocks a run has */
 int np_rows_run(neap_context *c, const np_rows *r, np_row_task row, void *arg);
 
+/* ---- order (order.c): the rows of x along one dimension, each sorted or searched by rank ---- */
+
+/* NaN is the largest value, equal ones keep their order. A row has at most 2^32 - 1 elements. */
+typedef struct np_order {
+  neap_context *c;
+  const np_sort *k;
+  neap_tensor *turned;   /* x with the dimension last, contiguous in its compute type: np_order_close releases it */
+  int ctype;
+  uint32_t flip;         /* ~0u: from the largest down */
+  int64_t n, rows, size; /* length and number of rows, bytes of an element */
+} np_order;
+int np_order_open(np_order *o, neap_context *c, neap_tensor *x, int d, int descending); /* d < 0: all of x is one row */
+void np_order_close(np_order *o);
+static inline const char *np_order_row(const np_order *o, int64_t r) { return np_data(o->turned) + r * o->n * o->size; }
+/* Calls task for each row, in parallel when rows are short and many; e and room have n entries each. */
+typedef void (*np_order_task)(void *arg, const np_order *o, int64_t r, uint64_t *e, uint64_t *room);
+int np_order_run(const np_order *o, np_order_task task, void *arg);
+/* Within a task, x a row of n elements: its entries in order (in e or in room); those of the k first, in order too or
+ * as they lie in x; the position of the one before which there are k. */
+uint64_t *np_order_sort(const np_order *o, int64_t n, const char *x, uint64_t *e, uint64_t *room);
+uint64_t *np_order_first(const np_order *o, int64_t n, const char *x, int64_t k, int in_order, uint64_t *e, uint64_t *room);
+int64_t np_order_rank(const np_order *o, int64_t n, const char *x, int64_t k, uint64_t *e, uint64_t *room);
+/* Where values along d of y are written row after row: y itself, or a tensor that np_order_deliver copies to it. */
+neap_tensor *np_order_room(neap_tensor *y, int d);
+void np_order_deliver(neap_context *c, neap_tensor *y, int d, neap_tensor *t);
+
 /* ---- positions (positions.c) ---- */
 
 typedef struct np_positions {

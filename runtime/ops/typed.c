@@ -888,6 +888,39 @@ neap_tensor *neap_trapezoid(neap_context *c, neap_tensor *y, neap_tensor *x, dou
 neap_tensor *neap_cumulative_trapezoid(neap_context *c, neap_tensor *y, neap_tensor *x, double dx, int64_t dim) {
   return call(c, NP_OP_cumulative_trapezoid, 4, (neap_value[]){ of_tensor(y), of_tensor(x), of_number(dx), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
+neap_tensor *neap_sort(neap_context *c, neap_tensor *x, int64_t dim, int descending, int stable, neap_tensor **indices) {
+  return call(c, NP_OP_sort, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, descending), of_kind(NEAP_FLAG, stable) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_argsort(neap_context *c, neap_tensor *x, int64_t dim, int descending, int stable) {
+  return call(c, NP_OP_argsort, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, descending), of_kind(NEAP_FLAG, stable) }, 0, NULL);
+}
+neap_tensor *neap_msort(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_msort, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_topk(neap_context *c, neap_tensor *x, int64_t k, int64_t dim, int largest, int sorted, neap_tensor **indices) {
+  return call(c, NP_OP_topk, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, k), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, largest), of_kind(NEAP_FLAG, sorted) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_kthvalue(neap_context *c, neap_tensor *x, int64_t k, int64_t dim, int keepdim, neap_tensor **indices) {
+  return call(c, NP_OP_kthvalue, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, k), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_median(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
+  return call(c, NP_OP_median, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_nanmedian(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
+  return call(c, NP_OP_nanmedian, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_median_along(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, int skip_nan, neap_tensor **indices) {
+  return call(c, NP_OP_median_along, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, keepdim), of_kind(NEAP_FLAG, skip_nan) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_mode(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
+  return call(c, NP_OP_mode, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_quantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation) {
+  return call(c, NP_OP_quantile, 5, (neap_value[]){ of_tensor(x), of_tensor(q), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim), of_kind(NEAP_ENUM, interpolation) }, 0, NULL);
+}
+neap_tensor *neap_nanquantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation) {
+  return call(c, NP_OP_nanquantile, 5, (neap_value[]){ of_tensor(x), of_tensor(q), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim), of_kind(NEAP_ENUM, interpolation) }, 0, NULL);
+}
 neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim) {
   return call(c, NP_OP_softmax, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
 }

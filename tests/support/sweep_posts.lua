@@ -3,4 +3,6 @@
 
 local posts = {}
 
+function posts.first(results) return { results[1] } end
+
 return posts
