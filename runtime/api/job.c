@@ -78,6 +78,7 @@ static int know_leaves(neap_job *j) {
 /* ---- made and let go ---- */
 
 neap_job *neap_job_new(neap_module *model, neap_optimizer *optimizer, int loss_op) {
+  if (!model || !optimizer) return NULL;
   neap_context *c = model->ctx;
   if (np_failed(c)) return NULL;
   const np_signature *s = loss_op >= 0 && loss_op < NP_OPS ? np_op_signature(c, loss_op) : NULL;
@@ -126,9 +127,12 @@ void neap_job_release(neap_job *j) {
 }
 
 int neap_job_begin(neap_job *j, neap_tensor *x, neap_tensor *target) {
+  if (!j) return NEAP_ERR_ARGUMENT;
   neap_context *c = j->ctx;
   if (np_failed(c)) return c->error;
   if (j->phase != IDLE) return np_fail(c, NEAP_ERR_STATE, "neap_job_begin: the last step is not done yet");
+  if (!x || !target || x->ctx != c || target->ctx != c)
+    return np_fail(c, NEAP_ERR_ARGUMENT, "neap_job_begin: it takes an input and a target of the model's context");
   if (know_leaves(j) != 0) return c->error;
   j->h = np_hold(x);
   j->target = np_hold(target);
@@ -138,7 +142,7 @@ int neap_job_begin(neap_job *j, neap_tensor *x, neap_tensor *target) {
   return NEAP_OK;
 }
 
-double neap_job_loss(const neap_job *j) { return j->last_loss; }
+double neap_job_loss(const neap_job *j) { return j ? j->last_loss : 0; }
 
 /* ---- slices: each leaves the job where the next one begins; a status ---- */
 
@@ -237,6 +241,7 @@ static void note_cost(neap_job *j, int64_t us) {
 static int64_t expected_cost(const neap_job *j) { return j->slice < j->n_costs ? j->cost[j->slice] : 0; }
 
 int neap_step(neap_job *j, int64_t budget_us) {
+  if (!j) return NEAP_ERR_ARGUMENT;
   neap_context *c = j->ctx;
   if (np_failed(c)) return c->error;
   if (j->phase == IDLE) return 0;

@@ -10,13 +10,14 @@ int neap_grad_mode(neap_context *c, int on) {
 
 int neap_requires_grad(const neap_tensor *t) {
   neap_tensor *own = (neap_tensor *)(uintptr_t)t;
-  if (own->base) np_view_refresh(own);
-  return np_needs_grad(t);
+  if (own && own->base) np_view_refresh(own);
+  return own && np_needs_grad(own);
 }
 
-int neap_is_leaf(const neap_tensor *t) { return t->record == NULL; }
+int neap_is_leaf(const neap_tensor *t) { return t && t->record == NULL; }
 
 int neap_set_requires_grad(neap_tensor *t, int on) {
+  if (!t) return NEAP_ERR_ARGUMENT;
   neap_context *c = t->ctx;
   if (np_failed(c)) return c->error;
   if (t->record) {
@@ -29,9 +30,10 @@ int neap_set_requires_grad(neap_tensor *t, int on) {
   return NEAP_OK;
 }
 
-neap_tensor *neap_grad_of(neap_tensor *t) { return t->flags & NP_HAS_GRAD ? neap_retain(t->grad) : NULL; }
+neap_tensor *neap_grad_of(neap_tensor *t) { return t && t->flags & NP_HAS_GRAD ? neap_retain(t->grad) : NULL; }
 
 int neap_set_grad(neap_tensor *t, neap_tensor *g) {
+  if (!t) return NEAP_ERR_ARGUMENT;
   neap_context *c = t->ctx;
   if (np_failed(c)) return c->error;
   if (!g) {
@@ -48,6 +50,7 @@ int neap_set_grad(neap_tensor *t, neap_tensor *g) {
 }
 
 int neap_hook(neap_tensor *t, int64_t id) {
+  if (!t) return NEAP_ERR_ARGUMENT;
   neap_context *c = t->ctx;
   if (np_failed(c)) return c->error;
   if (t->base && np_view_refresh(t) != 0) return c->error;
@@ -71,4 +74,6 @@ int neap_grad(neap_context *c, int n_out, neap_tensor *const *outputs, neap_tens
   return c->error;
 }
 
-int neap_backward(neap_tensor *loss) { return neap_grad(loss->ctx, 1, &loss, NULL, 0, NULL, NULL, 0); }
+int neap_backward(neap_tensor *loss) {
+  return loss ? neap_grad(loss->ctx, 1, &loss, NULL, 0, NULL, NULL, 0) : NEAP_ERR_ARGUMENT;
+}

@@ -270,6 +270,7 @@ static int start(neap_walk *w, neap_tensor *t, neap_tensor *g) {
 
 /* An output or an input of a walk, its history that of its present values. */
 static int current(neap_context *c, neap_tensor *t, const char *what, int i) {
+  if (!t) return np_fail(c, NEAP_ERR_ARGUMENT, "backward: %s %d is NULL", what, i + c->site.base);
   if (t->ctx != c) return np_fail(c, NEAP_ERR_ARGUMENT, "backward: %s %d belongs to another context", what, i + c->site.base);
   return t->base ? np_view_refresh(t) : NEAP_OK;
 }
@@ -434,6 +435,7 @@ static int late_step(neap_walk *w) {
 
 /* A walk at work: no error is pending, and it has met none before. */
 static int usable(neap_walk *w) {
+  if (!w) return NEAP_ERR_ARGUMENT;
   if (np_failed(w->ctx)) return w->ctx->error;
   return w->failed ? np_fail(w->ctx, NEAP_ERR_STATE, "backward: this walk has met an error and can only be ended") : NEAP_OK;
 }
@@ -450,14 +452,15 @@ static int step(neap_walk *w) {
 }
 
 int neap_walk_step(neap_walk *w) {
-  if (usable(w) != 0) return w->ctx->error;
+  int status = usable(w);
+  if (status != 0) return status;
   if (w->waiting) return NEAP_WALK_HOST;
-  int status = step(w);
+  status = step(w);
   w->failed = status < 0;
   return status;
 }
 
-const neap_walk_request *neap_walk_host(neap_walk *w) { return w->waiting ? &w->request : NULL; }
+const neap_walk_request *neap_walk_host(neap_walk *w) { return w && w->waiting ? &w->request : NULL; }
 
 /* The host's gradient for a tensor that lies as want, in its dtype: one reference, or NULL and an error. */
 static neap_tensor *answered(neap_walk *w, const np_layout *want, neap_tensor *g, int i) {
@@ -511,10 +514,11 @@ static int answer_custom(neap_walk *w, neap_tensor *const *in_grads) {
 }
 
 int neap_walk_answer(neap_walk *w, neap_tensor *const *in_grads) {
-  if (usable(w) != 0) return w->ctx->error;
+  int status = usable(w);
+  if (status != 0) return status;
   if (!w->waiting) return np_fail(w->ctx, NEAP_ERR_STATE, "neap_walk_answer: nothing was asked");
   w->waiting = 0;
-  int status = w->request.kind == 1 ? answer_hook(w, in_grads ? in_grads[0] : NULL) : answer_custom(w, in_grads);
+  status = w->request.kind == 1 ? answer_hook(w, in_grads ? in_grads[0] : NULL) : answer_custom(w, in_grads);
   w->failed = status < 0;
   return status;
 }
@@ -522,7 +526,8 @@ int neap_walk_answer(neap_walk *w, neap_tensor *const *in_grads) {
 /* ---- ending ---- */
 
 int neap_walk_grads(neap_walk *w, neap_tensor **grads) {
-  if (np_failed(w->ctx)) return w->ctx->error;
+  int status = usable(w);
+  if (status != 0) return status;
   if (!w->done) return np_fail(w->ctx, NEAP_ERR_STATE, "neap_walk_grads: the walk is not done");
   for (int i = 0; i < w->n_in; i++) {
     if (!w->input[i].grad && !(w->flags & NEAP_ALLOW_UNUSED))

@@ -82,9 +82,10 @@ void np_context_drop(neap_context *c) {
 
 void neap_close(neap_context *c) {
   if (!c) return;
-  if (--c->refs == 0) {
+  if (--c->refs == 0) { /* what handles are left work on their caller's thread */
     np_pool_free(c->pool, c->heap);
     c->pool = NULL;
+    c->config.parallel_for = NULL;
     c->threads = 1;
   }
   drop_if_last(c);

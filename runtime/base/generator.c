@@ -19,11 +19,12 @@ neap_generator *neap_generator_default(neap_context *c) {
 }
 
 void neap_generator_get(const neap_generator *g, uint64_t state[2]) {
-  state[0] = g->seed;
-  state[1] = g->offset;
+  state[0] = g ? g->seed : 0;
+  state[1] = g ? g->offset : 0;
 }
 
 void neap_generator_set(neap_generator *g, const uint64_t state[2]) {
+  if (!g) return;
   g->seed = state[0];
   g->offset = state[1];
 }

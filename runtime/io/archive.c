@@ -222,10 +222,11 @@ neap_archive *neap_archive_open(neap_context *c, const char *path) {
   return NULL;
 }
 
-int neap_archive_count(const neap_archive *a) { return a->n; }
-const char *neap_archive_name(const neap_archive *a, int i) { return i >= 0 && i < a->n ? a->entries[i].name : NULL; }
+int neap_archive_count(const neap_archive *a) { return a ? a->n : 0; }
+const char *neap_archive_name(const neap_archive *a, int i) { return a && i >= 0 && i < a->n ? a->entries[i].name : NULL; }
 
 neap_tensor *neap_archive_tensor(neap_archive *a, int i) {
+  if (!a) return NULL;
   neap_context *c = a->ctx;
   if (np_failed(c)) return NULL;
   if (i < 0 || i >= a->n) {
@@ -240,10 +241,10 @@ neap_tensor *neap_archive_tensor(neap_archive *a, int i) {
   return np_map_tensor(c, a->file, a->data + (size_t)e->from, &e->at);
 }
 
-int neap_archive_meta_count(const neap_archive *a) { return a->n_meta; }
+int neap_archive_meta_count(const neap_archive *a) { return a ? a->n_meta : 0; }
 
 const char *neap_archive_meta(const neap_archive *a, int i, const char **value) {
-  int there = i >= 0 && i < a->n_meta;
+  int there = a && i >= 0 && i < a->n_meta;
   if (value) *value = there ? a->meta[2 * i + 1] : NULL;
   return there ? a->meta[2 * i] : NULL;
 }

@@ -201,6 +201,7 @@ static int write_image(job *j, neap_tensor *image) {
 }
 
 int neap_write_png(const char *path, neap_tensor *image) {
+  if (!image) return NEAP_ERR_ARGUMENT;
   neap_context *c = image->ctx;
   if (np_failed(c)) return c->error;
   job *j = np_alloc_zero(c, sizeof *j);
@@ -217,7 +218,7 @@ int neap_write_png(const char *path, neap_tensor *image) {
 
 int neap_write_png(const char *path, neap_tensor *image) {
   (void)path;
-  return np_fail(image->ctx, NEAP_ERR_UNSUPPORTED, "write_png: this build of Neap has no PNG files (NEAP_PNG)");
+  return !image ? NEAP_ERR_ARGUMENT : np_fail(image->ctx, NEAP_ERR_UNSUPPORTED, "write_png: this build of Neap has no PNG files (NEAP_PNG)");
 }
 
 neap_tensor *neap_read_png(neap_context *c, const char *path) {

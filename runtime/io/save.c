@@ -128,6 +128,8 @@ int neap_save(neap_context *c, const char *path, int n, const char *const *names
               const char *const *metadata) {
   if (np_failed(c)) return c->error;
   if (n < 0) return np_fail(c, NEAP_ERR_ARGUMENT, "save: %d tensors", n);
+  for (int i = 0; i < n; i++)
+    if (!tensors[i]) return np_fail(c, NEAP_ERR_ARGUMENT, "save: tensor %d is NULL", i + c->site.base);
   saving s = {.ctx = c, .n = n, .names = names, .tensors = tensors};
   json_t *root = json_object();
   int status = root ? make_header(&s, root, n_meta, metadata) : no_room(c);

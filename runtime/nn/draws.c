@@ -75,6 +75,7 @@ static int orthogonal(neap_tensor *t, neap_tensor *out, double gain, neap_genera
 }
 
 int neap_init_orthogonal(neap_tensor *t, double gain, neap_generator *g) {
+  if (!t) return NEAP_ERR_ARGUMENT;
   neap_context *c = t->ctx;
   if (np_failed(c)) return c->error;
   if (t->at.ndim < 2)
@@ -125,6 +126,7 @@ static void truncated_block(void *arg, int64_t block) {
 }
 
 int neap_init_trunc_normal(neap_tensor *t, double mean, double std, double a, double b, neap_generator *g) {
+  if (!t) return NEAP_ERR_ARGUMENT;
   neap_context *c = t->ctx;
   if (np_failed(c)) return c->error;
   if (!(std > 0) || !(a < b))

@@ -34,10 +34,15 @@ neap_tensor *np_sequential_forward(neap_module *m, neap_tensor *const *x) {
 }
 
 neap_tensor *neap_forward_many(neap_module *m, int n, neap_tensor *const *x) {
-  if (np_failed(m->ctx)) return NULL;
-  if (NP_LIKELY(n == m->row->inputs)) return m->row->forward(m, x);
-  np_layer_fail(m, NEAP_ERR_ARGUMENT, "forward takes %d tensor%s, got %d", m->row->inputs, m->row->inputs == 1 ? "" : "s", n);
-  return NULL;
+  if (!m || np_failed(m->ctx)) return NULL;
+  if (n != m->row->inputs)
+    np_layer_fail(m, NEAP_ERR_ARGUMENT, "forward takes %d tensor%s, got %d", m->row->inputs, m->row->inputs == 1 ? "" : "s", n);
+  for (int i = 0; i < n; i++) {
+    if (!x[i]) np_layer_fail(m, NEAP_ERR_ARGUMENT, "forward: tensor %d is NULL", i + m->ctx->site.base);
+    else if (x[i]->ctx != m->ctx)
+      np_layer_fail(m, NEAP_ERR_ARGUMENT, "forward: tensor %d belongs to another context", i + m->ctx->site.base);
+  }
+  return np_failed(m->ctx) ? NULL : m->row->forward(m, x);
 }
 
 neap_tensor *neap_forward(neap_module *m, neap_tensor *x) { return neap_forward_many(m, 1, &x); }

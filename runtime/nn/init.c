@@ -5,6 +5,7 @@
 #include "op.h"
 
 static int usable(neap_tensor *t, const char *name) {
+  if (!t) return NEAP_ERR_ARGUMENT;
   neap_context *c = t->ctx;
   if (np_failed(c)) return c->error;
   if (np_is_float(t->at.dtype)) return NEAP_OK;
@@ -25,21 +26,24 @@ static int fill(neap_tensor *t, int op, int n, double a, double b, neap_generato
 }
 
 int neap_init_uniform(neap_tensor *t, double low, double high, neap_generator *g) {
-  return usable(t, "init_uniform") == 0 ? fill(t, NP_OP_uniform, 4, low, high, g) : (int)t->ctx->error;
+  int status = usable(t, "init_uniform");
+  return status == 0 ? fill(t, NP_OP_uniform, 4, low, high, g) : status;
 }
 
 int neap_init_normal(neap_tensor *t, double mean, double std, neap_generator *g) {
-  return usable(t, "init_normal") == 0 ? fill(t, NP_OP_normal, 4, mean, std, g) : (int)t->ctx->error;
+  int status = usable(t, "init_normal");
+  return status == 0 ? fill(t, NP_OP_normal, 4, mean, std, g) : status;
 }
 
 int neap_init_constant(neap_tensor *t, double value) {
-  return np_failed(t->ctx) ? (int)t->ctx->error : fill(t, NP_OP_fill, 2, value, 0, NULL);
+  return !t ? NEAP_ERR_ARGUMENT : np_failed(t->ctx) ? (int)t->ctx->error : fill(t, NP_OP_fill, 2, value, 0, NULL);
 }
 
 /* ---- by the number of connections ---- */
 
 static int fans(neap_tensor *t, const char *name, double *in, double *out) {
-  if (usable(t, name) != 0) return t->ctx->error;
+  int status = usable(t, name);
+  if (status != 0) return status;
   if (t->at.ndim < 2)
     return np_fail(t->ctx, NEAP_ERR_SHAPE, "%s: needs a weight of 2 dimensions or more, this tensor has %d", name, t->at.ndim);
   double field = 1;
@@ -51,14 +55,16 @@ static int fans(neap_tensor *t, const char *name, double *in, double *out) {
 
 int neap_init_xavier_uniform(neap_tensor *t, double gain, neap_generator *g) {
   double in = 0, out = 0;
-  if (fans(t, "init_xavier_uniform", &in, &out) != 0) return t->ctx->error;
+  int status = fans(t, "init_xavier_uniform", &in, &out);
+  if (status != 0) return status;
   double bound = in + out > 0 ? gain * sqrt(6 / (in + out)) : 0;
   return neap_init_uniform(t, -bound, bound, g);
 }
 
 int neap_init_xavier_normal(neap_tensor *t, double gain, neap_generator *g) {
   double in = 0, out = 0;
-  if (fans(t, "init_xavier_normal", &in, &out) != 0) return t->ctx->error;
+  int status = fans(t, "init_xavier_normal", &in, &out);
+  if (status != 0) return status;
   return neap_init_normal(t, 0, in + out > 0 ? gain * sqrt(2 / (in + out)) : 0, g);
 }
 
@@ -75,7 +81,8 @@ double neap_gain(neap_context *c, const char *nonlinearity, double param) {
 
 static int kaiming_std(neap_tensor *t, const char *name, double a, int mode, const char *nonlinearity, double *std) {
   double in = 0, out = 0;
-  if (fans(t, name, &in, &out) != 0) return t->ctx->error;
+  int status = fans(t, name, &in, &out);
+  if (status != 0) return status;
   double fan = mode == NEAP_FAN_OUT ? out : in, gain = neap_gain(t->ctx, nonlinearity, a);
   *std = fan > 0 ? gain / sqrt(fan) : 0;
   return t->ctx->error;
@@ -83,12 +90,14 @@ static int kaiming_std(neap_tensor *t, const char *name, double a, int mode, con
 
 int neap_init_kaiming_uniform(neap_tensor *t, double a, int mode, const char *nonlinearity, neap_generator *g) {
   double std = 0;
-  if (kaiming_std(t, "init_kaiming_uniform", a, mode, nonlinearity, &std) != 0) return t->ctx->error;
+  int status = kaiming_std(t, "init_kaiming_uniform", a, mode, nonlinearity, &std);
+  if (status != 0) return status;
   return neap_init_uniform(t, -sqrt(3) * std, sqrt(3) * std, g);
 }
 
 int neap_init_kaiming_normal(neap_tensor *t, double a, int mode, const char *nonlinearity, neap_generator *g) {
   double std = 0;
-  if (kaiming_std(t, "init_kaiming_normal", a, mode, nonlinearity, &std) != 0) return t->ctx->error;
+  int status = kaiming_std(t, "init_kaiming_normal", a, mode, nonlinearity, &std);
+  if (status != 0) return status;
   return neap_init_normal(t, 0, std, g);
 }

@@ -98,6 +98,7 @@ static int fused(const neap_module *m, const neap_module *next) {
 
 static int fits(neap_context *c, const neap_module *child, int i) {
   int shown = i + c->site.base;
+  if (!child) return np_fail(c, NEAP_ERR_ARGUMENT, "Sequential: layer %d is NULL", shown);
   if (child->ctx != c)
     return np_fail(c, NEAP_ERR_ARGUMENT, "Sequential: layer %d (%s) belongs to another context", shown, child->row->name);
   if (child->row->inputs != 1)
@@ -127,7 +128,7 @@ neap_module *neap_sequential(neap_context *c, int n, neap_module *const *childre
 }
 
 neap_module *neap_module_retain(neap_module *m) {
-  m->refs++;
+  if (m) m->refs++;
   return m;
 }
 
@@ -144,16 +145,17 @@ void neap_module_release(neap_module *m) {
 
 /* ---- asked ---- */
 
-int neap_module_is_training(const neap_module *m) { return m->training; }
-int neap_module_layer(const neap_module *m) { return m->layer; }
-int neap_module_child_count(const neap_module *m) { return m->n_children; }
-neap_module *neap_module_child(const neap_module *m, int i) { return i >= 0 && i < m->n_children ? m->child[i].m : NULL; }
-int neap_module_param_count(const neap_module *m) { return m->n_parts; }
-const char *neap_module_param_name(const neap_module *m, int i) { return i >= 0 && i < m->n_parts ? m->part[i].name : NULL; }
-neap_tensor *neap_module_param(const neap_module *m, int i) { return i >= 0 ? np_part_of(m, i) : NULL; }
-int neap_module_param_is_buffer(const neap_module *m, int i) { return i >= 0 && i < m->n_parts && m->part[i].buffer; }
+int neap_module_is_training(const neap_module *m) { return m && m->training; }
+int neap_module_layer(const neap_module *m) { return m ? m->layer : -1; }
+int neap_module_child_count(const neap_module *m) { return m ? m->n_children : 0; }
+neap_module *neap_module_child(const neap_module *m, int i) { return m && i >= 0 && i < m->n_children ? m->child[i].m : NULL; }
+int neap_module_param_count(const neap_module *m) { return m ? m->n_parts : 0; }
+const char *neap_module_param_name(const neap_module *m, int i) { return m && i >= 0 && i < m->n_parts ? m->part[i].name : NULL; }
+neap_tensor *neap_module_param(const neap_module *m, int i) { return m && i >= 0 ? np_part_of(m, i) : NULL; }
+int neap_module_param_is_buffer(const neap_module *m, int i) { return m && i >= 0 && i < m->n_parts && m->part[i].buffer; }
 
 int neap_module_set_param(neap_module *m, int i, neap_tensor *t) {
+  if (!m || !t) return NEAP_ERR_ARGUMENT;
   if (np_failed(m->ctx)) return m->ctx->error;
   if (i < 0 || i >= m->n_parts) return np_layer_fail(m, NEAP_ERR_INDEX, "there is no parameter %d", i + m->ctx->site.base);
   np_part *p = &m->part[i];
@@ -199,6 +201,7 @@ static void value_text(np_text *t, const neap_param *p, const neap_value *v, int
 const char *neap_module_text(neap_module *m, char *buffer, size_t size) {
   np_text t;
   np_text_init(&t, buffer, size);
+  if (!m) return buffer;
   np_text_add(&t, "%s(", m->row->name);
   const char *comma = "";
   for (int i = 0, part = 0; i < m->sig->n_params; i++) {

@@ -23,6 +23,7 @@ static int each(neap_module *m, np_text *path, visitor visit, void *arg) {
 }
 
 int neap_module_each(neap_module *m, visitor visit, void *arg) {
+  if (!m) return 0;
   char room[NP_MAX_PATH];
   np_text path;
   np_text_init(&path, room, sizeof room);
@@ -58,9 +59,10 @@ static int handles(neap_module *m, neap_tensor **out, int room, int buffers) {
   return l.n;
 }
 
-int neap_module_parameters(neap_module *m, neap_tensor **out, int room) { return handles(m, out, room, 0); }
+int neap_module_parameters(neap_module *m, neap_tensor **out, int room) { return m ? handles(m, out, room, 0) : 0; }
 
 void neap_module_train(neap_module *m, int on) {
+  if (!m) return;
   m->training = on != 0;
   for (int i = 0; i < m->n_children; i++) neap_module_train(m->child[i].m, on);
 }
@@ -72,7 +74,9 @@ static void clear_grad(void *arg, neap_tensor *t, int buffer) {
   np_clear_grad(t);
 }
 
-void neap_module_zero_grad(neap_module *m) { walk(m, clear_grad, NULL); }
+void neap_module_zero_grad(neap_module *m) {
+  if (m) walk(m, clear_grad, NULL);
+}
 
 /* ---- dtype ---- */
 
@@ -111,6 +115,7 @@ static int convert_all(neap_context *c, int n, neap_tensor **handle, neap_tensor
 }
 
 int neap_module_to(neap_module *m, neap_dtype d) {
+  if (!m) return NEAP_ERR_ARGUMENT;
   neap_context *c = m->ctx;
   if (np_failed(c)) return c->error;
   if ((unsigned)d >= NEAP_DTYPES || !np_is_float(d))

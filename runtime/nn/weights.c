@@ -50,6 +50,7 @@ static int entries_of(neap_module *m, entries *e) {
 int neap_save_module(neap_module *m, const char *path) {
   static const char *const metadata[] = {"format", "pt"}; /* as PyTorch's tools expect of such names */
   entries e;
+  if (!m) return NEAP_ERR_ARGUMENT;
   if (np_failed(m->ctx) || entries_of(m, &e) != 0) return m->ctx->error;
   int status = neap_save(m->ctx, path, e.n, e.name, e.t, 1, metadata);
   free_entries(&e);
@@ -136,6 +137,7 @@ static int load(neap_module *m, neap_archive *a, const entries *e, const char *p
 }
 
 int neap_load_module(neap_module *m, const char *path) {
+  if (!m) return NEAP_ERR_ARGUMENT;
   neap_context *c = m->ctx;
   entries e;
   if (np_failed(c) || entries_of(m, &e) != 0) return c->error;

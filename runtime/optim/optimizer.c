@@ -79,6 +79,7 @@ static int check_parameter(neap_optimizer *o, const neap_tensor *t, int i) {
   neap_context *c = o->ctx;
   const char *rule = o->rule->name;
   i += c->site.base;
+  if (!t) return np_fail(c, NEAP_ERR_ARGUMENT, "%s: parameter %d is NULL", rule, i);
   if (t->ctx != c) return np_fail(c, NEAP_ERR_ARGUMENT, "%s: parameter %d belongs to another context", rule, i);
   if (t->record)
     return np_fail(c, NEAP_ERR_ARGUMENT, "%s: parameter %d is the result of an op; only leaves can be optimized", rule, i);
@@ -211,6 +212,7 @@ static int make_room(neap_optimizer *o) {
 }
 
 int neap_optimizer_add(neap_optimizer *o, int n, neap_tensor *const *parameters, int n_settings, const neap_value *settings) {
+  if (!o) return NEAP_ERR_ARGUMENT;
   neap_context *c = o->ctx;
   neap_value set[NP_MAX_ARGS] = {{0}};
   if (np_failed(c)) return c->error;
@@ -226,7 +228,7 @@ int neap_optimizer_add(neap_optimizer *o, int n, neap_tensor *const *parameters,
 /* ---- asked and set ---- */
 
 static np_group *group_of(const neap_optimizer *o, int group) {
-  return group >= 0 && group < o->n_groups ? o->group[group] : NULL;
+  return o && group >= 0 && group < o->n_groups ? o->group[group] : NULL;
 }
 
 static np_member *member_of(const neap_optimizer *o, int group, int i) {
@@ -234,7 +236,7 @@ static np_member *member_of(const neap_optimizer *o, int group, int i) {
   return g && i >= 0 && i < g->n ? &g->member[i] : NULL;
 }
 
-int neap_optimizer_group_count(const neap_optimizer *o) { return o->n_groups; }
+int neap_optimizer_group_count(const neap_optimizer *o) { return o ? o->n_groups : 0; }
 
 int neap_optimizer_group_size(const neap_optimizer *o, int group) {
   np_group *g = group_of(o, group);
@@ -254,6 +256,7 @@ neap_value neap_optimizer_setting(const neap_optimizer *o, int group, int settin
 int neap_optimizer_set(neap_optimizer *o, int group, int setting, neap_value v) {
   np_group *g = group_of(o, group);
   neap_value given[NP_MAX_ARGS], set[NP_MAX_ARGS] = {{0}};
+  if (!o) return NEAP_ERR_ARGUMENT;
   if (np_failed(o->ctx)) return o->ctx->error;
   if (!g || setting < 0 || setting >= o->info->s.n_params)
     return np_fail(o->ctx, NEAP_ERR_INDEX, "%s: no group %d with a setting %d", o->rule->name, group, setting);
@@ -271,6 +274,7 @@ int64_t neap_optimizer_steps(const neap_optimizer *o, int group, int i) {
 
 int neap_optimizer_set_steps(neap_optimizer *o, int group, int i, int64_t steps) {
   np_member *m = member_of(o, group, i);
+  if (!o) return NEAP_ERR_ARGUMENT;
   if (np_failed(o->ctx)) return o->ctx->error;
   if (!m || steps < 0) return np_fail(o->ctx, NEAP_ERR_INDEX, "%s: no such parameter, or a negative count", o->rule->name);
   m->steps = steps;
@@ -300,7 +304,7 @@ int np_make_slots(neap_optimizer *o, np_group *g) {
 neap_tensor *neap_optimizer_state(neap_optimizer *o, int group, int i, int slot) {
   np_group *g = group_of(o, group);
   np_member *m = member_of(o, group, i);
-  if (np_failed(o->ctx) || !m || m->steps == 0 || !np_slot_used(o, g, slot) || np_make_slots(o, g) != 0) return NULL;
+  if (!m || np_failed(o->ctx) || m->steps == 0 || !np_slot_used(o, g, slot) || np_make_slots(o, g) != 0) return NULL;
   np_storage *s = g->line[m->kind].slot[slot];
   if (s) return place_on(o->ctx, s, m);
   return np_tensor_like(m->t, m->t->at.dtype); /* of a parameter without elements */

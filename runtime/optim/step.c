@@ -189,7 +189,7 @@ int np_update_advance(neap_optimizer *o, int64_t limit) {
 }
 
 int neap_optimizer_step(neap_optimizer *o) {
-  int more = np_update_begin(o);
+  int more = o ? np_update_begin(o) : NEAP_ERR_ARGUMENT;
   if (more != 0) return more;
   while ((more = np_update_advance(o, INT64_MAX)) == 1) {}
   return more;
@@ -197,7 +197,7 @@ int neap_optimizer_step(neap_optimizer *o) {
 
 /* A gradient that somebody else looks at is left to them, and the next one finds its home again when they have let go. */
 void neap_optimizer_zero_grad(neap_optimizer *o) {
-  for (int k = 0; k < o->n_groups; k++)
+  for (int k = 0; o && k < o->n_groups; k++)
     for (int i = 0; i < o->group[k]->n; i++) {
       np_member *m = &o->group[k]->member[i];
       neap_tensor *t = m->t, *home = m->home;

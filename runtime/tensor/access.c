@@ -96,7 +96,7 @@ static int valid(neap_context *c, neap_dtype d) {
 }
 
 static int one_element(neap_tensor *t) {
-  if (np_failed(t->ctx)) return 0;
+  if (!t || np_failed(t->ctx)) return 0;
   if (t->at.count == 1) return 1;
   char shape[96];
   np_shape_text(shape, sizeof shape, t);
@@ -108,6 +108,7 @@ double neap_item(neap_tensor *t) { return one_element(t) ? np_get_number(t->at.d
 int64_t neap_item_int(neap_tensor *t) { return one_element(t) ? np_get_int(t->at.dtype, np_data(t)) : 0; }
 
 int neap_copy_out(neap_tensor *t, neap_dtype d, void *out) {
+  if (!t) return NEAP_ERR_ARGUMENT;
   if (!valid(t->ctx, d)) return t->ctx->error;
   const np_layout *layouts[] = { &t->at };
   np_iter it;
@@ -162,20 +163,20 @@ neap_tensor *neap_wrap(neap_context *c, neap_dtype d, int ndim, const int64_t *s
   return t;
 }
 
-neap_tensor *neap_share(neap_tensor *t, neap_context *other) { return np_tensor_on(other, t->storage, &t->at); }
+neap_tensor *neap_share(neap_tensor *t, neap_context *other) { return t ? np_tensor_on(other, t->storage, &t->at) : NULL; }
 
 /* ---- asked ---- */
 
-neap_context *neap_context_of(const neap_tensor *t) { return t->ctx; }
-neap_dtype neap_dtype_of(const neap_tensor *t) { return (neap_dtype)t->at.dtype; }
-int neap_ndim(const neap_tensor *t) { return t->at.ndim; }
-const int64_t *neap_shape(const neap_tensor *t) { return t->at.shape; }
-const int64_t *neap_strides(const neap_tensor *t) { return t->at.stride; }
-int64_t neap_count(const neap_tensor *t) { return t->at.count; }
-int64_t neap_bytes(const neap_tensor *t) { return (int64_t)t->storage->bytes; }
-int neap_is_contiguous(const neap_tensor *t) { return np_contiguous(t); }
-const void *neap_read(const neap_tensor *t) { return np_data(t); }
+neap_context *neap_context_of(const neap_tensor *t) { return t ? t->ctx : NULL; }
+neap_dtype neap_dtype_of(const neap_tensor *t) { return t ? (neap_dtype)t->at.dtype : NEAP_F32; }
+int neap_ndim(const neap_tensor *t) { return t ? t->at.ndim : 0; }
+const int64_t *neap_shape(const neap_tensor *t) { return t ? t->at.shape : NULL; }
+const int64_t *neap_strides(const neap_tensor *t) { return t ? t->at.stride : NULL; }
+int64_t neap_count(const neap_tensor *t) { return t ? t->at.count : 0; }
+int64_t neap_bytes(const neap_tensor *t) { return t ? (int64_t)t->storage->bytes : 0; }
+int neap_is_contiguous(const neap_tensor *t) { return t && np_contiguous(t); }
+const void *neap_read(const neap_tensor *t) { return t ? np_data(t) : NULL; }
 
 void *neap_data(neap_tensor *t) {
-  return !np_failed(t->ctx) && np_tensor_written(t, "neap_data") == 0 ? np_data(t) : NULL;
+  return t && !np_failed(t->ctx) && np_tensor_written(t, "neap_data") == 0 ? np_data(t) : NULL;
 }

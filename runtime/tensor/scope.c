@@ -83,6 +83,7 @@ static int take(neap_scope *s, neap_tensor *t) {
 void np_tensor_hand(neap_tensor *t) { hand(t->ctx->scope, t); }
 
 neap_tensor *neap_retain(neap_tensor *t) {
+  if (!t) return NULL;
   t->refs++;
   np_tensor_hand(t);
   return t;
