@@ -6,6 +6,8 @@
 enum { NEAP_APPROXIMATE_NONE = 0, NEAP_APPROXIMATE_TANH = 1 };
 enum { NEAP_INTERPOLATION_LINEAR = 0, NEAP_INTERPOLATION_LOWER = 1, NEAP_INTERPOLATION_HIGHER = 2, NEAP_INTERPOLATION_MIDPOINT = 3, NEAP_INTERPOLATION_NEAREST = 4 };
 enum { NEAP_MODE_CONSTANT = 0, NEAP_MODE_REFLECT = 1, NEAP_MODE_REPLICATE = 2, NEAP_MODE_CIRCULAR = 3 };
+enum { NEAP_REDUCE_NONE = 0, NEAP_REDUCE_ADD = 1, NEAP_REDUCE_MULTIPLY = 2 };
+enum { NEAP_REDUCE_SUM = 0, NEAP_REDUCE_PROD = 1, NEAP_REDUCE_MEAN = 2, NEAP_REDUCE_AMAX = 3, NEAP_REDUCE_AMIN = 4 };
 enum { NEAP_NORM_BACKWARD = 0, NEAP_NORM_ORTHO = 1, NEAP_NORM_FORWARD = 2 };
 enum { NEAP_ACTIVATION_NONE = 0, NEAP_ACTIVATION_RELU = 1, NEAP_ACTIVATION_SIGMOID = 2, NEAP_ACTIVATION_TANH = 3 };
 enum { NEAP_REDUCTION_NONE = 0, NEAP_REDUCTION_MEAN = 1, NEAP_REDUCTION_SUM = 2 };
@@ -390,14 +392,25 @@ NEAP_API neap_tensor *neap_index_select(neap_context *c, neap_tensor *x, int64_t
 NEAP_API neap_tensor *neap_embedding(neap_context *c, neap_tensor *input, neap_tensor *weight, int64_t padding_idx); /* Rows of weight by their numbers; the row of padding_idx gets no gradient. */
 NEAP_API neap_tensor *neap_index_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha); /* x with alpha source added at the positions of a list along dim. */
 NEAP_API neap_tensor *neap_index_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha);
-NEAP_API neap_tensor *neap_gather(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index); /* y[i][j] = x[index[i][j]][j] for dim 1, and so on. */
-NEAP_API neap_tensor *neap_scatter(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src); /* x with y[index[i][j]][j] = src[i][j] for dim 1, and so on; src may be one value. */
-NEAP_API neap_tensor *neap_scatter_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src);
-NEAP_API neap_tensor *neap_scatter_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src); /* As scatter, but src is added to x. */
-NEAP_API neap_tensor *neap_scatter_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src);
+NEAP_API neap_tensor *neap_index_copy(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source); /* x with the positions of a list along dim replaced by source's. */
+NEAP_API neap_tensor *neap_index_copy_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source);
+NEAP_API neap_tensor *neap_index_fill(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *value); /* x with one value at the positions of a list along dim. */
+NEAP_API neap_tensor *neap_index_fill_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *value);
+NEAP_API neap_tensor *neap_take(neap_context *c, neap_tensor *x, neap_tensor *index); /* The elements of x, taken as one long row, at the positions of index, in index's shape; negative ones count from the end. */
 NEAP_API neap_tensor *neap_index(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices); /* x at lists of positions or masks, one a dimension, as NumPy indexes; false stands for a whole dimension. */
 NEAP_API neap_tensor *neap_index_put(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate); /* x with values written (or added) at lists of positions or masks. */
 NEAP_API neap_tensor *neap_index_put_(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate);
+/* scatter */
+NEAP_API neap_tensor *neap_gather(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index); /* y[i][j] = x[index[i][j]][j] for dim 1, and so on. */
+NEAP_API neap_tensor *neap_scatter(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce); /* x with y[index[i][j]][j] = src[i][j] for dim 1, and so on; src may be one value. With reduce it is added to x, or multiplied with it (which has no gradient: scatter_reduce has). */
+NEAP_API neap_tensor *neap_scatter_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce);
+NEAP_API neap_tensor *neap_scatter_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src); /* As scatter, but src is added to x. */
+NEAP_API neap_tensor *neap_scatter_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src);
+NEAP_API neap_tensor *neap_scatter_reduce(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce, int include_self); /* As scatter, but all values that meet at a place are summed, multiplied, averaged, or their largest or smallest is taken; with include_self x's own value is one of them. */
+NEAP_API neap_tensor *neap_scatter_reduce_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce, int include_self);
+NEAP_API neap_tensor *neap_scatter_reduce_at(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce, int include_self); /* scatter_reduce with all that its gradient reads saved. */
+NEAP_API neap_tensor *neap_scatter_reduce_at_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce, int include_self);
+NEAP_API neap_tensor *neap_take_along_dim(neap_context *c, neap_tensor *x, neap_tensor *index, int64_t dim); /* gather with x and index broadcast in all dimensions but dim; without dim both are taken as one long row. */
 /* mask */
 NEAP_API neap_tensor *neap_masked_fill(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value); /* x with value where the mask is true. */
 NEAP_API neap_tensor *neap_masked_fill_(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value);
@@ -405,6 +418,7 @@ NEAP_API neap_tensor *neap_masked_select(neap_context *c, neap_tensor *x, neap_t
 NEAP_API neap_tensor *neap_masked_scatter(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *source); /* x with source's elements, in order, where the mask is true. */
 NEAP_API neap_tensor *neap_masked_scatter_(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *source);
 NEAP_API neap_tensor *neap_nonzero(neap_context *c, neap_tensor *x); /* Positions of the elements that are not 0, one row of dimensions each. */
+NEAP_API neap_tensor *neap_argwhere(neap_context *c, neap_tensor *x); /* nonzero by NumPy's name. */
 NEAP_API neap_tensor *neap_tril(neap_context *c, neap_tensor *x, int64_t diagonal); /* x with zeros above the given diagonal of each matrix. */
 NEAP_API neap_tensor *neap_tril_(neap_context *c, neap_tensor *x, int64_t diagonal);
 NEAP_API neap_tensor *neap_triu(neap_context *c, neap_tensor *x, int64_t diagonal); /* x with zeros below the given diagonal of each matrix. */

@@ -23,40 +23,44 @@ static void put_rows(int64_t n, const void *idx, int wide, int64_t base, size_t 
   for (int64_t i = 0; i < n; i++) memcpy(y + at(idx, wide, base, i) * dst_ld, x + i * src_ld, bytes);
 }
 
+#define AT(i) (at(idx, wide, base, i) * unit + (i) * step)
 #define ELEMENTS(D, SIZE)                                                                                           \
-  static void gather_##SIZE(int64_t n, const void *idx, int wide, int64_t base, const D *restrict x, int64_t xs,    \
-                            D *restrict y, int64_t ys) {                                                            \
-    for (int64_t i = 0; i < n; i++) y[i * ys] = x[at(idx, wide, base, i) * xs];                                     \
+  static void gather_##SIZE(int64_t n, const void *idx, int wide, int64_t base, const D *restrict x, int64_t unit,  \
+                            int64_t step, D *restrict y, int64_t ys) {                                              \
+    if (wide && ys == 1 && step == 0 && unit == 1)                                                                  \
+      for (int64_t i = 0; i < n; i++) y[i] = x[((const int64_t *)idx)[i] - base];                                   \
+    else                                                                                                            \
+      for (int64_t i = 0; i < n; i++) y[i * ys] = x[AT(i)];                                                         \
   }                                                                                                                 \
   static void scatter_##SIZE(int64_t n, const void *idx, int wide, int64_t base, const D *restrict x, int64_t xs,   \
-                             D *restrict y, int64_t ys) {                                                           \
-    for (int64_t i = 0; i < n; i++) y[at(idx, wide, base, i) * ys] = x[i * xs];                                     \
+                             D *restrict y, int64_t unit, int64_t step) {                                           \
+    for (int64_t i = 0; i < n; i++) y[AT(i)] = x[i * xs];                                                           \
   }
 ELEMENTS(uint8_t, 1)
 ELEMENTS(uint16_t, 2)
 ELEMENTS(uint32_t, 4)
 ELEMENTS(uint64_t, 8)
 
-static void gather(int size, int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t src_stride,
-                   void *dst, int64_t dst_stride) {
+static void gather(int size, int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t unit,
+                   int64_t step, void *dst, int64_t dst_stride) {
   switch (size) {
-    case 1: gather_1(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
-    case 2: gather_2(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
-    case 4: gather_4(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
-    default: gather_8(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
+    case 1: gather_1(n, idx, wide, base, src, unit, step, dst, dst_stride); break;
+    case 2: gather_2(n, idx, wide, base, src, unit, step, dst, dst_stride); break;
+    case 4: gather_4(n, idx, wide, base, src, unit, step, dst, dst_stride); break;
+    default: gather_8(n, idx, wide, base, src, unit, step, dst, dst_stride); break;
   }
 }
 static void scatter(int size, int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t src_stride,
-                    void *dst, int64_t dst_stride) {
+                    void *dst, int64_t unit, int64_t step) {
   switch (size) {
-    case 1: scatter_1(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
-    case 2: scatter_2(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
-    case 4: scatter_4(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
-    default: scatter_8(n, idx, wide, base, src, src_stride, dst, dst_stride); break;
+    case 1: scatter_1(n, idx, wide, base, src, src_stride, dst, unit, step); break;
+    case 2: scatter_2(n, idx, wide, base, src, src_stride, dst, unit, step); break;
+    case 4: scatter_4(n, idx, wide, base, src, src_stride, dst, unit, step); break;
+    default: scatter_8(n, idx, wide, base, src, src_stride, dst, unit, step); break;
   }
 }
 
-#define SUMS(T, S)                                                                                                  \
+#define ROWS(T, S)                                                                                                  \
   static void add_rows_##S(int64_t n, const void *idx, int wide, int64_t base, int64_t k, const void *src,          \
                            int64_t src_ld, void *dst, int64_t dst_ld) {                                             \
     for (int64_t i = 0; i < n; i++) {                                                                               \
@@ -64,19 +68,24 @@ static void scatter(int size, int64_t n, const void *idx, int wide, int64_t base
       T *restrict y = (T *)dst + at(idx, wide, base, i) * dst_ld;                                                   \
       for (int64_t j = 0; j < k; j++) y[j] = np_add_##S(y[j], x[j]);                                                \
     }                                                                                                               \
-  }                                                                                                                 \
-  static void scatter_add_##S(int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t xs,      \
-                              void *dst, int64_t ys) {                                                              \
+  }
+#define FOLD(T, S, OP, F)                                                                                           \
+  static void fold_##OP##_##S(int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t xs,      \
+                              void *dst, int64_t unit, int64_t step) {                                              \
     const T *restrict x = src;                                                                                      \
     T *restrict y = dst;                                                                                            \
     for (int64_t i = 0; i < n; i++) {                                                                               \
-      T *p = y + at(idx, wide, base, i) * ys;                                                                       \
-      *p = np_add_##S(*p, x[i * xs]);                                                                               \
+      T *p = y + AT(i);                                                                                             \
+      *p = F(*p, x[i * xs]);                                                                                        \
     }                                                                                                               \
   }
+#define SUMS(T, S)                                                                                                  \
+  ROWS(T, S) FOLD(T, S, add, np_add_##S) FOLD(T, S, mul, np_mul_##S) FOLD(T, S, max, np_maximum_##S)                \
+  FOLD(T, S, min, np_minimum_##S)
 SUMS(float, f32)
 SUMS(double, f64)
 SUMS(int64_t, i64)
+#define FOLDS(S) {fold_add_##S, fold_mul_##S, fold_max_##S, fold_min_##S}
 
 const np_index NP_NAME(np_index_table) = {
     .take_rows = take_rows,
@@ -84,5 +93,5 @@ const np_index NP_NAME(np_index_table) = {
     .add_rows = {add_rows_f32, add_rows_f64, add_rows_i64},
     .gather = gather,
     .scatter = scatter,
-    .scatter_add = {scatter_add_f32, scatter_add_f64, scatter_add_i64},
+    .scatter_fold = {FOLDS(f32), FOLDS(f64), FOLDS(i64)},
 };

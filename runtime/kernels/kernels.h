@@ -167,6 +167,8 @@ typedef struct np_row { /* x, y, g, dx contiguous rows of n >= 1; y may be x, dx
 /* ---- index kernels
    ------------------------------------------------------------------------------------------------ */
 
+enum { NP_FOLD_ADD, NP_FOLD_MUL, NP_FOLD_MAX, NP_FOLD_MIN, NP_FOLDS };
+
 /* Index lists: n values of int64 (wide != 0) or int32, contiguous, counted from `base`; all within range. */
 typedef struct np_index {
   /* dst row i = src row idx[i], rows of `bytes` bytes; src rows lie src_ld bytes apart, dst rows dst_ld. */
@@ -178,13 +180,15 @@ typedef struct np_index {
   /* dst row idx[i] += src row i, rows of k elements, in order of i. */
   void (*add_rows[NP_CTYPES])(int64_t n, const void *idx, int wide, int64_t base, int64_t k, const void *src,
                               int64_t src_ld, void *dst, int64_t dst_ld);
-  /* Single elements of `size` bytes (1, 2, 4, 8): dst[i*dst_stride] = src[(idx[i]-base)*src_stride], and back. */
-  void (*gather)(int size, int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t src_stride,
-                 void *dst, int64_t dst_stride);
+  /* Single elements of `size` bytes (1, 2, 4, 8), where at(i) = (idx[i] - base)*unit + i*step:
+     dst[i*dst_stride] = src[at(i)], and dst[at(i)] = src[i*src_stride]. */
+  void (*gather)(int size, int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t unit,
+                 int64_t step, void *dst, int64_t dst_stride);
   void (*scatter)(int size, int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t src_stride,
-                  void *dst, int64_t dst_stride);
-  void (*scatter_add[NP_CTYPES])(int64_t n, const void *idx, int wide, int64_t base, const void *src,
-                                 int64_t src_stride, void *dst, int64_t dst_stride);
+                  void *dst, int64_t unit, int64_t step);
+  /* dst[at(i)] op= src[i*src_stride], in order of i; NaN wins in the extremes. */
+  void (*scatter_fold[NP_CTYPES][NP_FOLDS])(int64_t n, const void *idx, int wide, int64_t base, const void *src,
+                                            int64_t src_stride, void *dst, int64_t unit, int64_t step);
 } np_index;
 
 /* ---- products

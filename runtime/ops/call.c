@@ -84,9 +84,8 @@ static int prepare_in_place(np_call *c) {
   if (c->ctx->grad_mode && np_needs_grad(x->base ? x->base : x) && !(x->base ? x->base : x)->record)
     return np_reject(c, NEAP_ERR_STATE, "%s leaf that requires a gradient cannot be changed in place while gradients are on: "
                      "use no_grad, or a copy", x->base ? "a view of a" : "a");
-  for (int i = 0; i < x->at.ndim; i++)
-    if (x->at.stride[i] == 0 && x->at.shape[i] > 1)
-      return np_reject(c, NEAP_ERR_STATE, "an expanded tensor shares memory between its elements: clone it before writing to it");
+  if (!np_contiguous(x) && np_layout_overlaps(&x->at))
+    return np_reject(c, NEAP_ERR_STATE, "elements of the tensor share memory: clone it before writing to it");
   for (int i = 1; i < c->sig->n_params; i++)
     if (np_t(c, i) && overlaps(x, np_t(c, i))) {
       c->arg[i].t = neap_clone(c->ctx, np_t(c, i));

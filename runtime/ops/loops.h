@@ -108,6 +108,20 @@ static inline int64_t np_position(const np_positions *p, int64_t i) {
   return p->wide ? ((const int64_t *)p->at)[i] : ((const int32_t *)p->at)[i];
 }
 
+int np_positions_along(np_call *c, const char *name, neap_tensor *index, int d); /* checked against dimension d of arg[0] */
+static inline int64_t np_back_axis(const np_back *b, int i, const np_layout *x) { /* an axis argument, from 0 on */
+  return b->arg[i].i < 0 ? b->arg[i].i + (x->ndim ? x->ndim : 1) : b->arg[i].i;
+}
+/* y as a contiguous tensor of its compute type that may be added to, and what was added back into y. */
+neap_tensor *np_summing(neap_context *c, neap_tensor *y);
+void np_summed(neap_context *c, neap_tensor *y, neap_tensor *t);
+
+/* ---- scatter.c ---- */
+enum { NP_GATHER = -2, NP_PUT_ONE = -1 }; /* what is done at each position, beside NP_FOLD_ADD ... */
+int np_scatter_all(np_call *c, neap_tensor *y, int op); /* y op= src at index, of a call (x dim index src ...), dim in room[0] */
+int np_scatter_add_infer(np_call *c);
+neap_tensor *np_grown(neap_context *c, neap_tensor *g, const np_layout *at); /* recorded: g in a larger shape, zeros behind */
+
 /* Rows picked from a table by a list of positions, or put there: the table is (outer, positions, inner) with dense inner
  * rows, the list (outer, n, inner) contiguous. idx counts from base in steps of `unit` elements. */
 enum { NP_TAKE, NP_PUT, NP_ADD }; /* list = table[idx]; table[idx] = list, the last one stays; table[idx] += list, in order */

@@ -72,7 +72,7 @@ int np_masked_select_run(np_call *c) {
   neap_tensor *at = mask && x ? np_true_positions(ctx, mask) : NULL;
   c->out[0] = at ? np_tensor_new(ctx, x->at.dtype, 1, &at->at.count) : NULL;
   if (c->out[0])
-    ctx->kernels->index->gather((int)np_size_of(x->at.dtype), at->at.count, np_data(at), 1, 0, np_data(x), 1, np_data(c->out[0]), 1);
+    ctx->kernels->index->gather((int)np_size_of(x->at.dtype), at->at.count, np_data(at), 1, 0, np_data(x), 1, 0, np_data(c->out[0]), 1);
   neap_release(at);
   neap_release(x);
   neap_release(mask);
@@ -110,7 +110,7 @@ int np_masked_scatter_run(np_call *c) {
   if (at && source) {
     if (!c->in_place) np_copy(ctx, y, np_t(c, 0));
     neap_tensor *t = np_contiguous_of(ctx, y, y->at.dtype);
-    if (t) ctx->kernels->index->scatter((int)np_size_of(y->at.dtype), at->at.count, np_data(at), 1, 0, np_data(source), 1, np_data(t), 1);
+    if (t) ctx->kernels->index->scatter((int)np_size_of(y->at.dtype), at->at.count, np_data(at), 1, 0, np_data(source), 1, np_data(t), 1, 0);
     if (t && t != y) np_copy(ctx, y, t);
     neap_release(t);
   }

@@ -65,6 +65,13 @@ int np_positions_check(np_call *c, const char *name, neap_tensor *index, int64_t
   return NEAP_OK;
 }
 
+int np_positions_along(np_call *c, const char *name, neap_tensor *index, int d) {
+  neap_tensor *x = np_t(c, 0);
+  char why[96];
+  np_dim_text(why, sizeof why, c, d, c->sig->param[0].name, x);
+  return np_positions_check(c, name, index, x->at.ndim ? x->at.shape[d] : 1, why, 0, NULL);
+}
+
 int np_positions_get(neap_context *c, neap_tensor *index, np_positions *p) {
   p->t = np_contiguous_of(c, index, index->at.dtype == NEAP_I32 ? NEAP_I32 : NEAP_I64);
   if (!p->t) return c->error;
@@ -75,6 +82,12 @@ int np_positions_get(neap_context *c, neap_tensor *index, np_positions *p) {
 }
 
 /* ---- picking and putting ---- */
+
+neap_tensor *np_summing(neap_context *c, neap_tensor *y) { return np_contiguous_of(c, y, np_native_of(y->at.dtype)); }
+void np_summed(neap_context *c, neap_tensor *y, neap_tensor *t) {
+  if (t && t != y) np_copy(c, y, t);
+  neap_release(t);
+}
 
 typedef struct picking {
   const np_pick *p;
@@ -96,17 +109,17 @@ static void pick_task(void *arg, int64_t task) {
     int64_t n = np_min(s->block, p->n - from);
     const char *idx = (const char *)p->idx + from * (p->wide ? 8 : 4);
     list += from * p->inner * size;
-    if (p->inner == 1) k->gather((int)size, n, idx, p->wide, p->base, table, p->unit, list, 1);
+    if (p->inner == 1) k->gather((int)size, n, idx, p->wide, p->base, table, p->unit, 0, list, 1);
     else k->take_rows(n, idx, p->wide, p->base, (size_t)(p->inner * size), table, p->unit * size, list, p->inner * size);
     return;
   }
   int64_t n = np_min(s->block, p->inner - from);
   table += from * size, list += from * size;
   if (p->op == NP_PUT) {
-    if (p->inner == 1) k->scatter((int)size, p->n, p->idx, p->wide, p->base, list, 1, table, p->unit);
+    if (p->inner == 1) k->scatter((int)size, p->n, p->idx, p->wide, p->base, list, 1, table, p->unit, 0);
     else k->put_rows(p->n, p->idx, p->wide, p->base, (size_t)(n * size), list, p->inner * size, table, p->unit * size);
   } else if (p->inner == 1) {
-    k->scatter_add[np_ctype(p->dtype)](p->n, p->idx, p->wide, p->base, list, 1, table, p->unit);
+    k->scatter_fold[np_ctype(p->dtype)][NP_FOLD_ADD](p->n, p->idx, p->wide, p->base, list, 1, table, p->unit, 0);
   } else {
     k->add_rows[np_ctype(p->dtype)](p->n, p->idx, p->wide, p->base, n, list, p->inner, table, p->unit);
   }

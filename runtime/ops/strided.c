@@ -86,21 +86,6 @@ int np_as_strided_add_infer(np_call *c) {
   return np_spec(c, 0, x->at.dtype, 1, &n);
 }
 
-static int shares_elements(const np_layout *l) { /* whether two elements may lie at one place: sorted by stride they must nest */
-  uint32_t left = (1u << l->ndim) - 1;
-  int64_t reach = 0;
-  while (left) {
-    int next = -1;
-    for (int i = 0; i < l->ndim; i++)
-      if ((left >> i & 1) && (next < 0 || l->stride[i] < l->stride[next])) next = i;
-    left &= ~(1u << next);
-    if (l->shape[next] <= 1) continue;
-    if (l->stride[next] <= reach) return 1;
-    reach += (l->shape[next] - 1) * l->stride[next];
-  }
-  return 0;
-}
-
 int np_as_strided_add_run(np_call *c) {
   neap_tensor *x = np_t(c, 0), *y = c->out[0];
   np_layout l = x->at;
@@ -109,7 +94,7 @@ int np_as_strided_add_run(np_call *c) {
   np_zero(c->ctx, y);
   if (x->at.count == 0) return NEAP_OK;
   neap_tensor to = np_window(y, &l);
-  if (!shares_elements(&l)) return np_copy(c->ctx, &to, x);
+  if (!np_layout_overlaps(&l)) return np_copy(c->ctx, &to, x);
   /* Overlapping: element by element in row-major order, in the compute type. */
   const np_kernels *k = c->ctx->kernels;
   int ctype = np_ctype(x->at.dtype), native = np_native_of(x->at.dtype);
@@ -153,7 +138,7 @@ int np_as_strided_scatter_infer(np_call *c) {
   const neap_tensor *x = np_t(c, 0), *source = np_t(c, 1);
   np_layout l;
   if (region(c, SIZE + 1, &l) != 0) return c->ctx->error;
-  if (shares_elements(&l)) return np_reject(c, NEAP_ERR_ARGUMENT, "the region overlaps itself");
+  if (np_layout_overlaps(&l)) return np_reject(c, NEAP_ERR_ARGUMENT, "the region overlaps itself");
   if (source->at.ndim != l.ndim || memcmp(source->at.shape, l.shape, (size_t)l.ndim * sizeof *l.shape) != 0) {
     char a[128];
     np_shape_text(a, sizeof a, source);

@@ -1110,20 +1110,20 @@ neap_tensor *neap_index_add(neap_context *c, neap_tensor *x, int64_t dim, neap_t
 neap_tensor *neap_index_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha) {
   return call(c, NP_OP_index_add, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(source), of_number(alpha) }, 1, NULL);
 }
-neap_tensor *neap_gather(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index) {
-  return call(c, NP_OP_gather, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index) }, 0, NULL);
+neap_tensor *neap_index_copy(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source) {
+  return call(c, NP_OP_index_copy, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(source) }, 0, NULL);
 }
-neap_tensor *neap_scatter(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
-  return call(c, NP_OP_scatter, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src) }, 0, NULL);
+neap_tensor *neap_index_copy_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source) {
+  return call(c, NP_OP_index_copy, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(source) }, 1, NULL);
 }
-neap_tensor *neap_scatter_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
-  return call(c, NP_OP_scatter, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src) }, 1, NULL);
+neap_tensor *neap_index_fill(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *value) {
+  return call(c, NP_OP_index_fill, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(value) }, 0, NULL);
 }
-neap_tensor *neap_scatter_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
-  return call(c, NP_OP_scatter_add, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src) }, 0, NULL);
+neap_tensor *neap_index_fill_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *value) {
+  return call(c, NP_OP_index_fill, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(value) }, 1, NULL);
 }
-neap_tensor *neap_scatter_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
-  return call(c, NP_OP_scatter_add, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src) }, 1, NULL);
+neap_tensor *neap_take(neap_context *c, neap_tensor *x, neap_tensor *index) {
+  return call(c, NP_OP_take, 2, (neap_value[]){ of_tensor(x), of_tensor(index) }, 0, NULL);
 }
 neap_tensor *neap_index(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices) {
   return call(c, NP_OP_index, 2, (neap_value[]){ of_tensor(x), of_tensors(n_indices, indices) }, 0, NULL);
@@ -1133,6 +1133,36 @@ neap_tensor *neap_index_put(neap_context *c, neap_tensor *x, int n_indices, neap
 }
 neap_tensor *neap_index_put_(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate) {
   return call(c, NP_OP_index_put, 4, (neap_value[]){ of_tensor(x), of_tensors(n_indices, indices), of_tensor(values), of_kind(NEAP_FLAG, accumulate) }, 1, NULL);
+}
+neap_tensor *neap_gather(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index) {
+  return call(c, NP_OP_gather, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index) }, 0, NULL);
+}
+neap_tensor *neap_scatter(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce) {
+  return call(c, NP_OP_scatter, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src), of_kind(NEAP_ENUM, reduce) }, 0, NULL);
+}
+neap_tensor *neap_scatter_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce) {
+  return call(c, NP_OP_scatter, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src), of_kind(NEAP_ENUM, reduce) }, 1, NULL);
+}
+neap_tensor *neap_scatter_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
+  return call(c, NP_OP_scatter_add, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src) }, 0, NULL);
+}
+neap_tensor *neap_scatter_add_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src) {
+  return call(c, NP_OP_scatter_add, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src) }, 1, NULL);
+}
+neap_tensor *neap_scatter_reduce(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce, int include_self) {
+  return call(c, NP_OP_scatter_reduce, 6, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src), of_kind(NEAP_ENUM, reduce), of_kind(NEAP_FLAG, include_self) }, 0, NULL);
+}
+neap_tensor *neap_scatter_reduce_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce, int include_self) {
+  return call(c, NP_OP_scatter_reduce, 6, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src), of_kind(NEAP_ENUM, reduce), of_kind(NEAP_FLAG, include_self) }, 1, NULL);
+}
+neap_tensor *neap_scatter_reduce_at(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce, int include_self) {
+  return call(c, NP_OP_scatter_reduce_at, 6, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src), of_kind(NEAP_ENUM, reduce), of_kind(NEAP_FLAG, include_self) }, 0, NULL);
+}
+neap_tensor *neap_scatter_reduce_at_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce, int include_self) {
+  return call(c, NP_OP_scatter_reduce_at, 6, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(src), of_kind(NEAP_ENUM, reduce), of_kind(NEAP_FLAG, include_self) }, 1, NULL);
+}
+neap_tensor *neap_take_along_dim(neap_context *c, neap_tensor *x, neap_tensor *index, int64_t dim) {
+  return call(c, NP_OP_take_along_dim, 3, (neap_value[]){ of_tensor(x), of_tensor(index), of_maybe_int(dim) }, 0, NULL);
 }
 neap_tensor *neap_masked_fill(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value) {
   return call(c, NP_OP_masked_fill, 3, (neap_value[]){ of_tensor(x), of_tensor(mask), of_tensor(value) }, 0, NULL);
@@ -1151,6 +1181,9 @@ neap_tensor *neap_masked_scatter_(neap_context *c, neap_tensor *x, neap_tensor *
 }
 neap_tensor *neap_nonzero(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_nonzero, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_argwhere(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_argwhere, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
 neap_tensor *neap_tril(neap_context *c, neap_tensor *x, int64_t diagonal) {
   return call(c, NP_OP_tril, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, diagonal) }, 0, NULL);

@@ -42,6 +42,21 @@ int np_layout_has_shape(const np_layout *l, int ndim, const int64_t *shape) {
   return l->ndim == ndim && memcmp(l->shape, shape, (size_t)ndim * sizeof *shape) == 0;
 }
 
+int np_layout_overlaps(const np_layout *l) { /* sorted by stride they must nest */
+  uint32_t left = (1u << l->ndim) - 1;
+  int64_t reach = 0;
+  while (left) {
+    int next = -1;
+    for (int i = 0; i < l->ndim; i++)
+      if ((left >> i & 1) && (next < 0 || l->stride[i] < l->stride[next])) next = i;
+    left &= ~(1u << next);
+    if (l->shape[next] <= 1) continue;
+    if (l->stride[next] <= reach) return 1;
+    reach += (l->shape[next] - 1) * l->stride[next];
+  }
+  return 0;
+}
+
 int np_same_shape(const neap_tensor *a, const neap_tensor *b) { return np_layout_has_shape(&a->at, b->at.ndim, b->at.shape); }
 
 void np_shape_text(char *buffer, size_t size, const neap_tensor *t) {

@@ -87,6 +87,7 @@ extern void np_record_release(struct np_record *r); /* ops/record.c: tensors dro
 int np_layout_set(np_layout *l, int dtype, int ndim, const int64_t *shape); /* row-major; nonzero: too big or too many dims */
 int np_layout_is_contiguous(const np_layout *l);
 int64_t np_layout_span(const np_layout *l);            /* elements from the first to one past the last that it touches */
+int np_layout_overlaps(const np_layout *l);            /* whether two elements may lie at one place */
 
 neap_tensor *np_tensor_new(neap_context *c, int dtype, int ndim, const int64_t *shape); /* fresh storage */
 neap_tensor *np_tensor_of(neap_context *c, const np_layout *l);  /* the same; l is as np_layout_set made it */

@@ -150,20 +150,30 @@ static void indices(void) {
           for (int j = 0; j < WIDE; j++)
             set(ct, t, (idx[i] - base) * WIDE + j, get(ct, t, (idx[i] - base) * WIDE + j) + get(ct, x, i * WIDE + j));
         EXPECT(!memcmp(y, t, sizeof t), "add_rows");
-        K->index->scatter_add[ct](N, list, wide, base, x, 2, y, 3);
-        for (int i = 0; i < N; i++)
-          set(ct, t, (idx[i] - base) * 3, get(ct, t, (idx[i] - base) * 3) + get(ct, x, i * 2));
-        EXPECT(!memcmp(y, t, sizeof t), "scatter_add");
+        for (int op = 0; op < NP_FOLDS; op++)
+          for (int step = 0; step < 2; step++) {
+            K->index->scatter_fold[ct][op](N, list, wide, base, x, 2, y, 3, step);
+            for (int i = 0; i < N; i++) {
+              int64_t at = (idx[i] - base) * 3 + i * step;
+              double a = get(ct, t, at), b = get(ct, x, i * 2);
+              set(ct, t, at, op == NP_FOLD_ADD ? a + b : op == NP_FOLD_MUL ? a * b : op == NP_FOLD_MAX ? fmax(a, b) : fmin(a, b));
+            }
+            EXPECT(!memcmp(y, t, sizeof t), "scatter_fold %d, step %d", op, step);
+          }
       }
       for (int size = 1; size <= 8; size *= 2) {
         char *u = (char *)x, *v = (char *)y, *z = (char *)t;
         memset(y, 0, sizeof y), memset(t, 0, sizeof t);
-        K->index->gather(size, N, list, wide, base, x, 2, y, 3);
-        for (int i = 0; i < N; i++) memcpy(z + 3 * i * size, u + (idx[i] - base) * 2 * size, (size_t)size);
-        EXPECT(!memcmp(y, t, sizeof t), "gather");
-        K->index->scatter(size, N, list, wide, base, x, 3, v, 2);
-        for (int i = 0; i < N; i++) memcpy(z + (idx[i] - base) * 2 * size, u + 3 * i * size, (size_t)size);
-        EXPECT(!memcmp(y, t, sizeof t), "scatter");
+        for (int step = 0; step < 2; step++)
+          for (int apart = 1; apart < 4; apart += 2) { /* alone in memory, and two places between */
+            int unit = apart == 1 ? 1 : 2;
+            K->index->gather(size, N, list, wide, base, x, unit, step, y, apart);
+            for (int i = 0; i < N; i++) memcpy(z + apart * i * size, u + ((idx[i] - base) * unit + i * step) * size, (size_t)size);
+            EXPECT(!memcmp(y, t, sizeof t), "gather");
+            K->index->scatter(size, N, list, wide, base, x, apart, v, unit, step);
+            for (int i = 0; i < N; i++) memcpy(z + ((idx[i] - base) * unit + i * step) * size, u + apart * i * size, (size_t)size);
+            EXPECT(!memcmp(y, t, sizeof t), "scatter");
+          }
       }
     }
   done("indices");
