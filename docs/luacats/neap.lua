@@ -328,6 +328,15 @@ function neap.argsort(x, dim, descending, stable) end
 ---@return neap.Tensor indices
 function Tensor:argsort(dim, descending, stable) end
 
+--- nonzero by NumPy's name.
+---@param x neap.Tensor
+---@return neap.Tensor indices
+function neap.argwhere(x) end
+
+--- nonzero by NumPy's name.
+---@return neap.Tensor indices
+function Tensor:argwhere() end
+
 --- Any view of x's storage: sizes, strides and the first element's place, counted from 0.
 ---@param x neap.Tensor
 ---@param size integer[]
@@ -1982,6 +1991,50 @@ function Tensor:index_add(dim, index, source, alpha) end
 ---@return neap.Tensor
 function Tensor:index_add_(dim, index, source, alpha) end
 
+--- x with the positions of a list along dim replaced by source's.
+---@param x neap.Tensor
+---@param dim integer
+---@param index neap.Tensor
+---@param source neap.Tensor
+---@return neap.Tensor y
+function neap.index_copy(x, dim, index, source) end
+
+--- x with the positions of a list along dim replaced by source's.
+---@param dim integer
+---@param index neap.Tensor
+---@param source neap.Tensor
+---@return neap.Tensor y
+function Tensor:index_copy(dim, index, source) end
+
+--- x with the positions of a list along dim replaced by source's. Written into the tensor itself.
+---@param dim integer
+---@param index neap.Tensor
+---@param source neap.Tensor
+---@return neap.Tensor
+function Tensor:index_copy_(dim, index, source) end
+
+--- x with one value at the positions of a list along dim.
+---@param x neap.Tensor
+---@param dim integer
+---@param index neap.Tensor
+---@param value neap.Tensor|number
+---@return neap.Tensor y
+function neap.index_fill(x, dim, index, value) end
+
+--- x with one value at the positions of a list along dim.
+---@param dim integer
+---@param index neap.Tensor
+---@param value neap.Tensor|number
+---@return neap.Tensor y
+function Tensor:index_fill(dim, index, value) end
+
+--- x with one value at the positions of a list along dim. Written into the tensor itself.
+---@param dim integer
+---@param index neap.Tensor
+---@param value neap.Tensor|number
+---@return neap.Tensor
+function Tensor:index_fill_(dim, index, value) end
+
 --- x with values written (or added) at lists of positions or masks.
 ---@param x neap.Tensor
 ---@param indices neap.Tensor[]
@@ -3621,27 +3674,30 @@ function Tensor:rsqrt() end
 ---@return neap.Tensor
 function Tensor:rsqrt_() end
 
---- x with y[index[i][j]][j] = src[i][j] for dim 1, and so on; src may be one value.
+--- x with y[index[i][j]][j] = src[i][j] for dim 1, and so on; src may be one value. With reduce it is added to x, or multiplied with it (which has no gradient: scatter_reduce has).
 ---@param x neap.Tensor
 ---@param dim integer
 ---@param index neap.Tensor
 ---@param src neap.Tensor|number
+---@param reduce? "none"|"add"|"multiply"
 ---@return neap.Tensor y
-function neap.scatter(x, dim, index, src) end
+function neap.scatter(x, dim, index, src, reduce) end
 
---- x with y[index[i][j]][j] = src[i][j] for dim 1, and so on; src may be one value.
+--- x with y[index[i][j]][j] = src[i][j] for dim 1, and so on; src may be one value. With reduce it is added to x, or multiplied with it (which has no gradient: scatter_reduce has).
 ---@param dim integer
 ---@param index neap.Tensor
 ---@param src neap.Tensor|number
+---@param reduce? "none"|"add"|"multiply"
 ---@return neap.Tensor y
-function Tensor:scatter(dim, index, src) end
+function Tensor:scatter(dim, index, src, reduce) end
 
---- x with y[index[i][j]][j] = src[i][j] for dim 1, and so on; src may be one value. Written into the tensor itself.
+--- x with y[index[i][j]][j] = src[i][j] for dim 1, and so on; src may be one value. With reduce it is added to x, or multiplied with it (which has no gradient: scatter_reduce has). Written into the tensor itself.
 ---@param dim integer
 ---@param index neap.Tensor
 ---@param src neap.Tensor|number
+---@param reduce? "none"|"add"|"multiply"
 ---@return neap.Tensor
-function Tensor:scatter_(dim, index, src) end
+function Tensor:scatter_(dim, index, src, reduce) end
 
 --- As scatter, but src is added to x.
 ---@param x neap.Tensor
@@ -3664,6 +3720,34 @@ function Tensor:scatter_add(dim, index, src) end
 ---@param src neap.Tensor
 ---@return neap.Tensor
 function Tensor:scatter_add_(dim, index, src) end
+
+--- As scatter, but all values that meet at a place are summed, multiplied, averaged, or their largest or smallest is taken; with include_self x's own value is one of them.
+---@param x neap.Tensor
+---@param dim integer
+---@param index neap.Tensor
+---@param src neap.Tensor
+---@param reduce "sum"|"prod"|"mean"|"amax"|"amin"
+---@param include_self? boolean
+---@return neap.Tensor y
+function neap.scatter_reduce(x, dim, index, src, reduce, include_self) end
+
+--- As scatter, but all values that meet at a place are summed, multiplied, averaged, or their largest or smallest is taken; with include_self x's own value is one of them.
+---@param dim integer
+---@param index neap.Tensor
+---@param src neap.Tensor
+---@param reduce "sum"|"prod"|"mean"|"amax"|"amin"
+---@param include_self? boolean
+---@return neap.Tensor y
+function Tensor:scatter_reduce(dim, index, src, reduce, include_self) end
+
+--- As scatter, but all values that meet at a place are summed, multiplied, averaged, or their largest or smallest is taken; with include_self x's own value is one of them. Written into the tensor itself.
+---@param dim integer
+---@param index neap.Tensor
+---@param src neap.Tensor
+---@param reduce "sum"|"prod"|"mean"|"amax"|"amin"
+---@param include_self? boolean
+---@return neap.Tensor
+function Tensor:scatter_reduce_(dim, index, src, reduce, include_self) end
 
 --- x at one position of dim, which is gone from the shape.
 ---@param x neap.Tensor
@@ -4085,6 +4169,30 @@ function neap.t(x) end
 --- A matrix transposed; a vector or a scalar as it is.
 ---@return neap.Tensor y
 function Tensor:t() end
+
+--- The elements of x, taken as one long row, at the positions of index, in index's shape; negative ones count from the end.
+---@param x neap.Tensor
+---@param index neap.Tensor
+---@return neap.Tensor y
+function neap.take(x, index) end
+
+--- The elements of x, taken as one long row, at the positions of index, in index's shape; negative ones count from the end.
+---@param index neap.Tensor
+---@return neap.Tensor y
+function Tensor:take(index) end
+
+--- gather with x and index broadcast in all dimensions but dim; without dim both are taken as one long row.
+---@param x neap.Tensor
+---@param index neap.Tensor
+---@param dim? integer
+---@return neap.Tensor y
+function neap.take_along_dim(x, index, dim) end
+
+--- gather with x and index broadcast in all dimensions but dim; without dim both are taken as one long row.
+---@param index neap.Tensor
+---@param dim? integer
+---@return neap.Tensor y
+function Tensor:take_along_dim(index, dim) end
 
 --- Tangent of x in radians.
 ---@param x neap.Tensor|number

@@ -51,7 +51,7 @@ int np_sort_back(np_back *b) { /* gx = zeros, gx[indices] = g; topk, whose dim i
   const np_layout *x = &b->in[0].at;
   const neap_value *dim = b->op == &np_ops[NP_OP_topk] ? &b->arg[2] : &b->arg[1];
   if (!b->g[0]) return NEAP_OK;
-  b->gx[0] = x->ndim == 0 ? b->g[0] : neap_scatter_(c, np_zeros_like(c, x), dim->i < 0 ? dim->i + x->ndim : dim->i, b->y[1], b->g[0]);
+  b->gx[0] = x->ndim == 0 ? b->g[0] : neap_scatter_(c, np_zeros_like(c, x), dim->i < 0 ? dim->i + x->ndim : dim->i, b->y[1], b->g[0], 0);
   return c->error;
 }
 
