@@ -5,6 +5,7 @@
 #define NEAP_ABSENT INT64_MIN
 enum { NEAP_APPROXIMATE_NONE = 0, NEAP_APPROXIMATE_TANH = 1 };
 enum { NEAP_INTERPOLATION_LINEAR = 0, NEAP_INTERPOLATION_LOWER = 1, NEAP_INTERPOLATION_HIGHER = 2, NEAP_INTERPOLATION_MIDPOINT = 3, NEAP_INTERPOLATION_NEAREST = 4 };
+enum { NEAP_SIDE_LEFT = 0, NEAP_SIDE_RIGHT = 1 };
 enum { NEAP_MODE_CONSTANT = 0, NEAP_MODE_REFLECT = 1, NEAP_MODE_REPLICATE = 2, NEAP_MODE_CIRCULAR = 3 };
 enum { NEAP_REDUCE_NONE = 0, NEAP_REDUCE_ADD = 1, NEAP_REDUCE_MULTIPLY = 2 };
 enum { NEAP_REDUCE_SUM = 0, NEAP_REDUCE_PROD = 1, NEAP_REDUCE_MEAN = 2, NEAP_REDUCE_AMAX = 3, NEAP_REDUCE_AMIN = 4 };
@@ -318,6 +319,15 @@ NEAP_API neap_tensor *neap_median_along(neap_context *c, neap_tensor *x, int64_t
 NEAP_API neap_tensor *neap_mode(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Most frequent value along dim, the smallest of several, and the last position that holds it. */
 NEAP_API neap_tensor *neap_quantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation); /* Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dim; NaN where there is one. */
 NEAP_API neap_tensor *neap_nanquantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation); /* As quantile, of the elements that are not NaN. */
+/* count */
+NEAP_API neap_tensor *neap_histc(neap_context *c, neap_tensor *x, int64_t bins, double min, double max); /* How many values lie in each of bins parts of min to max, both included; of x's own range when they are equal. */
+NEAP_API neap_tensor *neap_histogram(neap_context *c, neap_tensor *x, neap_tensor *bins, double min, double max, neap_tensor *weight, int density, neap_tensor **edges); /* Counts (or sums of weight) in bins parts of min to max, or between the rising edges bins, and the edges; as a density they integrate to 1. */
+NEAP_API neap_tensor *neap_bincount(neap_context *c, neap_tensor *x, neap_tensor *weights, int64_t minlength); /* How often each position occurs in a vector of positions, or the sum of its weights: the first entry counts the first position. */
+NEAP_API neap_tensor *neap_unique(neap_context *c, neap_tensor *x, int sorted, int return_inverse, int return_counts, int64_t dim, neap_tensor **inverse, neap_tensor **counts); /* The different values of x in order, or slices along dim; when asked for, the position among them of each in x, and how often each occurs. */
+NEAP_API neap_tensor *neap_unique_consecutive(neap_context *c, neap_tensor *x, int return_inverse, int return_counts, int64_t dim, neap_tensor **inverse, neap_tensor **counts); /* As unique, but only neighbours that are equal become one, and all stay where they are. */
+NEAP_API neap_tensor *neap_searchsorted(neap_context *c, neap_tensor *sorted_sequence, neap_tensor *values, int right, int side, neap_tensor *sorter); /* Where each value would be put into the rising sequence (or that of its row): before equal ones, or with right behind them. */
+NEAP_API neap_tensor *neap_bucketize(neap_context *c, neap_tensor *x, neap_tensor *boundaries, int right); /* The number of the bucket between rising boundaries that each value is in; a boundary belongs to the bucket before it, or with right to the next. */
+NEAP_API neap_tensor *neap_isin(neap_context *c, neap_tensor *elements, neap_tensor *test_elements, int assume_unique, int invert); /* Whether each element is one of test_elements, or with invert is none of them. */
 /* softmax */
 NEAP_API neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* exp(x) divided by its sum along dim. */
 NEAP_API neap_tensor *neap_log_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* Logarithm of softmax, safe for large x. */

@@ -595,6 +595,19 @@ function neap.binary_cross_entropy_with_logits(input, target, weight, reduction,
 ---@return neap.Tensor y
 function Tensor:binary_cross_entropy_with_logits(target, weight, reduction, pos_weight) end
 
+--- How often each position occurs in a vector of positions, or the sum of its weights: the first entry counts the first position.
+---@param x neap.Tensor
+---@param weights? neap.Tensor
+---@param minlength? integer
+---@return neap.Tensor counts
+function neap.bincount(x, weights, minlength) end
+
+--- How often each position occurs in a vector of positions, or the sum of its weights: the first entry counts the first position.
+---@param weights? neap.Tensor
+---@param minlength? integer
+---@return neap.Tensor counts
+function Tensor:bincount(weights, minlength) end
+
 --- How many of x trials succeed, each with probability prob; the two broadcast (Hoermann, 1993).
 ---@param x neap.Tensor
 ---@param prob neap.Tensor
@@ -727,6 +740,19 @@ function neap.broadcast_to(x, size) end
 ---@param size integer[]
 ---@return neap.Tensor y
 function Tensor:broadcast_to(size) end
+
+--- The number of the bucket between rising boundaries that each value is in; a boundary belongs to the bucket before it, or with right to the next.
+---@param x neap.Tensor|number
+---@param boundaries neap.Tensor
+---@param right? boolean
+---@return neap.Tensor indices
+function neap.bucketize(x, boundaries, right) end
+
+--- The number of the bucket between rising boundaries that each value is in; a boundary belongs to the bucket before it, or with right to the next.
+---@param boundaries neap.Tensor
+---@param right? boolean
+---@return neap.Tensor indices
+function Tensor:bucketize(boundaries, right) end
 
 --- All ways to take one element of each vector, one way a row, the last vector's element changing fastest; a vector alone comes back as it is.
 ---@param tensors neap.Tensor[]
@@ -1870,6 +1896,42 @@ function Tensor:heaviside(z) end
 ---@return neap.Tensor
 function Tensor:heaviside_(z) end
 
+--- How many values lie in each of bins parts of min to max, both included; of x's own range when they are equal.
+---@param x neap.Tensor
+---@param bins? integer
+---@param min? number
+---@param max? number
+---@return neap.Tensor counts
+function neap.histc(x, bins, min, max) end
+
+--- How many values lie in each of bins parts of min to max, both included; of x's own range when they are equal.
+---@param bins? integer
+---@param min? number
+---@param max? number
+---@return neap.Tensor counts
+function Tensor:histc(bins, min, max) end
+
+--- Counts (or sums of weight) in bins parts of min to max, or between the rising edges bins, and the edges; as a density they integrate to 1.
+---@param x neap.Tensor
+---@param bins neap.Tensor|number
+---@param min? number
+---@param max? number
+---@param weight? neap.Tensor
+---@param density? boolean
+---@return neap.Tensor hist
+---@return neap.Tensor edges
+function neap.histogram(x, bins, min, max, weight, density) end
+
+--- Counts (or sums of weight) in bins parts of min to max, or between the rising edges bins, and the edges; as a density they integrate to 1.
+---@param bins neap.Tensor|number
+---@param min? number
+---@param max? number
+---@param weight? neap.Tensor
+---@param density? boolean
+---@return neap.Tensor hist
+---@return neap.Tensor edges
+function Tensor:histogram(bins, min, max, weight, density) end
+
 --- The tensors side by side: one after the other along dimension 2, or 1 when they are vectors.
 ---@param tensors neap.Tensor[]
 ---@return neap.Tensor y
@@ -2144,6 +2206,21 @@ function neap.isfinite(x) end
 --- Whether x is neither infinite nor NaN.
 ---@return neap.Tensor y
 function Tensor:isfinite() end
+
+--- Whether each element is one of test_elements, or with invert is none of them.
+---@param elements neap.Tensor|number
+---@param test_elements neap.Tensor|number
+---@param assume_unique? boolean
+---@param invert? boolean
+---@return neap.Tensor y
+function neap.isin(elements, test_elements, assume_unique, invert) end
+
+--- Whether each element is one of test_elements, or with invert is none of them.
+---@param test_elements neap.Tensor|number
+---@param assume_unique? boolean
+---@param invert? boolean
+---@return neap.Tensor y
+function Tensor:isin(test_elements, assume_unique, invert) end
 
 --- Whether x is infinite.
 ---@param x neap.Tensor|number
@@ -3749,6 +3826,23 @@ function Tensor:scatter_reduce(dim, index, src, reduce, include_self) end
 ---@return neap.Tensor
 function Tensor:scatter_reduce_(dim, index, src, reduce, include_self) end
 
+--- Where each value would be put into the rising sequence (or that of its row): before equal ones, or with right behind them.
+---@param sorted_sequence neap.Tensor
+---@param values neap.Tensor|number
+---@param right? boolean
+---@param side? "left"|"right"
+---@param sorter? neap.Tensor
+---@return neap.Tensor indices
+function neap.searchsorted(sorted_sequence, values, right, side, sorter) end
+
+--- Where each value would be put into the rising sequence (or that of its row): before equal ones, or with right behind them.
+---@param values neap.Tensor|number
+---@param right? boolean
+---@param side? "left"|"right"
+---@param sorter? neap.Tensor
+---@return neap.Tensor indices
+function Tensor:searchsorted(values, right, side, sorter) end
+
 --- x at one position of dim, which is gone from the shape.
 ---@param x neap.Tensor
 ---@param dim integer
@@ -4473,6 +4567,46 @@ function Tensor:uniform(from, to, generator) end
 ---@param generator? neap.Generator
 ---@return neap.Tensor
 function Tensor:uniform_(from, to, generator) end
+
+--- The different values of x in order, or slices along dim; when asked for, the position among them of each in x, and how often each occurs.
+---@param x neap.Tensor
+---@param sorted? boolean
+---@param return_inverse? boolean
+---@param return_counts? boolean
+---@param dim? integer
+---@return neap.Tensor values
+---@return neap.Tensor inverse
+---@return neap.Tensor counts
+function neap.unique(x, sorted, return_inverse, return_counts, dim) end
+
+--- The different values of x in order, or slices along dim; when asked for, the position among them of each in x, and how often each occurs.
+---@param sorted? boolean
+---@param return_inverse? boolean
+---@param return_counts? boolean
+---@param dim? integer
+---@return neap.Tensor values
+---@return neap.Tensor inverse
+---@return neap.Tensor counts
+function Tensor:unique(sorted, return_inverse, return_counts, dim) end
+
+--- As unique, but only neighbours that are equal become one, and all stay where they are.
+---@param x neap.Tensor
+---@param return_inverse? boolean
+---@param return_counts? boolean
+---@param dim? integer
+---@return neap.Tensor values
+---@return neap.Tensor inverse
+---@return neap.Tensor counts
+function neap.unique_consecutive(x, return_inverse, return_counts, dim) end
+
+--- As unique, but only neighbours that are equal become one, and all stay where they are.
+---@param return_inverse? boolean
+---@param return_counts? boolean
+---@param dim? integer
+---@return neap.Tensor values
+---@return neap.Tensor inverse
+---@return neap.Tensor counts
+function Tensor:unique_consecutive(return_inverse, return_counts, dim) end
 
 --- x with a new dimension of size 1 at dim.
 ---@param x neap.Tensor

@@ -133,6 +133,23 @@ typedef struct np_sort {
   void (*spread)(int64_t n, const uint64_t *entry, int shift, int bits, uint32_t *places, uint64_t *out);
 } np_sort;
 
+/* ---- counting and searching ---- */
+
+typedef struct np_count {
+  /* counts[b] += weight[i] (1 for NULL) for each x[i] in bin b; what lies outside of all bins, and NaN, is passed over; the
+     last bin has its right end. edges NULL: `bins` bins of one width from lo to hi. Else bins + 1 rising edges, which
+     with even != 0 are nearly those. Float types. */
+  void (*bins[2])(int64_t n, const void *x, const void *weight, int64_t bins, double lo, double hi, const void *edges,
+                  int even, double *counts);
+  /* at[i] = base + how many of s[0..m), rising, are < v[i], or with right != 0 are <= v[i]; all of them for NaN. */
+  void (*search[NP_CTYPES])(int64_t n, const void *v, int64_t m, const void *s, int right, int64_t base, int64_t *at);
+  /* yes[i] = whether v[i] is among s[0..m), rising up to NaNs at the end, or with invert != 0 is not. */
+  void (*among[NP_CTYPES])(int64_t n, const void *v, int64_t m, const void *s, int invert, uint8_t *yes);
+  /* Of n values in a row, or in the order of entries: the number of the group of equal neighbours that each is in, from
+     0. NaN equals nothing. Returns how many groups there are. */
+  int64_t (*groups[NP_CTYPES])(int64_t n, const void *x, const uint64_t *entry, int64_t *group);
+} np_count;
+
 /* ---- rows of layers and losses (float types) ---- */
 
 typedef struct np_row { /* x, y, g, dx contiguous rows of n >= 1; y may be x, dx may be g */
@@ -325,6 +342,7 @@ typedef struct np_kernels {
   const np_reduce *reduce[NP_CTYPES];
   const np_scan *scan[NP_CTYPES];
   const np_sort *sort;
+  const np_count *count;
   const np_row *row[2];
   const np_index *index;
   np_gemm gemm[NP_CTYPES];

@@ -13,6 +13,7 @@ extern const np_map NP_NAME(np_grad_f32)[NP_EW_COUNT][3], NP_NAME(np_grad_f64)[N
 extern const np_reduce NP_NAME(np_reduce_f32), NP_NAME(np_reduce_f64), NP_NAME(np_reduce_i64);
 extern const np_scan NP_NAME(np_scan_f32), NP_NAME(np_scan_f64), NP_NAME(np_scan_i64);
 extern const np_sort NP_NAME(np_sort_table);
+extern const np_count NP_NAME(np_count_table);
 extern const np_row NP_NAME(np_row_f32), NP_NAME(np_row_f64);
 extern const np_index NP_NAME(np_index_table);
 #define GEMM(S)                                                                                                     \
@@ -39,6 +40,7 @@ const np_kernels NP_NAME(np_kernels) = {
     .reduce = {&NP_NAME(np_reduce_f32), &NP_NAME(np_reduce_f64), &NP_NAME(np_reduce_i64)},
     .scan = {&NP_NAME(np_scan_f32), &NP_NAME(np_scan_f64), &NP_NAME(np_scan_i64)},
     .sort = &NP_NAME(np_sort_table),
+    .count = &NP_NAME(np_count_table),
     .row = {&NP_NAME(np_row_f32), &NP_NAME(np_row_f64)},
     .index = &NP_NAME(np_index_table),
     .gemm = {NP_NAME(np_gemm_f32), NP_NAME(np_gemm_f64), NP_NAME(np_gemm_i64)},

@@ -921,6 +921,30 @@ neap_tensor *neap_quantile(neap_context *c, neap_tensor *x, neap_tensor *q, int6
 neap_tensor *neap_nanquantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation) {
   return call(c, NP_OP_nanquantile, 5, (neap_value[]){ of_tensor(x), of_tensor(q), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim), of_kind(NEAP_ENUM, interpolation) }, 0, NULL);
 }
+neap_tensor *neap_histc(neap_context *c, neap_tensor *x, int64_t bins, double min, double max) {
+  return call(c, NP_OP_histc, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, bins), of_number(min), of_number(max) }, 0, NULL);
+}
+neap_tensor *neap_histogram(neap_context *c, neap_tensor *x, neap_tensor *bins, double min, double max, neap_tensor *weight, int density, neap_tensor **edges) {
+  return call(c, NP_OP_histogram, 6, (neap_value[]){ of_tensor(x), of_tensor(bins), of_maybe_number(min), of_maybe_number(max), of_tensor(weight), of_kind(NEAP_FLAG, density) }, 0, (neap_tensor **const[]){ edges });
+}
+neap_tensor *neap_bincount(neap_context *c, neap_tensor *x, neap_tensor *weights, int64_t minlength) {
+  return call(c, NP_OP_bincount, 3, (neap_value[]){ of_tensor(x), of_tensor(weights), of_kind(NEAP_INT, minlength) }, 0, NULL);
+}
+neap_tensor *neap_unique(neap_context *c, neap_tensor *x, int sorted, int return_inverse, int return_counts, int64_t dim, neap_tensor **inverse, neap_tensor **counts) {
+  return call(c, NP_OP_unique, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_FLAG, sorted), of_kind(NEAP_FLAG, return_inverse), of_kind(NEAP_FLAG, return_counts), of_maybe_int(dim) }, 0, (neap_tensor **const[]){ inverse, counts });
+}
+neap_tensor *neap_unique_consecutive(neap_context *c, neap_tensor *x, int return_inverse, int return_counts, int64_t dim, neap_tensor **inverse, neap_tensor **counts) {
+  return call(c, NP_OP_unique_consecutive, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_FLAG, return_inverse), of_kind(NEAP_FLAG, return_counts), of_maybe_int(dim) }, 0, (neap_tensor **const[]){ inverse, counts });
+}
+neap_tensor *neap_searchsorted(neap_context *c, neap_tensor *sorted_sequence, neap_tensor *values, int right, int side, neap_tensor *sorter) {
+  return call(c, NP_OP_searchsorted, 5, (neap_value[]){ of_tensor(sorted_sequence), of_tensor(values), of_kind(NEAP_FLAG, right), of_kind(NEAP_ENUM, side), of_tensor(sorter) }, 0, NULL);
+}
+neap_tensor *neap_bucketize(neap_context *c, neap_tensor *x, neap_tensor *boundaries, int right) {
+  return call(c, NP_OP_bucketize, 3, (neap_value[]){ of_tensor(x), of_tensor(boundaries), of_kind(NEAP_FLAG, right) }, 0, NULL);
+}
+neap_tensor *neap_isin(neap_context *c, neap_tensor *elements, neap_tensor *test_elements, int assume_unique, int invert) {
+  return call(c, NP_OP_isin, 4, (neap_value[]){ of_tensor(elements), of_tensor(test_elements), of_kind(NEAP_FLAG, assume_unique), of_kind(NEAP_FLAG, invert) }, 0, NULL);
+}
 neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim) {
   return call(c, NP_OP_softmax, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
