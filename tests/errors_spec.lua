@@ -71,18 +71,59 @@ describe("misuse", function()
     neap.set_memory_cap(memory.live + memory.cached + 8 * 1024 * 1024)
     local message = message_of(function() return neap.zeros(64, 1024, 1024) end)
     neap.set_memory_cap(0)
-    assert.is_truthy(message:find("memory", 1, true))
+    assert.is_truthy(message:find("zeros: out of memory: 256.0 MiB more would pass the cap", 1, true), message)
     assert.are.equal(3, neap.ones(3):sum():item())
   end)
-  it("inside a layer: its path is named", function()
+  it("inside a layer of C: its path is named", function()
     local net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(5, 2))
-    says(function() return net(neap.randn(2, 3)) end, "linear", "(2, 4)", "layer Sequential[3]")
+    says(function() return net(neap.randn(2, 3)) end, "linear", "(2, 4)", "(in layer Sequential[3])")
+    local deep = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2)))
+    says(function() return deep(neap.randn(2, 3)) end, "linear", "(in layer Sequential[2][2])")
+    says(function() return nn.Sequential(nn.Linear(3, 4), nn.Embedding(5, 2))(neap.randn(2, 3)) end, "embedding", "(in layer Sequential[2])")
   end)
-  it("inside a layer written in Lua: its path is named", function()
+  it("inside layers written in Lua: their path is named", function()
+    local Inner, Outer = nn.class "Inner", nn.class "Outer"
+    function Inner:forward(x) return x + neap.ones(7) end
+    function Outer:init() self.blocks = { Inner(), Inner() } end
+    function Outer:forward(x) return self.blocks[2](x) end
+    says(function() return Outer()(neap.randn(2, 3)) end, "add", "(2, 3)", "(7)", "(in layer Outer.blocks[2])")
+    says(function() return coroutine.wrap(Outer.forward)(Outer(), neap.randn(2, 3)) end, "(in layer Inner)")
+    local message = says(function() return neap.ones(2) + neap.ones(3) end, "add") -- and nothing of it is left
+    assert.is_nil(message:find("layer", 1, true))
+  end)
+  it("inside a mixed net: Lua's and C's part of the path are one", function()
     local Net = nn.class "Net"
     function Net:init() self.body = nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 2)) end
     function Net:forward(x) return self.body(x) end
-    says(function() return Net()(neap.randn(2, 3)) end, "Net.body[2]")
+    says(function() return Net()(neap.randn(2, 3)) end, "linear", "(in layer Net.body[2])")
+    says(function() return nn.Sequential(nn.ReLU(), Net())(neap.randn(2, 3)) end, "(in layer Sequential[2].body[2])")
+    says(function() return nn.Sequential(nn.ReLU(), function(x) return x:matmul(x) end)(neap.randn(2, 3)) end,
+      "matmul", "(in layer Sequential[2])")
+  end)
+  it("of what a dtype holds: the place, the value and the range", function()
+    says(function() return neap.tensor({ { 1, 300 } }, { dtype = "uint8" }) end, "entry [1][2]", "300", "uint8", "0 to 255")
+    says(function() return neap.tensor({ 1, 2.5 }, { dtype = "int32" }) end, "entry [2]", "2.5", "int32", "whole numbers")
+    says(function() return neap.embedding(neap.ones(2), neap.ones(3, 4)) end, "embedding", "integers", "float32")
+  end)
+  it("of backward: a second one through the same graph", function()
+    local x = neap.ones(3, { requires_grad = true })
+    local y = (x * x):sum()
+    y:backward()
+    says(function() y:backward() end, "backward", "mul at", "retain_graph")
+    assert.are.equal(2, x.grad[1]:item())
+  end)
+  it("of backward: what was saved has been changed in place; both places are named", function()
+    local x = neap.ones(3, { requires_grad = true })
+    local y = x * 2
+    local z = (y * y):sum()
+    y:add_(1)
+    local message = says(function() z:backward() end, "mul", "saved", "in place", "add_ at")
+    local _, places = message:gsub("errors_spec.lua:%d+", "")
+    assert.are.equal(3, places) -- of the call, of the change, of backward
+    assert.is_nil(x.grad)
+  end)
+  it("of leaves: changed in place while gradients are on", function()
+    says(function() neap.ones(3, { requires_grad = true }):add_(1) end, "add_", "leaf", "no_grad")
   end)
   it("of a missing argument, or one of the wrong kind", function()
     says(function() return neap.matmul(neap.ones(2, 2)) end, "matmul", "missing")
@@ -91,5 +132,43 @@ describe("misuse", function()
   it("leaves everything usable", function()
     for _ = 1, 100 do pcall(function() return neap.ones(2, 3):matmul(neap.ones(2, 3)) end) end
     assert.are.equal(6, neap.ones(2, 3):sum():item())
+  end)
+end)
+
+describe("the program, when a script goes wrong,", function()
+  local neap_program = (os.getenv "NEAP_BUILD_DIR" or "build") .. "/neap"
+
+  -- The lines that a run of the program leaves, and its exit status.
+  local function ran(arguments)
+    local pipe = assert(io.popen(("%s %s 2>&1"):format(neap_program, arguments)))
+    local lines = {}
+    for line in pipe:lines() do lines[#lines + 1] = line end
+    local _, _, status = pipe:close()
+    return lines, status
+  end
+
+  it("says it in one line with op, shapes and place, and ends with status 1", function()
+    local lines, status = ran [[-e 'local neap=require"neap"; neap.randn(3,4):matmul(neap.randn(5,2))']]
+    assert.are.equal(1, status)
+    assert.are.equal(1, #lines)
+    for _, part in ipairs { "neap: (command line):1: matmul: ", "(3, 4)", "(5, 2)", "is 4", "5" } do
+      assert.is_truthy(lines[1]:find(part, 1, true), lines[1])
+    end
+  end)
+  it("names the script's own line, not one of Neap's", function()
+    local path = os.tmpname()
+    local file = assert(io.open(path, "w"))
+    file:write 'local neap = require "neap"\nlocal function f()\n  return neap.nn.Linear(3, 4, { bais = false })\nend\nf()\n'
+    file:close()
+    local lines, status = ran(path)
+    os.remove(path)
+    assert.are.equal(1, status)
+    assert.are.same({ ("neap: %s:3: Linear: unknown option 'bais' (did you mean 'bias'?); it has in_features, out_features, bias"):format(path) }, lines)
+  end)
+  it("shows a stack for an error of the script's own", function()
+    local lines, status = ran [[-e 'require "neap"; error "mine"']]
+    assert.are.equal(1, status)
+    assert.are.equal("neap: (command line):1: mine", lines[1])
+    assert.are.equal("stack traceback:", lines[2])
   end)
 end)

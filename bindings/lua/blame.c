@@ -86,7 +86,7 @@ static int raise(lua_State *L, nl_state *s, const char *path) {
   const char *text = lua_tostring(L, -1);
   nl_path(L, s);
   if (!path) path = s->site.path;
-  if (path && !strstr(text, path)) text = lua_pushfstring(L, "%s (in %s)", text, path);
+  if (path && !strstr(text, path)) text = lua_pushfstring(L, "%s (in layer %s)", text, path);
   const char *where = nl_where(L, s);
   lua_pushfstring(L, "%s%s", where, text);
   nl_remember(L, s);

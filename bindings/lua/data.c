@@ -31,15 +31,16 @@ static const char *place(const reader *r, int depth) { /* "[2][3]" */
   return lua_tostring(L, -1);
 }
 
-static int does_not_fit(const reader *r, int index, int depth) {
-  const char *got = nl_describe(r->L, r->s, index);
-  return nl_fail(r->L, r->s, "tensor: %s%s does not fit %s", depth >= 0 ? place(r, depth) : "", depth >= 0 ? got + strcspn(got, " ") : got,
-                 neap_dtype_about((neap_dtype)r->dtype)->name);
+static int does_not_fit(const reader *r, int index, int depth, int64_t low, int64_t high) {
+  const char *got = nl_describe(r->L, r->s, index), *name = neap_dtype_about((neap_dtype)r->dtype)->name;
+  const char *entry = depth >= 0 ? lua_pushfstring(r->L, "entry %s", place(r, depth)) : "the value";
+  return nl_fail(r->L, r->s, "tensor: %s is %s, which does not fit %s: whole numbers from %I to %I", entry, got, name,
+                 (LUAI_UACINT)low, (LUAI_UACINT)high);
 }
 
 #define STORE_INT(type, low, high) \
   do { \
-    if (i < (low) || i > (high)) does_not_fit(r, index, depth); \
+    if (!ok || i < (low) || i > (high)) does_not_fit(r, index, depth, low, high); \
     *(type *)(void *)r->out = (type)i; \
     r->out += sizeof(type); \
   } while (0)
@@ -68,7 +69,6 @@ static void store(reader *r, int index, int depth) {
     d = is_float ? neap_item(t) : (lua_Number)i;
     if (is_float && r->dtype != NEAP_F32 && r->dtype != NEAP_F64) ok = lua_numbertointeger(floor(d), &i) && floor(d) == d;
   }
-  if (!ok && r->dtype != NEAP_BOOL) does_not_fit(r, index, depth);
   switch (r->dtype) {
   case NEAP_F32: *(float *)(void *)r->out = (float)d; r->out += 4; break;
   case NEAP_F64: *(double *)(void *)r->out = d; r->out += 8; break;

@@ -147,6 +147,15 @@ static int run_composite(np_call *c) {
   return status != 0 ? status : (int)c->ctx->error;
 }
 
+/* Memory runs out far below: the innermost call that failed puts its name, and its layer's, to the message. */
+static void name_call(np_call *c) {
+  char text[sizeof c->ctx->message];
+  if (c->ctx->error != NEAP_ERR_MEMORY || strncmp(c->ctx->message, "out of memory", 13) != 0) return;
+  memcpy(text, c->ctx->message, sizeof text);
+  neap_clear(c->ctx);
+  np_reject(c, NEAP_ERR_MEMORY, "%s", text);
+}
+
 static int run(np_call *c) {
   if (check_contexts(c) != 0) return c->ctx->error;
   if (!c->in_place) return c->op->infer == np_none ? run_composite(c) : run_plain(c);
@@ -175,6 +184,7 @@ int neap_call(neap_context *ctx, int op, int n, const neap_value *args, neap_ten
   for (int i = 0; i < NP_MAX_OUTS; i++) c.out[i] = NULL, c.by_run[i] = 0;
   int status = np_bind(ctx, c.op->name, c.sig, n, args, c.arg);
   if (status == 0) status = run(&c);
+  if (NP_UNLIKELY(status != 0)) name_call(&c);
   if (site) ctx->site = outer;
   for (int i = 0; i < c.sig->n_outputs; i++) {
     if (status != 0) neap_release(c.out[i]);
