@@ -10,6 +10,11 @@ enum { NEAP_MODE_CONSTANT = 0, NEAP_MODE_REFLECT = 1, NEAP_MODE_REPLICATE = 2, N
 enum { NEAP_REDUCE_NONE = 0, NEAP_REDUCE_ADD = 1, NEAP_REDUCE_MULTIPLY = 2 };
 enum { NEAP_REDUCE_SUM = 0, NEAP_REDUCE_PROD = 1, NEAP_REDUCE_MEAN = 2, NEAP_REDUCE_AMAX = 3, NEAP_REDUCE_AMIN = 4 };
 enum { NEAP_NORM_BACKWARD = 0, NEAP_NORM_ORTHO = 1, NEAP_NORM_FORWARD = 2 };
+enum { NEAP_NORM_NONE = 0, NEAP_NORM_SLANEY = 1 };
+enum { NEAP_MEL_SCALE_HTK = 0, NEAP_MEL_SCALE_SLANEY = 1 };
+enum { NEAP_PAD_MODE_CONSTANT = 0, NEAP_PAD_MODE_REFLECT = 1, NEAP_PAD_MODE_REPLICATE = 2, NEAP_PAD_MODE_CIRCULAR = 3 };
+enum { NEAP_MODE_FULL = 0, NEAP_MODE_VALID = 1, NEAP_MODE_SAME = 2 };
+enum { NEAP_RESAMPLING_METHOD_SINC_INTERP_HANN = 0, NEAP_RESAMPLING_METHOD_SINC_INTERP_KAISER = 1 };
 enum { NEAP_ACTIVATION_NONE = 0, NEAP_ACTIVATION_RELU = 1, NEAP_ACTIVATION_SIGMOID = 2, NEAP_ACTIVATION_TANH = 3 };
 enum { NEAP_REDUCTION_NONE = 0, NEAP_REDUCTION_MEAN = 1, NEAP_REDUCTION_SUM = 2 };
 enum { NEAP_REDUCTION_BATCHMEAN = 3 };
@@ -495,6 +500,34 @@ NEAP_API neap_tensor *neap_irfft2(neap_context *c, neap_tensor *x, int n_s, cons
 NEAP_API neap_tensor *neap_fourier(neap_context *c, neap_tensor *x, int64_t dim, int inverse, double scale); /* Complex to complex, times a scale. */
 NEAP_API neap_tensor *neap_fourier_real(neap_context *c, neap_tensor *x, int64_t dim, double scale, int twice); /* Real to half, times a scale; with twice, all but the ends are doubled. */
 NEAP_API neap_tensor *neap_fourier_half(neap_context *c, neap_tensor *x, int64_t dim, int64_t n, double scale, int twice); /* Half to real, times a scale; with twice, all but the ends count twice. */
+/* complex */
+NEAP_API neap_tensor *neap_complex(neap_context *c, neap_tensor *x, neap_tensor *z); /* Complex numbers of real parts x and imaginary parts z (0 unless given), as pairs in a new last dimension of 2. */
+NEAP_API neap_tensor *neap_real(neap_context *c, neap_tensor *x); /* The real parts of pairs (..., 2), as a view. */
+NEAP_API neap_tensor *neap_imag(neap_context *c, neap_tensor *x); /* The imaginary parts of pairs (..., 2), as a view. */
+NEAP_API neap_tensor *neap_conj(neap_context *c, neap_tensor *x); /* Pairs (..., 2) with their imaginary parts negated. */
+NEAP_API neap_tensor *neap_polar(neap_context *c, neap_tensor *x, neap_tensor *z); /* Complex numbers of length x and angle z in radians, as pairs. */
+NEAP_API neap_tensor *neap_complex_mul(neap_context *c, neap_tensor *x, neap_tensor *z, int conj); /* Products of complex numbers, pairs (..., 2) that broadcast; with conj those of x and z's conjugates. */
+NEAP_API neap_tensor *neap_complex_abs(neap_context *c, neap_tensor *x); /* Lengths of complex numbers, pairs (..., 2). */
+NEAP_API neap_tensor *neap_complex_angle(neap_context *c, neap_tensor *x); /* Angles of complex numbers, pairs (..., 2), in radians. */
+NEAP_API neap_tensor *neap_fftshift(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims); /* x turned by half of each dimension, or of those of dims, so that frequency 0 comes to the middle; of pairs, name the dimensions. */
+NEAP_API neap_tensor *neap_ifftshift(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims); /* Undoes fftshift. */
+/* window */
+NEAP_API neap_tensor *neap_hann_window(neap_context *c, int64_t window_length, int periodic, int dtype); /* Hann's window, sin(pi k / N)^2; N is its length, less one when it is not periodic. */
+NEAP_API neap_tensor *neap_hamming_window(neap_context *c, int64_t window_length, int periodic, double alpha, double beta, int dtype); /* Hamming's window, alpha - beta cos(2 pi k / N). */
+NEAP_API neap_tensor *neap_blackman_window(neap_context *c, int64_t window_length, int periodic, int dtype); /* Blackman's window, 0.42 - 0.5 cos(2 pi k / N) + 0.08 cos(4 pi k / N). */
+NEAP_API neap_tensor *neap_bartlett_window(neap_context *c, int64_t window_length, int periodic, int dtype); /* Bartlett's window, a triangle from 0 to 1 and back. */
+NEAP_API neap_tensor *neap_kaiser_window(neap_context *c, int64_t window_length, int periodic, double beta, int dtype); /* Kaiser's window, I0(beta sqrt(1 - (2 k / N - 1)^2)) / I0(beta). */
+NEAP_API neap_tensor *neap_fftfreq(neap_context *c, int64_t n, double d, int dtype); /* Frequencies of fft's n results for samples d apart: 0, 1, ..., then the negative ones, over n d. */
+NEAP_API neap_tensor *neap_rfftfreq(neap_context *c, int64_t n, double d, int dtype); /* Frequencies of rfft's n/2 + 1 results for samples d apart. */
+NEAP_API neap_tensor *neap_melscale_fbanks(neap_context *c, int64_t n_freqs, double f_min, double f_max, int64_t n_mels, int64_t sample_rate, int norm, int mel_scale, int dtype); /* Triangular filters on the mel scale (n_freqs, n_mels): spectra (..., n_freqs) times them are mel spectra; n_freqs counts from 0 to sample_rate / 2. norm slaney gives each area 1. */
+/* signal */
+NEAP_API neap_tensor *neap_stft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int pad_mode, int normalized, int onesided); /* Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode. */
+NEAP_API neap_tensor *neap_istft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int normalized, int onesided, int64_t length); /* The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it. */
+NEAP_API neap_tensor *neap_dct(neap_context *c, neap_tensor *x, int64_t type, int norm, int64_t dim); /* The discrete cosine transform of type 2, y[k] = 2 sum of x[j] cos(pi k (2 j + 1) / 2 n), or 3, its transpose, along dim (Ahmed et al., 1974). */
+NEAP_API neap_tensor *neap_idct(neap_context *c, neap_tensor *x, int64_t type, int norm, int64_t dim); /* The inverse of dct. */
+NEAP_API neap_tensor *neap_convolve(neap_context *c, neap_tensor *x, neap_tensor *z, int mode); /* The convolution of x and z along their last dimensions: all of it (full), where one lies within the other (valid), or the middle, as long as x (same); the others broadcast. */
+NEAP_API neap_tensor *neap_fftconvolve(neap_context *c, neap_tensor *x, neap_tensor *z, int mode); /* convolve by Fourier transforms. */
+NEAP_API neap_tensor *neap_resample(neap_context *c, neap_tensor *x, int64_t orig_freq, int64_t new_freq, int64_t lowpass_filter_width, double rolloff, int resampling_method, double beta); /* Samples (..., n) taken orig_freq a second as if taken new_freq a second, by a windowed sinc over lowpass_filter_width zeros that keeps what is below rolloff of the lower half frequency. */
 /* product */
 NEAP_API neap_tensor *neap_matmul(neap_context *c, neap_tensor *x, neap_tensor *other); /* Product of matrices or vectors, with batches of matrices in front broadcast. */
 NEAP_API neap_tensor *neap_mm(neap_context *c, neap_tensor *x, neap_tensor *other); /* Product of two matrices. */

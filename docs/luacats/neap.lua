@@ -481,6 +481,13 @@ function neap.baddbmm(x, batch1, batch2, beta, alpha) end
 ---@return neap.Tensor y
 function Tensor:baddbmm(batch1, batch2, beta, alpha) end
 
+--- Bartlett's window, a triangle from 0 to 1 and back.
+---@param window_length integer
+---@param periodic? boolean
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.bartlett_window(window_length, periodic, dtype) end
+
 --- Binary cross-entropy of probability x against target z, its logarithms cut at -100.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -714,6 +721,13 @@ function Tensor:bitwise_xor(z) end
 ---@return neap.Tensor
 function Tensor:bitwise_xor_(z) end
 
+--- Blackman's window, 0.42 - 0.5 cos(2 pi k / N) + 0.08 cos(4 pi k / N).
+---@param window_length integer
+---@param periodic? boolean
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.blackman_window(window_length, periodic, dtype) end
+
 --- The matrix with the given ones as blocks along its diagonal and zeros elsewhere; a vector is a matrix of one row.
 ---@param tensors neap.Tensor[]
 ---@return neap.Tensor y
@@ -936,11 +950,62 @@ function neap.combinations(x, r, with_replacement) end
 ---@return neap.Tensor y
 function Tensor:combinations(r, with_replacement) end
 
+--- Complex numbers of real parts x and imaginary parts z (0 unless given), as pairs in a new last dimension of 2.
+---@param x neap.Tensor
+---@param z? neap.Tensor
+---@return neap.Tensor y
+function neap.complex(x, z) end
+
+--- Complex numbers of real parts x and imaginary parts z (0 unless given), as pairs in a new last dimension of 2.
+---@param z? neap.Tensor
+---@return neap.Tensor y
+function Tensor:complex(z) end
+
+--- Lengths of complex numbers, pairs (..., 2).
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.complex_abs(x) end
+
+--- Lengths of complex numbers, pairs (..., 2).
+---@return neap.Tensor y
+function Tensor:complex_abs() end
+
+--- Angles of complex numbers, pairs (..., 2), in radians.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.complex_angle(x) end
+
+--- Angles of complex numbers, pairs (..., 2), in radians.
+---@return neap.Tensor y
+function Tensor:complex_angle() end
+
+--- Products of complex numbers, pairs (..., 2) that broadcast; with conj those of x and z's conjugates.
+---@param x neap.Tensor
+---@param z neap.Tensor
+---@param conj? boolean
+---@return neap.Tensor y
+function neap.complex_mul(x, z, conj) end
+
+--- Products of complex numbers, pairs (..., 2) that broadcast; with conj those of x and z's conjugates.
+---@param z neap.Tensor
+---@param conj? boolean
+---@return neap.Tensor y
+function Tensor:complex_mul(z, conj) end
+
 --- cat by another name.
 ---@param tensors neap.Tensor[]
 ---@param dim? integer
 ---@return neap.Tensor y
 function neap.concat(tensors, dim) end
+
+--- Pairs (..., 2) with their imaginary parts negated.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.conj(x) end
+
+--- Pairs (..., 2) with their imaginary parts negated.
+---@return neap.Tensor y
+function Tensor:conj() end
 
 --- x itself when it lies row-major in memory, else a copy that does.
 ---@param x neap.Tensor
@@ -950,6 +1015,19 @@ function neap.contiguous(x) end
 --- x itself when it lies row-major in memory, else a copy that does.
 ---@return neap.Tensor y
 function Tensor:contiguous() end
+
+--- The convolution of x and z along their last dimensions: all of it (full), where one lies within the other (valid), or the middle, as long as x (same); the others broadcast.
+---@param x neap.Tensor
+---@param z neap.Tensor
+---@param mode? "full"|"valid"|"same"
+---@return neap.Tensor y
+function neap.convolve(x, z, mode) end
+
+--- The convolution of x and z along their last dimensions: all of it (full), where one lies within the other (valid), or the middle, as long as x (same); the others broadcast.
+---@param z neap.Tensor
+---@param mode? "full"|"valid"|"same"
+---@return neap.Tensor y
+function Tensor:convolve(z, mode) end
 
 --- source broadcast to x's shape and dtype; copy_ writes it into x.
 ---@param x neap.Tensor
@@ -1137,6 +1215,21 @@ function neap.cumulative_trapezoid(y, x, dx, dim) end
 ---@param dim? integer
 ---@return neap.Tensor integral
 function Tensor:cumulative_trapezoid(x, dx, dim) end
+
+--- The discrete cosine transform of type 2, y[k] = 2 sum of x[j] cos(pi k (2 j + 1) / 2 n), or 3, its transpose, along dim (Ahmed et al., 1974).
+---@param x neap.Tensor
+---@param type? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@param dim? integer
+---@return neap.Tensor y
+function neap.dct(x, type, norm, dim) end
+
+--- The discrete cosine transform of type 2, y[k] = 2 sum of x[j] cos(pi k (2 j + 1) / 2 n), or 3, its transpose, along dim (Ahmed et al., 1974).
+---@param type? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@param dim? integer
+---@return neap.Tensor y
+function Tensor:dct(type, norm, dim) end
 
 --- Degrees as radians.
 ---@param x neap.Tensor|number
@@ -1554,6 +1647,37 @@ function neap.fft2(x, s, dims, norm) end
 ---@return neap.Tensor y
 function Tensor:fft2(s, dims, norm) end
 
+--- convolve by Fourier transforms.
+---@param x neap.Tensor
+---@param z neap.Tensor
+---@param mode? "full"|"valid"|"same"
+---@return neap.Tensor y
+function neap.fftconvolve(x, z, mode) end
+
+--- convolve by Fourier transforms.
+---@param z neap.Tensor
+---@param mode? "full"|"valid"|"same"
+---@return neap.Tensor y
+function Tensor:fftconvolve(z, mode) end
+
+--- Frequencies of fft's n results for samples d apart: 0, 1, ..., then the negative ones, over n d.
+---@param n integer
+---@param d? number
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.fftfreq(n, d, dtype) end
+
+--- x turned by half of each dimension, or of those of dims, so that frequency 0 comes to the middle; of pairs, name the dimensions.
+---@param x neap.Tensor
+---@param dims? integer[]
+---@return neap.Tensor y
+function neap.fftshift(x, dims) end
+
+--- x turned by half of each dimension, or of those of dims, so that frequency 0 comes to the middle; of pairs, name the dimensions.
+---@param dims? integer[]
+---@return neap.Tensor y
+function Tensor:fftshift(dims) end
+
 --- A tensor like x of one value; fill_ writes it into x.
 ---@param x neap.Tensor
 ---@param value neap.Tensor|number
@@ -1819,6 +1943,22 @@ function Tensor:gt(z) end
 ---@return neap.Tensor
 function Tensor:gt_(z) end
 
+--- Hamming's window, alpha - beta cos(2 pi k / N).
+---@param window_length integer
+---@param periodic? boolean
+---@param alpha? number
+---@param beta? number
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.hamming_window(window_length, periodic, alpha, beta, dtype) end
+
+--- Hann's window, sin(pi k / N)^2; N is its length, less one when it is not periodic.
+---@param window_length integer
+---@param periodic? boolean
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.hann_window(window_length, periodic, dtype) end
+
 --- 0 where |x| <= lambd, else x.
 ---@param x neap.Tensor|number
 ---@param lambd? number
@@ -1987,6 +2127,21 @@ function Tensor:hypot(z) end
 ---@return neap.Tensor
 function Tensor:hypot_(z) end
 
+--- The inverse of dct.
+---@param x neap.Tensor
+---@param type? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@param dim? integer
+---@return neap.Tensor y
+function neap.idct(x, type, norm, dim) end
+
+--- The inverse of dct.
+---@param type? integer
+---@param norm? "backward"|"ortho"|"forward"
+---@param dim? integer
+---@return neap.Tensor y
+function Tensor:idct(type, norm, dim) end
+
 --- The inverse of fft: y[j] = sum of x[k] exp(2 pi i j k / n) / n.
 ---@param x neap.Tensor
 ---@param n? integer
@@ -2016,6 +2171,26 @@ function neap.ifft2(x, s, dims, norm) end
 ---@param norm? "backward"|"ortho"|"forward"
 ---@return neap.Tensor y
 function Tensor:ifft2(s, dims, norm) end
+
+--- Undoes fftshift.
+---@param x neap.Tensor
+---@param dims? integer[]
+---@return neap.Tensor y
+function neap.ifftshift(x, dims) end
+
+--- Undoes fftshift.
+---@param dims? integer[]
+---@return neap.Tensor y
+function Tensor:ifftshift(dims) end
+
+--- The imaginary parts of pairs (..., 2), as a view.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.imag(x) end
+
+--- The imaginary parts of pairs (..., 2), as a view.
+---@return neap.Tensor y
+function Tensor:imag() end
 
 --- x at lists of positions or masks, one a dimension, as NumPy indexes; false stands for a whole dimension.
 ---@param x neap.Tensor
@@ -2257,6 +2432,39 @@ function neap.isposinf(x) end
 --- Whether x is plus infinity.
 ---@return neap.Tensor y
 function Tensor:isposinf() end
+
+--- The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it.
+---@param x neap.Tensor
+---@param n_fft integer
+---@param hop_length? integer
+---@param win_length? integer
+---@param window? neap.Tensor
+---@param center? boolean
+---@param normalized? boolean
+---@param onesided? boolean
+---@param length? integer
+---@return neap.Tensor y
+function neap.istft(x, n_fft, hop_length, win_length, window, center, normalized, onesided, length) end
+
+--- The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it.
+---@param n_fft integer
+---@param hop_length? integer
+---@param win_length? integer
+---@param window? neap.Tensor
+---@param center? boolean
+---@param normalized? boolean
+---@param onesided? boolean
+---@param length? integer
+---@return neap.Tensor y
+function Tensor:istft(n_fft, hop_length, win_length, window, center, normalized, onesided, length) end
+
+--- Kaiser's window, I0(beta sqrt(1 - (2 k / N - 1)^2)) / I0(beta).
+---@param window_length integer
+---@param periodic? boolean
+---@param beta? number
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.kaiser_window(window_length, periodic, beta, dtype) end
 
 --- Divergence of log-probabilities from probabilities, or from log-probabilities.
 ---@param input neap.Tensor
@@ -2849,6 +3057,18 @@ function neap.median(x, dim, keepdim) end
 ---@return neap.Tensor indices
 function Tensor:median(dim, keepdim) end
 
+--- Triangular filters on the mel scale (n_freqs, n_mels): spectra (..., n_freqs) times them are mel spectra; n_freqs counts from 0 to sample_rate / 2. norm slaney gives each area 1.
+---@param n_freqs integer
+---@param f_min number
+---@param f_max number
+---@param n_mels integer
+---@param sample_rate integer
+---@param norm? "none"|"slaney"
+---@param mel_scale? "htk"|"slaney"
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.melscale_fbanks(n_freqs, f_min, f_max, n_mels, sample_rate, norm, mel_scale, dtype) end
+
 --- Smallest value of all; with dim, the smallest ones along it and their positions, the first of equal ones.
 ---@param x neap.Tensor
 ---@param dim? integer
@@ -3365,6 +3585,17 @@ function neap.poisson(x, generator) end
 ---@return neap.Tensor y
 function Tensor:poisson(generator) end
 
+--- Complex numbers of length x and angle z in radians, as pairs.
+---@param x neap.Tensor
+---@param z neap.Tensor
+---@return neap.Tensor y
+function neap.polar(x, z) end
+
+--- Complex numbers of length x and angle z in radians, as pairs.
+---@param z neap.Tensor
+---@return neap.Tensor y
+function Tensor:polar(z) end
+
 --- Derivative number n >= 0 of digamma.
 ---@param x neap.Tensor|number
 ---@param n? integer
@@ -3543,6 +3774,15 @@ function neap.ravel(x) end
 ---@return neap.Tensor y
 function Tensor:ravel() end
 
+--- The real parts of pairs (..., 2), as a view.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.real(x) end
+
+--- The real parts of pairs (..., 2), as a view.
+---@return neap.Tensor y
+function Tensor:real() end
+
 --- One over x.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -3627,6 +3867,27 @@ function neap.repeat_interleave(x, repeats, dim) end
 ---@return neap.Tensor y
 function Tensor:repeat_interleave(repeats, dim) end
 
+--- Samples (..., n) taken orig_freq a second as if taken new_freq a second, by a windowed sinc over lowpass_filter_width zeros that keeps what is below rolloff of the lower half frequency.
+---@param x neap.Tensor
+---@param orig_freq integer
+---@param new_freq integer
+---@param lowpass_filter_width? integer
+---@param rolloff? number
+---@param resampling_method? "sinc_interp_hann"|"sinc_interp_kaiser"
+---@param beta? number
+---@return neap.Tensor y
+function neap.resample(x, orig_freq, new_freq, lowpass_filter_width, rolloff, resampling_method, beta) end
+
+--- Samples (..., n) taken orig_freq a second as if taken new_freq a second, by a windowed sinc over lowpass_filter_width zeros that keeps what is below rolloff of the lower half frequency.
+---@param orig_freq integer
+---@param new_freq integer
+---@param lowpass_filter_width? integer
+---@param rolloff? number
+---@param resampling_method? "sinc_interp_hann"|"sinc_interp_kaiser"
+---@param beta? number
+---@return neap.Tensor y
+function Tensor:resample(orig_freq, new_freq, lowpass_filter_width, rolloff, resampling_method, beta) end
+
 --- x in another shape: a view where the strides allow it, else a copy.
 ---@param x neap.Tensor
 ---@param size integer[]
@@ -3678,6 +3939,13 @@ function neap.rfft2(x, s, dims, norm) end
 ---@param norm? "backward"|"ortho"|"forward"
 ---@return neap.Tensor y
 function Tensor:rfft2(s, dims, norm) end
+
+--- Frequencies of rfft's n/2 + 1 results for samples d apart.
+---@param n integer
+---@param d? number
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.rfftfreq(n, d, dtype) end
 
 --- x with its elements moved on by shifts along dims, those that leave at one end coming back at the other; without dims x is rolled as one long row.
 ---@param x neap.Tensor
@@ -4186,6 +4454,31 @@ function neap.std_mean(x, dims, correction, keepdim) end
 ---@return neap.Tensor deviation
 ---@return neap.Tensor average
 function Tensor:std_mean(dims, correction, keepdim) end
+
+--- Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode.
+---@param x neap.Tensor
+---@param n_fft integer
+---@param hop_length? integer
+---@param win_length? integer
+---@param window? neap.Tensor
+---@param center? boolean
+---@param pad_mode? "constant"|"reflect"|"replicate"|"circular"
+---@param normalized? boolean
+---@param onesided? boolean
+---@return neap.Tensor y
+function neap.stft(x, n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided) end
+
+--- Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode.
+---@param n_fft integer
+---@param hop_length? integer
+---@param win_length? integer
+---@param window? neap.Tensor
+---@param center? boolean
+---@param pad_mode? "constant"|"reflect"|"replicate"|"circular"
+---@param normalized? boolean
+---@param onesided? boolean
+---@return neap.Tensor y
+function Tensor:stft(n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided) end
 
 --- Difference x - z.
 ---@param x neap.Tensor|number

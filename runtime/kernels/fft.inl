@@ -302,6 +302,16 @@ static void join(int64_t n, const T *x, T *z, const T *w, T inner) {
   }
 }
 
+static void multiply(int64_t n, const void *vx, const void *vz, int conj, void *vy) {
+  const T *x = vx, *z = vz, sign = conj ? -1 : 1;
+  T *y = vy;
+  for (int64_t j = 0; j < 2 * n; j += 2) {
+    T a = x[j], b = x[j + 1], c = z[j], d = z[j + 1] * sign;
+    y[j] = a * c - b * d;
+    y[j + 1] = a * d + b * c;
+  }
+}
+
 static int64_t group_of(const np_fft *p) { return np_fft_group(p, V); }
 static int64_t rounded(int64_t n) { return (n + V - 1) / V * V; }
 
@@ -353,4 +363,4 @@ static void half_rows(const np_fft *p, int64_t n_rows, const void *vx, int64_t x
   }
 }
 
-const np_fourier NP_NAME(NP_CAT(np_fourier_, S)) = {.lanes = V, .rows = rows, .real = real, .half = half_rows};
+const np_fourier NP_NAME(NP_CAT(np_fourier_, S)) = {.lanes = V, .rows = rows, .real = real, .half = half_rows, .multiply = multiply};

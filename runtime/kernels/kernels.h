@@ -297,6 +297,7 @@ typedef struct np_fourier { /* one per float type; leading dimensions in element
      over the half of c x[k] exp(2 pi i j k / n)). All but the first and (even lengths) the last number count c times. */
   void (*real)(const np_fft *p, int64_t rows, const void *x, int64_t x_ld, void *y, int64_t y_ld, double scale, double c, void *scratch);
   void (*half)(const np_fft *p, int64_t rows, const void *x, int64_t x_ld, void *y, int64_t y_ld, double scale, double c, void *scratch);
+  void (*multiply)(int64_t n, const void *x, const void *z, int conj, void *y); /* n pairs: y = x z, or x times z's conjugate */
 } np_fourier;
 
 /* ---- update rules, over flat buffers; PyTorch's semantics

@@ -1395,6 +1395,81 @@ neap_tensor *neap_fourier_real(neap_context *c, neap_tensor *x, int64_t dim, dou
 neap_tensor *neap_fourier_half(neap_context *c, neap_tensor *x, int64_t dim, int64_t n, double scale, int twice) {
   return call(c, NP_OP_fourier_half, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, n), of_number(scale), of_kind(NEAP_FLAG, twice) }, 0, NULL);
 }
+neap_tensor *neap_complex(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_complex, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_real(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_real, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_imag(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_imag, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_conj(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_conj, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_polar(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_polar, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_complex_mul(neap_context *c, neap_tensor *x, neap_tensor *z, int conj) {
+  return call(c, NP_OP_complex_mul, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_kind(NEAP_FLAG, conj) }, 0, NULL);
+}
+neap_tensor *neap_complex_abs(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_complex_abs, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_complex_angle(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_complex_angle, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_fftshift(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
+  return call(c, NP_OP_fftshift, 2, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims) }, 0, NULL);
+}
+neap_tensor *neap_ifftshift(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims) {
+  return call(c, NP_OP_ifftshift, 2, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims) }, 0, NULL);
+}
+neap_tensor *neap_hann_window(neap_context *c, int64_t window_length, int periodic, int dtype) {
+  return call(c, NP_OP_hann_window, 3, (neap_value[]){ of_kind(NEAP_INT, window_length), of_kind(NEAP_FLAG, periodic), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_hamming_window(neap_context *c, int64_t window_length, int periodic, double alpha, double beta, int dtype) {
+  return call(c, NP_OP_hamming_window, 5, (neap_value[]){ of_kind(NEAP_INT, window_length), of_kind(NEAP_FLAG, periodic), of_number(alpha), of_number(beta), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_blackman_window(neap_context *c, int64_t window_length, int periodic, int dtype) {
+  return call(c, NP_OP_blackman_window, 3, (neap_value[]){ of_kind(NEAP_INT, window_length), of_kind(NEAP_FLAG, periodic), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_bartlett_window(neap_context *c, int64_t window_length, int periodic, int dtype) {
+  return call(c, NP_OP_bartlett_window, 3, (neap_value[]){ of_kind(NEAP_INT, window_length), of_kind(NEAP_FLAG, periodic), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_kaiser_window(neap_context *c, int64_t window_length, int periodic, double beta, int dtype) {
+  return call(c, NP_OP_kaiser_window, 4, (neap_value[]){ of_kind(NEAP_INT, window_length), of_kind(NEAP_FLAG, periodic), of_number(beta), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_fftfreq(neap_context *c, int64_t n, double d, int dtype) {
+  return call(c, NP_OP_fftfreq, 3, (neap_value[]){ of_kind(NEAP_INT, n), of_number(d), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_rfftfreq(neap_context *c, int64_t n, double d, int dtype) {
+  return call(c, NP_OP_rfftfreq, 3, (neap_value[]){ of_kind(NEAP_INT, n), of_number(d), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_melscale_fbanks(neap_context *c, int64_t n_freqs, double f_min, double f_max, int64_t n_mels, int64_t sample_rate, int norm, int mel_scale, int dtype) {
+  return call(c, NP_OP_melscale_fbanks, 8, (neap_value[]){ of_kind(NEAP_INT, n_freqs), of_number(f_min), of_number(f_max), of_kind(NEAP_INT, n_mels), of_kind(NEAP_INT, sample_rate), of_kind(NEAP_ENUM, norm), of_kind(NEAP_ENUM, mel_scale), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_stft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int pad_mode, int normalized, int onesided) {
+  return call(c, NP_OP_stft, 9, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n_fft), of_maybe_int(hop_length), of_maybe_int(win_length), of_tensor(window), of_kind(NEAP_FLAG, center), of_kind(NEAP_ENUM, pad_mode), of_kind(NEAP_FLAG, normalized), of_kind(NEAP_FLAG, onesided) }, 0, NULL);
+}
+neap_tensor *neap_istft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int normalized, int onesided, int64_t length) {
+  return call(c, NP_OP_istft, 9, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n_fft), of_maybe_int(hop_length), of_maybe_int(win_length), of_tensor(window), of_kind(NEAP_FLAG, center), of_kind(NEAP_FLAG, normalized), of_kind(NEAP_FLAG, onesided), of_maybe_int(length) }, 0, NULL);
+}
+neap_tensor *neap_dct(neap_context *c, neap_tensor *x, int64_t type, int norm, int64_t dim) {
+  return call(c, NP_OP_dct, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, type), of_kind(NEAP_ENUM, norm), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
+neap_tensor *neap_idct(neap_context *c, neap_tensor *x, int64_t type, int norm, int64_t dim) {
+  return call(c, NP_OP_idct, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, type), of_kind(NEAP_ENUM, norm), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
+neap_tensor *neap_convolve(neap_context *c, neap_tensor *x, neap_tensor *z, int mode) {
+  return call(c, NP_OP_convolve, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_kind(NEAP_ENUM, mode) }, 0, NULL);
+}
+neap_tensor *neap_fftconvolve(neap_context *c, neap_tensor *x, neap_tensor *z, int mode) {
+  return call(c, NP_OP_fftconvolve, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_kind(NEAP_ENUM, mode) }, 0, NULL);
+}
+neap_tensor *neap_resample(neap_context *c, neap_tensor *x, int64_t orig_freq, int64_t new_freq, int64_t lowpass_filter_width, double rolloff, int resampling_method, double beta) {
+  return call(c, NP_OP_resample, 7, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, orig_freq), of_kind(NEAP_INT, new_freq), of_kind(NEAP_INT, lowpass_filter_width), of_number(rolloff), of_kind(NEAP_ENUM, resampling_method), of_number(beta) }, 0, NULL);
+}
 neap_tensor *neap_matmul(neap_context *c, neap_tensor *x, neap_tensor *other) {
   return call(c, NP_OP_matmul, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
 }
