@@ -26,12 +26,15 @@ struct np_pool {
   _Alignas(64) pthread_mutex_t lock;
   pthread_cond_t work, left;
   int spin_us, threads, room;
-  pid_t process; /* after a fork the child has no workers to join */
+  pid_t process; /* that has the workers */
   void (*thread_start)(void);
   pthread_t thread[];
 };
 
 static size_t pool_bytes(int room) { return sizeof(np_pool) + (size_t)room * sizeof(pthread_t); }
+
+/* After a fork the child has none of the workers: a lock that one of them held stays so, and nobody inside will leave. */
+static int is_child(const np_pool *p) { return p->process != getpid(); }
 
 static void run_tasks(np_pool *p) {
   int64_t n = p->n, i;
@@ -116,7 +119,7 @@ int np_pool_threads(const np_pool *p) { return p ? p->threads : 0; }
 
 void np_pool_free(np_pool *p, np_heap *h) {
   if (!p) return;
-  if (p->process == getpid()) {
+  if (!is_child(p)) {
     pthread_mutex_lock(&p->lock);
     atomic_store(&p->stop, 1);
     pthread_cond_broadcast(&p->work);
@@ -131,7 +134,7 @@ void np_pool_free(np_pool *p, np_heap *h) {
 
 static void wake(np_pool *p, int64_t tasks) {
   int sleepers = atomic_load(&p->sleepers);
-  if (sleepers == 0) return;
+  if (sleepers == 0 || is_child(p)) return;
   pthread_mutex_lock(&p->lock);
   if (tasks > sleepers) pthread_cond_broadcast(&p->work);
   else
@@ -148,6 +151,10 @@ static void wait_until_left(np_pool *p) {
     }
     if (!until) until = np_clock_us() + p->spin_us;
   } while (np_clock_us() < until);
+  if (is_child(p)) {
+    atomic_store(&p->inside, 0);
+    return;
+  }
   pthread_mutex_lock(&p->lock);
   atomic_store(&p->caller_waits, 1);
   while (atomic_load(&p->inside)) pthread_cond_wait(&p->left, &p->lock);

@@ -40,6 +40,7 @@ __attribute__((format(printf, 3, 4))) static inline int check_at(int line, int h
 #define check(condition) check_at(__LINE__, !!(condition), "%s", #condition)
 #define check_text(c, text) /* the pending error's message contains text */ \
   check_at(__LINE__, strstr(neap_error_message(c), text) != NULL, "\"%s\" is not in \"%s\"", text, neap_error_message(c))
+/* Both are evaluated more than once. */
 #define check_int(a, b) \
   check_at(__LINE__, (long long)(a) == (long long)(b), "%s is %lld, not %lld", #a, (long long)(a), (long long)(b))
 

@@ -2,6 +2,8 @@
  * parallel_for side by side, weights shared while a thread reads them, and a cancel flag set from outside. All give the
  * bits of one context on one thread. */
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <stdatomic.h>
 #include <time.h>
 #include "check.h"
@@ -150,18 +152,45 @@ static void cancelled(void) {
   neap_context *c = neap_open(&(neap_config){.seed = 9, .threads = 1});
   pthread_t thread;
   if (pthread_create(&thread, NULL, cancel_soon, c) == 0) {
-    check_int(train(c, 1 << 30, NULL), NEAP_ERR_CANCELLED); /* it ends all the same */
+    check(train(c, 1 << 30, NULL) == NEAP_ERR_CANCELLED); /* it ends all the same */
     pthread_join(thread, NULL);
     neap_clear(c);
     neap_cancel(c, 0);
   }
-  check_int(train(c, 2, NULL), NEAP_OK);
+  check(train(c, 2, NULL) == NEAP_OK);
   neap_close(c);
+}
+
+/* ---- after a fork ---- */
+
+static void forked(void) {
+  const char *mode = getenv("NEAP_TEST_MODE");
+  if (mode && strcmp(mode, "sanitize") == 0) return; /* a sanitizer's own threads do not survive one either */
+  test_case("threads: a child of fork goes on by itself, whatever the workers were doing");
+  static float one[WEIGHTS], child[WEIGHTS];
+  neap_context *alone = neap_open(&(neap_config){.seed = 6});
+  check(train(alone, 2, one) == NEAP_OK);
+  neap_close(alone);
+  for (int i = 0; i < 20; i++) {
+    neap_context *c = neap_open(&(neap_config){.seed = 1, .threads = 3, .spin_us = i % 2 * 50});
+    train(c, 1, NULL);
+    neap_seed(c, 6);
+    pid_t pid = fork();
+    if (pid == 0) {
+      int same = train(c, 2, child) == NEAP_OK && memcmp(child, one, sizeof one) == 0;
+      neap_close(c);
+      _exit(same ? 0 : 1);
+    }
+    int status = -1;
+    check(pid > 0 && waitpid(pid, &status, 0) == pid && status == 0);
+    neap_close(c);
+  }
 }
 
 int main(void) {
   side_by_side();
   shared();
   cancelled();
+  forked();
   return check_done();
 }
