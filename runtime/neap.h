@@ -1,11 +1,19 @@
 /* neap.h: the C API of Neap, a deep-learning runtime. MIT licence.
  *
- * How it works, in six sentences. All state hangs from a context; any number of contexts live side by side, and one
- * context is used by one thread at a time. Whatever a function returns is one reference, yours to release; arguments
- * are borrowed. From the first failure an error is pending in the context until neap_clear: meanwhile every function
- * that makes or changes something returns at once with NULL or a negative code, so a chain is checked once, at its
- * end. A scope releases what was handed to you since it opened. Indices and dimensions count from 0; a negative
- * dimension counts from the end. Required arguments may not be NULL; those marked "or NULL" may. */
+ * How it works. All state hangs from a context; any number of contexts live side by side, and one context is used by one
+ * thread at a time. Whatever a function returns is one reference, yours to release, unless it says "borrowed"; arguments
+ * are borrowed. A function that can fail returns NULL or a negative code (a neap_status). From the first failure an error
+ * is pending in the context until neap_clear: meanwhile every function that makes or changes something returns at once, and
+ * the NULL that a failed one returned may be passed to the next: so a chain is checked once, at its end.
+ *
+ *   neap_scope *s = neap_scope_open(c);
+ *   neap_tensor *loss = neap_mse_loss(c, neap_forward(net, x), y, NEAP_REDUCTION_MEAN);
+ *   if (neap_backward(loss) == NEAP_OK) neap_optimizer_step(o);
+ *   neap_optimizer_zero_grad(o);
+ *   neap_scope_close(s);                                  // releases what was handed out since it opened
+ *   if (neap_error(c)) puts(neap_error_message(c));
+ *
+ * Indices and dimensions count from 0; a negative dimension counts from the end. Nothing here prints, exits or aborts. */
 #ifndef NEAP_H
 #define NEAP_H
 
@@ -46,7 +54,7 @@ typedef enum neap_status {
   NEAP_ERR_STATE = -6,       /* not now: backward twice, a saved tensor changed, a read-only tensor written */
   NEAP_ERR_IO = -7,          /* the system said no to a file */
   NEAP_ERR_FORMAT = -8,      /* a file's bytes are not what they should be */
-  NEAP_ERR_CANCELLED = -9,   /* the cancel flag was set */
+  NEAP_ERR_CANCELLED = -9,   /* the cancel flag is set: what was being made is dropped */
   NEAP_ERR_UNSUPPORTED = -10 /* built without it, or no such combination */
 } neap_status;
 
@@ -59,35 +67,41 @@ typedef struct neap_blas {
                 float beta, float *c, int ldc);
   void (*dgemm)(int ta, int tb, int m, int n, int k, double alpha, const double *a, int lda, const double *b, int ldb,
                 double beta, double *c, int ldc);
-  void (*thread_start)(void); /* called once on each thread before its first product, or NULL */
+  void (*thread_start)(void); /* called on the thread that opens and on each of Neap's own before its first task, or NULL */
 } neap_blas;
 
 typedef void (*neap_task)(void *arg, int64_t index);
 
-/* How a context is made; a zeroed struct is the default. The struct is copied, what it points to must live on. */
+/* How a context is made; a zeroed struct is the default. The struct is copied, what it points to must live on (alloc and
+ * dealloc as long as any tensor does). */
 typedef struct neap_config {
   void *user;                                              /* first argument of the functions below */
-  void *(*alloc)(void *user, size_t size, size_t align);   /* NULL: the system's; any thread may call it */
-  void (*dealloc)(void *user, void *block, size_t size);
+  void *(*alloc)(void *user, size_t size, size_t align);   /* NULL: the system's; any thread may call it; may return NULL */
+  void (*dealloc)(void *user, void *block, size_t size);   /* goes with alloc */
   size_t memory_cap;                                       /* bytes, live plus cached; 0: none */
   int threads;                                             /* extra threads of Neap's own; 0: the caller's alone */
-  int spin_us;                                             /* how long an idle thread spins before it sleeps */
-  void (*parallel_for)(void *user, int64_t n, neap_task task, void *arg); /* the host's threads instead, or NULL */
-  void (*log)(void *user, int level, const char *text);    /* warnings; NULL: dropped */
+  int spin_us;                                             /* how long an idle thread spins before it sleeps; 0 in a game */
+  /* The host's threads instead, `threads` of them beside the caller's: runs task(arg, i) for each i below n, in any order, on
+   * any thread, and returns when all are done. No task waits for another. */
+  void (*parallel_for)(void *user, int64_t n, neap_task task, void *arg);
+  void (*log)(void *user, int level, const char *text);    /* warnings (level 1) on the calling thread; NULL: dropped */
   const neap_blas *blas;                                   /* NULL: Neap's own products */
   const char *isa;                                         /* "baseline" "avx2" "avx512"; NULL: the best there is */
   int no_pool;                                             /* every request reaches the allocator */
   uint64_t seed;                                           /* of the context's generator */
 } neap_config;
 
-NEAP_API neap_context *neap_open(const neap_config *config); /* NULL config: the default. NULL: no memory */
-NEAP_API void neap_close(neap_context *c);                 /* the memory goes with the last handle */
-NEAP_API neap_context *neap_retain_context(neap_context *c);
+/* NULL config: the default. Returns NULL without memory; a mistake in config is a pending error of the context. */
+NEAP_API neap_context *neap_open(const neap_config *config);
+NEAP_API void neap_close(neap_context *c);                   /* ends its threads; what you still hold keeps the rest. NULL is fine */
+NEAP_API neap_context *neap_retain_context(neap_context *c); /* one more owner, who closes it too; returns c */
 NEAP_API neap_status neap_error(const neap_context *c);      /* the pending error, or NEAP_OK */
-NEAP_API const char *neap_error_message(const neap_context *c); /* "" when there is none */
+NEAP_API const char *neap_error_message(const neap_context *c); /* "" when there is none; until the next error */
 NEAP_API void neap_clear(neap_context *c);
-NEAP_API const char *neap_status_name(neap_status s);
-NEAP_API void neap_cancel(neap_context *c, int on);          /* from any thread or a signal handler: stops kernels */
+NEAP_API const char *neap_status_name(neap_status s);        /* "shape" */
+/* From any thread or a signal handler: while on, ops fail with NEAP_ERR_CANCELLED, a running one soon. What writes in place,
+ * updates and loading run to their end, so that nothing is half written. */
+NEAP_API void neap_cancel(neap_context *c, int on);
 NEAP_API void neap_seed(neap_context *c, uint64_t seed);     /* of the context's own generator */
 NEAP_API int neap_threads(const neap_context *c);            /* including the caller's */
 NEAP_API const char *neap_isa(const neap_context *c);        /* the kernel set in use */
@@ -99,8 +113,8 @@ typedef struct neap_memory_info {
   size_t requests;           /* how often the allocator was asked */
 } neap_memory_info;
 NEAP_API neap_memory_info neap_memory(const neap_context *c);
-NEAP_API void neap_memory_reset_peak(neap_context *c);
-NEAP_API void neap_memory_set_cap(neap_context *c, size_t bytes);
+NEAP_API void neap_memory_reset_peak(neap_context *c);       /* to what is live now */
+NEAP_API void neap_memory_set_cap(neap_context *c, size_t bytes); /* 0: none */
 NEAP_API void neap_trim(neap_context *c);                    /* gives cached memory back */
 
 NEAP_API neap_generator *neap_generator_new(neap_context *c, uint64_t seed);
@@ -122,16 +136,20 @@ NEAP_API const neap_dtype_info *neap_dtype_about(neap_dtype d);
 NEAP_API int neap_dtype_named(const char *name);             /* a neap_dtype, or -1 */
 NEAP_API neap_dtype neap_promote(neap_dtype a, neap_dtype b); /* the dtype of a + b */
 
+/* shape: ndim sizes, up to NEAP_MAX_DIMS; 0 dimensions (shape NULL): one element. Sizes may be 0. */
 NEAP_API neap_tensor *neap_new(neap_context *c, neap_dtype d, int ndim, const int64_t *shape); /* not initialised */
-NEAP_API neap_tensor *neap_copy_in(neap_context *c, neap_dtype d, int ndim, const int64_t *shape, const void *data);
-/* Memory of the host's as a tensor, no copy: release(user, data) is called once, on whichever thread drops it last. */
+NEAP_API neap_tensor *neap_copy_in(neap_context *c, neap_dtype d, int ndim, const int64_t *shape, const void *data); /* row-major */
+/* Memory of the host's as a tensor, no copy, aligned as its dtype needs: release(user, data) (or NULL) is called once, on
+ * whichever thread drops it last; when wrapping fails it is not called and the memory stays yours. */
 NEAP_API neap_tensor *neap_wrap(neap_context *c, neap_dtype d, int ndim, const int64_t *shape, void *data,
                                 int read_only, void (*release)(void *user, void *data), void *user);
-NEAP_API neap_tensor *neap_share(neap_tensor *t, neap_context *other); /* a handle of the same storage in another context */
+/* A handle of the same memory in another context, without history. Contexts on several threads may read it at once; who
+ * writes, when, is the host's to arrange. */
+NEAP_API neap_tensor *neap_share(neap_tensor *t, neap_context *other);
 NEAP_API neap_tensor *neap_retain(neap_tensor *t);           /* one more reference; returns t */
 NEAP_API void neap_release(neap_tensor *t);                  /* NULL is fine */
 
-NEAP_API neap_context *neap_context_of(const neap_tensor *t);
+NEAP_API neap_context *neap_context_of(const neap_tensor *t); /* borrowed */
 NEAP_API neap_dtype neap_dtype_of(const neap_tensor *t);
 NEAP_API int neap_ndim(const neap_tensor *t);
 NEAP_API const int64_t *neap_shape(const neap_tensor *t);    /* ndim numbers; live as long as the handle */
@@ -145,28 +163,34 @@ NEAP_API double neap_item(neap_tensor *t);                   /* of a tensor with
 NEAP_API int64_t neap_item_int(neap_tensor *t);
 NEAP_API int neap_copy_out(neap_tensor *t, neap_dtype d, void *out); /* all elements, row-major, converted */
 
-/* Releases everything handed out in this context since it opened, except what is kept. Scopes nest. */
+/* Releases every tensor handed out in this context since it opened, except what is kept. What modules, optimizers and graphs
+ * hold stays; a tensor that you have released yourself is not released again. Scopes nest. */
 NEAP_API neap_scope *neap_scope_open(neap_context *c);
-NEAP_API void neap_scope_keep(neap_scope *s, neap_tensor *t);
-NEAP_API void neap_scope_close(neap_scope *s);
+NEAP_API void neap_scope_keep(neap_scope *s, neap_tensor *t); /* it belongs to the scope around, or to you */
+NEAP_API void neap_scope_close(neap_scope *s);               /* once; NULL is fine */
 
 /* ---- gradients ----------------------------------------------------------------------------------------------- */
 
 NEAP_API int neap_grad_mode(neap_context *c, int on);        /* records or not; returns what it was */
 NEAP_API int neap_requires_grad(const neap_tensor *t);
-NEAP_API int neap_set_requires_grad(neap_tensor *t, int on); /* of a leaf */
-NEAP_API int neap_is_leaf(const neap_tensor *t);
-NEAP_API neap_tensor *neap_grad_of(neap_tensor *t);          /* a reference, or NULL when it has none */
-NEAP_API int neap_set_grad(neap_tensor *t, neap_tensor *g);  /* g or NULL */
-NEAP_API int neap_backward(neap_tensor *loss);               /* of one element; fills the leaves' gradients */
+NEAP_API int neap_set_requires_grad(neap_tensor *t, int on); /* of a leaf of floats */
+NEAP_API int neap_is_leaf(const neap_tensor *t);             /* no op made it */
+NEAP_API neap_tensor *neap_grad_of(neap_tensor *t);          /* NULL when it has none */
+NEAP_API int neap_set_grad(neap_tensor *t, neap_tensor *g);  /* of t's shape and dtype; or NULL: it has none */
+NEAP_API int neap_backward(neap_tensor *loss);               /* of one element; adds to the leaves' gradients */
 
-enum { NEAP_RETAIN_GRAPH = 1, NEAP_CREATE_GRAPH = 2, NEAP_ALLOW_UNUSED = 4, NEAP_ANOMALY = 8 };
+enum { /* flags of a backward pass */
+  NEAP_RETAIN_GRAPH = 1, /* keep what was saved, for one more pass */
+  NEAP_CREATE_GRAPH = 2, /* record the pass, so that gradients can be differentiated; retains the graph too */
+  NEAP_ALLOW_UNUSED = 4, /* an input that the outputs do not depend on gets NULL, not an error */
+  NEAP_ANOMALY = 8       /* stop at the first NaN, naming the op */
+};
 /* The general form. outputs with gradients (an entry or the list may be NULL: ones, for one element). With inputs the
- * gradients go to grads[] (yours to release; NULL for an unused one) and to no leaf. */
+ * gradients go to grads[] (yours to release) and to no leaf; inputs and grads may be NULL when n_in is 0. */
 NEAP_API int neap_grad(neap_context *c, int n_out, neap_tensor *const *outputs, neap_tensor *const *gradients,
                        int n_in, neap_tensor *const *inputs, neap_tensor **grads, int flags);
-/* The same as a resumable walk. step does one record's part: 1 more, 0 done, negative an error, NEAP_WALK_HOST when
- * the binding must act (see neap_walk_host). end releases it at any time. */
+/* The same as a resumable walk. step does one record's part: 1 more, 0 done, negative an error (then it can only be ended),
+ * NEAP_WALK_HOST when the binding must act (see neap_walk_host). end releases it at any time. */
 enum { NEAP_WALK_HOST = 2 };
 NEAP_API neap_walk *neap_walk_begin(neap_context *c, int n_out, neap_tensor *const *outputs,
                                     neap_tensor *const *gradients, int n_in, neap_tensor *const *inputs, int flags);
@@ -185,9 +209,10 @@ typedef struct neap_walk_request {
 } neap_walk_request;
 NEAP_API int neap_custom(neap_context *c, int64_t id, int n_in, neap_tensor *const *inputs, int n_out,
                          neap_tensor *const *outputs);
-NEAP_API int neap_hook(neap_tensor *t, int64_t id);          /* runs when t's gradient is complete; id 0 removes all */
-NEAP_API const neap_walk_request *neap_walk_host(neap_walk *w);
-NEAP_API int neap_walk_answer(neap_walk *w, neap_tensor *const *in_grads); /* n_in (kind 1: one; NULL: unchanged) */
+NEAP_API int neap_hook(neap_tensor *t, int64_t id);          /* runs when t's gradient is complete; id 0 removes it */
+NEAP_API const neap_walk_request *neap_walk_host(neap_walk *w); /* borrowed, until the answer; NULL: nothing is asked */
+/* Borrowed gradients for the n_in inputs (NULL entries: none); of kind 1 one for the tensor (NULL: as it is). */
+NEAP_API int neap_walk_answer(neap_walk *w, neap_tensor *const *in_grads);
 
 /* ---- the op table -------------------------------------------------------------------------------------------- */
 
@@ -250,10 +275,11 @@ NEAP_API int neap_op_count(void);
 NEAP_API int neap_op_find(const char *name);                  /* an op's number, or -1 */
 NEAP_API const neap_op_info *neap_op_about(neap_context *c, int op);
 /* The one door: checks, runs, records. args in the signature's order, missing ones at the end allowed; out receives
- * the op's outputs (n_outputs entries). in_place writes to the first argument and hands out another reference to it. */
+ * the op's outputs (n_outputs entries, NULL when it fails). in_place writes to the first argument and hands out another
+ * reference to it. Returns n_outputs or a negative code. site: NULL, or where the call comes from. */
 NEAP_API int neap_call(neap_context *c, int op, int n_args, const neap_value *args, neap_tensor **out, int in_place,
                        const neap_site *site);
-NEAP_API void neap_set_site(neap_context *c, const neap_site *site); /* for calls without a site of their own; NULL: none */
+NEAP_API void neap_set_site(neap_context *c, const neap_site *site); /* for calls without one of their own; NULL: none */
 
 /* ---- typed functions of the op table: generated by scripts/dev/generate.lua ------------------------------------ */
 #include "neap_ops.h"
@@ -268,9 +294,9 @@ typedef struct neap_layer_info {
 NEAP_API int neap_layer_count(void);
 NEAP_API int neap_layer_find(const char *name);
 NEAP_API const neap_layer_info *neap_layer_about(neap_context *c, int layer);
-/* A layer of the table, its parameters initialised from the context's generator. */
+/* A layer of the table, its parameters initialised from the context's generator. Scopes do not release modules. */
 NEAP_API neap_module *neap_module_new(neap_context *c, int layer, int n_args, const neap_value *args);
-NEAP_API neap_module *neap_sequential(neap_context *c, int n, neap_module *const *children); /* keeps its children */
+NEAP_API neap_module *neap_sequential(neap_context *c, int n, neap_module *const *children); /* retains them: release yours */
 NEAP_API neap_module *neap_module_retain(neap_module *m);
 NEAP_API void neap_module_release(neap_module *m);
 NEAP_API neap_tensor *neap_forward(neap_module *m, neap_tensor *x);
@@ -278,19 +304,19 @@ NEAP_API neap_tensor *neap_forward_many(neap_module *m, int n, neap_tensor *cons
 NEAP_API void neap_module_train(neap_module *m, int on);      /* the whole tree */
 NEAP_API int neap_module_is_training(const neap_module *m);
 NEAP_API int neap_module_layer(const neap_module *m);
-NEAP_API const char *neap_module_text(neap_module *m, char *buffer, size_t size); /* "Linear(in=3, out=2, ...)" */
+NEAP_API const char *neap_module_text(neap_module *m, char *buffer, size_t size); /* "Linear(in_features=3, ...)"; returns buffer */
 NEAP_API int neap_module_child_count(const neap_module *m);
 NEAP_API neap_module *neap_module_child(const neap_module *m, int i); /* borrowed */
 NEAP_API int neap_module_param_count(const neap_module *m);   /* its own, not its children's; parameters, then buffers */
 NEAP_API const char *neap_module_param_name(const neap_module *m, int i);
 NEAP_API neap_tensor *neap_module_param(const neap_module *m, int i); /* borrowed */
 NEAP_API int neap_module_param_is_buffer(const neap_module *m, int i);
-NEAP_API int neap_module_set_param(neap_module *m, int i, neap_tensor *t); /* replaces the handle */
+NEAP_API int neap_module_set_param(neap_module *m, int i, neap_tensor *t); /* replaces the handle by one of its shape */
 NEAP_API int neap_module_to(neap_module *m, neap_dtype d);    /* floating parameters, in place, the whole tree */
 NEAP_API void neap_module_zero_grad(neap_module *m);
 /* Visits parameters and buffers of the tree with dotted names ("0.weight"); stops at nonzero and returns it. */
 NEAP_API int neap_module_each(neap_module *m, int (*visit)(void *arg, const char *name, neap_tensor *t, int buffer), void *arg);
-NEAP_API int neap_module_parameters(neap_module *m, neap_tensor **out, int room); /* how many; borrowed handles */
+NEAP_API int neap_module_parameters(neap_module *m, neap_tensor **out, int room); /* fills out, borrowed; returns how many there are */
 
 /* Initialisers: they write over a tensor of floats, record nothing, and draw from g, or with NULL from the context's own
  * generator. fan_in and fan_out are PyTorch's. nonlinearity: linear sigmoid tanh relu leaky_relu selu. */
@@ -318,12 +344,14 @@ typedef struct neap_rule_info {
 NEAP_API int neap_rule_count(void);
 NEAP_API int neap_rule_find(const char *name);
 NEAP_API const neap_rule_info *neap_rule_about(neap_context *c, int rule);
-/* settings in the rule's order (NEAP_NONE: the default). Parameters move into one flat buffer; handles stay. */
 NEAP_API neap_optimizer *neap_optimizer_new(neap_context *c, int rule);
+/* One more group of parameters (leaves of float32 or float64), which it retains. settings in the rule's order (NEAP_NONE: the
+ * default). Parameters move into one flat buffer, and handles stay: neap_read and neap_data give another address after
+ * it. What shares its memory with a view or another context stays where it is. */
 NEAP_API int neap_optimizer_add(neap_optimizer *o, int n, neap_tensor *const *parameters, int n_settings, const neap_value *settings);
 NEAP_API void neap_optimizer_release(neap_optimizer *o);
-NEAP_API int neap_optimizer_step(neap_optimizer *o);
-NEAP_API void neap_optimizer_zero_grad(neap_optimizer *o);
+NEAP_API int neap_optimizer_step(neap_optimizer *o);          /* a parameter without a gradient stays as it is */
+NEAP_API void neap_optimizer_zero_grad(neap_optimizer *o);    /* no parameter has a gradient then */
 NEAP_API int neap_optimizer_group_count(const neap_optimizer *o);
 NEAP_API int neap_optimizer_group_size(const neap_optimizer *o, int group);
 NEAP_API neap_tensor *neap_optimizer_parameter(const neap_optimizer *o, int group, int i); /* borrowed */
@@ -331,7 +359,8 @@ NEAP_API neap_value neap_optimizer_setting(const neap_optimizer *o, int group, i
 NEAP_API int neap_optimizer_set(neap_optimizer *o, int group, int setting, neap_value v);
 NEAP_API int64_t neap_optimizer_steps(const neap_optimizer *o, int group, int i); /* updates a parameter has had */
 NEAP_API int neap_optimizer_set_steps(neap_optimizer *o, int group, int i, int64_t steps);
-NEAP_API neap_tensor *neap_optimizer_state(neap_optimizer *o, int group, int i, int slot); /* a reference to a view; NULL: not used */
+/* A view of the state itself, to read or to restore (set the steps first); NULL: no step yet, or the settings do without it. */
+NEAP_API neap_tensor *neap_optimizer_state(neap_optimizer *o, int group, int i, int slot);
 NEAP_API double neap_clip_grad_norm(neap_context *c, int n, neap_tensor *const *parameters, double max_norm, double p); /* returns the norm before */
 NEAP_API int neap_clip_grad_value(neap_context *c, int n, neap_tensor *const *parameters, double limit);
 NEAP_API neap_tensor *neap_penalty(neap_context *c, int n, neap_tensor *const *parameters, double l1, double l2); /* l1 sum |w| + l2 sum w^2, recorded */
@@ -339,16 +368,19 @@ NEAP_API neap_tensor *neap_penalty(neap_context *c, int n, neap_tensor *const *p
 /* ---- a training step in slices ------------------------------------------------------------------------------- */
 
 /* forward of model on x, loss op against target, backward, update, zero the gradients: neap_step does as much as fits
- * and returns 1 (more), 0 (done) or an error; the bits are those of doing it in one go. */
-NEAP_API neap_job *neap_job_new(neap_module *model, neap_optimizer *optimizer, int loss_op);
+ * and returns 1 (more), 0 (done) or an error, which ends the step; the bits are those of doing it in one go. */
+NEAP_API neap_job *neap_job_new(neap_module *model, neap_optimizer *optimizer, int loss_op); /* retains both */
 NEAP_API int neap_job_begin(neap_job *j, neap_tensor *x, neap_tensor *target); /* a new step; the last must be done */
-NEAP_API int neap_step(neap_job *j, int64_t budget_us);
+NEAP_API int neap_step(neap_job *j, int64_t budget_us);       /* one piece at least: with 0 exactly one */
 NEAP_API double neap_job_loss(const neap_job *j);             /* of the last step that is done */
 NEAP_API void neap_job_release(neap_job *j);
 
 /* ---- files --------------------------------------------------------------------------------------------------- */
 
-/* safetensors: names and tensors, written to a temporary file, synced and renamed. metadata: pairs, or NULL. */
+/* A mapped file may be renamed, replaced or unlinked, but not cut short, while tensors show it. Paths are the system's. */
+
+/* safetensors: names and tensors, written to a temporary file, synced and renamed: the old file or the new one is there
+ * whole. metadata: n_meta pairs of key and value, or NULL. */
 NEAP_API int neap_save(neap_context *c, const char *path, int n, const char *const *names, neap_tensor *const *tensors,
                        int n_meta, const char *const *metadata);
 typedef struct neap_archive neap_archive; /* an open safetensors file, mapped: its tensors are read-only views of it */
