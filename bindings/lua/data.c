@@ -246,8 +246,8 @@ static size_t element_bytes(neap_dtype d) {
   return (size_t)info->block_bytes;
 }
 
-/* x:tobytes(): the elements, row-major, in the machine's byte order, as a string. */
-static int tobytes(lua_State *L) {
+/* x:to_string(): the elements, row-major, in the machine's byte order (little-endian wherever Neap runs), as a string. */
+static int to_string(lua_State *L) {
   nl_state *s = nl_up(L);
   neap_tensor *t = nl_check_tensor(L, s, 1);
   size_t n = (size_t)neap_count(t), each = element_bytes(neap_dtype_of(t));
@@ -258,11 +258,11 @@ static int tobytes(lua_State *L) {
   return 1;
 }
 
-/* frombytes(string, dtype, shape): the other way. */
-static int frombytes(lua_State *L) {
+/* from_string(string, dtype, shape): the other way. */
+static int from_string(lua_State *L) {
   nl_state *s = nl_up(L);
   static const neap_param params[] = {{.name = "dtype", .kind = NEAP_DTYPE}, {.name = "shape", .kind = NEAP_INTS, .marks = NEAP_P_DIMS}};
-  static const nl_binding binding = {.name = "frombytes", .params = params, .n_params = 2, .lists = 1};
+  static const nl_binding binding = {.name = "from_string", .params = params, .n_params = 2, .lists = 1};
   nl_args a;
   size_t n;
   const char *bytes = luaL_checklstring(L, 1, &n);
@@ -272,15 +272,15 @@ static int frombytes(lua_State *L) {
 again:
   nl_bind(L, s, &binding, 2, top, &a);
   if (a.n < 2 || a.value[0].kind != NEAP_DTYPE || a.value[1].kind != NEAP_INTS)
-    return nl_fail(L, s, "frombytes: takes a string, a dtype and a shape");
+    return nl_fail(L, s, "from_string: takes a string, a dtype and a shape");
   neap_dtype d = (neap_dtype)a.value[0].i;
   uint64_t need = element_bytes(d);
   for (int i = 0; i < a.value[1].n; i++) {
     int64_t one = a.value[1].is[i];
-    if (one < 0 || (one > 0 && need > n / (uint64_t)one + 1)) return nl_fail(L, s, "frombytes: %I bytes do not fill this shape", (LUAI_UACINT)n);
+    if (one < 0 || (one > 0 && need > n / (uint64_t)one + 1)) return nl_fail(L, s, "from_string: %I bytes do not fill this shape", (LUAI_UACINT)n);
     need *= (uint64_t)one;
   }
-  if (need != n) return nl_fail(L, s, "frombytes: %I bytes given, the shape needs %I", (LUAI_UACINT)n, (LUAI_UACINT)need);
+  if (need != n) return nl_fail(L, s, "from_string: %I bytes given, the shape needs %I", (LUAI_UACINT)n, (LUAI_UACINT)need);
   neap_tensor *t = neap_copy_in(s->ctx, d, a.value[1].n, a.value[1].is, bytes);
   if (!t) {
     if (nl_retry(L, s, &tries)) goto again;
@@ -291,8 +291,8 @@ again:
 }
 
 void nl_open_data(lua_State *L, nl_state *s) {
-  static const luaL_Reg functions[] = {{"tensor", tensor}, {"frombytes", frombytes}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"totable", totable}, {"tolist", totable}, {"item", item}, {"tobytes", tobytes}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"tensor", tensor}, {"from_string", from_string}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"totable", totable}, {"tolist", totable}, {"item", item}, {"to_string", to_string}, {NULL, NULL}};
   nl_functions(L, functions);
   nl_methods(L, s, NL_TENSOR);
   nl_functions(L, methods);

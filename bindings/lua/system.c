@@ -2,6 +2,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 #include "state.h"
@@ -129,6 +130,13 @@ static int clock_now(lua_State *L) { /* seconds, from an arbitrary start */
   return 1;
 }
 
+static int terminal_width(lua_State *L) { /* terminal_width() -> the columns of the terminal on standard output, or nil */
+  struct winsize size;
+  if (ioctl(1, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) lua_pushinteger(L, size.ws_col);
+  else lua_pushnil(L);
+  return 1;
+}
+
 static int is_terminal(lua_State *L) { /* is_terminal(descriptor) */
   lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
   return 1;
@@ -150,7 +158,7 @@ static int own(lua_State *L) {
 void nl_open_system(lua_State *L, nl_state *s) {
   static const luaL_Reg functions[] = {
     {"generator", generator}, {"Generator", generator}, {"default_generator", default_generator}, {"seed", seed}, {"manual_seed", seed},
-    {"info", info}, {"dtypes", dtypes}, {"promote", promote}, {"clock", clock_now}, {"is_terminal", is_terminal}, {"own", own},
+    {"info", info}, {"dtypes", dtypes}, {"promote", promote}, {"clock", clock_now}, {"is_terminal", is_terminal}, {"terminal_width", terminal_width}, {"own", own},
     {NULL, NULL},
   };
   static const luaL_Reg methods[] = {

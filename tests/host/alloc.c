@@ -154,7 +154,7 @@ static const scenario scenarios[] = {
    "  local x = neap.tensor{{1, 2, 3}, {4, 5, 6}}\n"
    "  x[1] = 7; x[{2, {1, 2}}] = neap.tensor{8, 9}; x[x:gt(8)] = 0\n"
    "  local _ = x[2][1], x[{{}, -1}], x[neap.tensor({2, 1}, {dtype = 'int64'})]\n"
-   "  x:totable(); tostring(x); x:split(2, 2); neap.frombytes(x:tobytes(), 'float32', {2, 3}); neap.stack{x, x}\n"
+   "  x:totable(); tostring(x); x:split(2, 2); neap.from_string(x:to_string(), 'float32', {2, 3}); neap.stack{x, x}\n"
    "end\n"},
   {"scopes, modes and coroutines",
    "function f()\n"
