@@ -70,6 +70,22 @@ typedef struct neap_blas {
   void (*thread_start)(void); /* called on the thread that opens and on each of Neap's own before its first task, or NULL */
 } neap_blas;
 
+/* Decompositions of float or double matrices, column-major: LAPACK's routines of these names. Each returns its info; with
+ * lwork -1 it only leaves the sizes it wants in work[0] and iwork[0]. */
+typedef struct neap_lapack_routines {
+  int (*getrf)(int m, int n, void *a, int lda, int *pivots);
+  int (*potrf)(int n, void *a, int lda); /* the upper triangle */
+  int (*geqrf)(int m, int n, void *a, int lda, void *tau, void *work, int lwork);
+  int (*orgqr)(int m, int n, int k, void *a, int lda, const void *tau, void *work, int lwork);
+  int (*gesdd)(char job, int m, int n, void *a, int lda, void *s, void *u, int ldu, void *vt, int ldvt, void *work, int lwork, int *iwork);
+  int (*syevd)(char job, int n, void *a, int lda, void *w, void *work, int lwork, int *iwork, int liwork); /* both triangles are there */
+  int (*geev)(char job, int n, void *a, int lda, void *re, void *im, void *v, int ldv, void *work, int lwork); /* right vectors */
+  void (*trsm)(char side, char uplo, char diag, int m, int n, const void *a, int lda, void *b, int ldb); /* BLAS's, not transposed, alpha 1 */
+} neap_lapack_routines;
+typedef struct neap_lapack {
+  neap_lapack_routines f32, f64;
+} neap_lapack;
+
 typedef void (*neap_task)(void *arg, int64_t index);
 
 /* How a context is made; a zeroed struct is the default. The struct is copied, what it points to must live on (alloc and
@@ -86,6 +102,7 @@ typedef struct neap_config {
   void (*parallel_for)(void *user, int64_t n, neap_task task, void *arg);
   void (*log)(void *user, int level, const char *text);    /* warnings (level 1) on the calling thread; NULL: dropped */
   const neap_blas *blas;                                   /* NULL: Neap's own products */
+  const neap_lapack *lapack;                               /* NULL: Neap's own decompositions, slower */
   const char *isa;                                         /* "baseline" "avx2" "avx512"; NULL: the best there is */
   int no_pool;                                             /* every request reaches the allocator */
   uint64_t seed;                                           /* of the context's generator */

@@ -16,6 +16,7 @@ enum { NEAP_PAD_MODE_CONSTANT = 0, NEAP_PAD_MODE_REFLECT = 1, NEAP_PAD_MODE_REPL
 enum { NEAP_MODE_FULL = 0, NEAP_MODE_VALID = 1, NEAP_MODE_SAME = 2 };
 enum { NEAP_RESAMPLING_METHOD_SINC_INTERP_HANN = 0, NEAP_RESAMPLING_METHOD_SINC_INTERP_KAISER = 1 };
 enum { NEAP_ACTIVATION_NONE = 0, NEAP_ACTIVATION_RELU = 1, NEAP_ACTIVATION_SIGMOID = 2, NEAP_ACTIVATION_TANH = 3 };
+enum { NEAP_MODE_REDUCED = 0, NEAP_MODE_COMPLETE = 1, NEAP_MODE_R = 2 };
 enum { NEAP_REDUCTION_NONE = 0, NEAP_REDUCTION_MEAN = 1, NEAP_REDUCTION_SUM = 2 };
 enum { NEAP_REDUCTION_BATCHMEAN = 3 };
 
@@ -556,6 +557,42 @@ NEAP_API neap_tensor *neap_cdist(neap_context *c, neap_tensor *x, neap_tensor *o
 NEAP_API neap_tensor *neap_pdist(neap_context *c, neap_tensor *x, double p); /* p-norm distances between all pairs of rows of x (n, k), each pair once: n (n - 1) / 2 of them. */
 NEAP_API neap_tensor *neap_pairwise_distance(neap_context *c, neap_tensor *x, neap_tensor *other, double p, double eps, int keepdim); /* p-norm of x - other + eps along the last dimension. */
 NEAP_API neap_tensor *neap_cosine_similarity(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dim, double eps); /* Cosine of the angle between x and other along dim: their inner product over their lengths, each at least eps. */
+/* linalg */
+NEAP_API neap_tensor *neap_det(neap_context *c, neap_tensor *x); /* Determinant of each matrix of x (..., n, n). */
+NEAP_API neap_tensor *neap_slogdet(neap_context *c, neap_tensor *x, neap_tensor **logabsdet); /* Sign and logarithm of the absolute value of each determinant; sign 0 and -inf where it is 0. */
+NEAP_API neap_tensor *neap_logdet(neap_context *c, neap_tensor *x); /* Logarithm of each determinant; NaN where it is negative. */
+NEAP_API neap_tensor *neap_inv(neap_context *c, neap_tensor *x); /* Inverse of each matrix of x (..., n, n). */
+NEAP_API neap_tensor *neap_pinv(neap_context *c, neap_tensor *x, double atol, double rtol); /* Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given. */
+NEAP_API neap_tensor *neap_solve(neap_context *c, neap_tensor *x, neap_tensor *other, int left); /* The y with x y = other, or with left = false y x = other; other is a vector or matrices. */
+NEAP_API neap_tensor *neap_solve_matrix(neap_context *c, neap_tensor *x, neap_tensor *other); /* solve of matrices from the left, as it is recorded. */
+NEAP_API neap_tensor *neap_solve_triangular(neap_context *c, neap_tensor *x, neap_tensor *other, int upper, int left, int unitriangular); /* The y with x y = other, or with left = false y x = other, where of x only the upper or the lower triangle is read; unitriangular takes its diagonal for ones. */
+NEAP_API neap_tensor *neap_cholesky(neap_context *c, neap_tensor *x, int upper); /* The lower L with L L' the symmetric part of each matrix of x, which must be positive definite; with upper L'. */
+NEAP_API neap_tensor *neap_cholesky_lower(neap_context *c, neap_tensor *x); /* cholesky as it is recorded. */
+NEAP_API neap_tensor *neap_cholesky_solve(neap_context *c, neap_tensor *x, neap_tensor *L, int upper); /* The y with A y = x, where L is A's Cholesky factor. */
+NEAP_API neap_tensor *neap_cholesky_inverse(neap_context *c, neap_tensor *L, int upper); /* The inverse of the matrices that have the Cholesky factors L. */
+NEAP_API neap_tensor *neap_lu_factor(neap_context *c, neap_tensor *x, neap_tensor **pivots); /* x = P L U with L and U in one matrix, L's ones left out, and which row each row was exchanged with. */
+NEAP_API neap_tensor *neap_pivot_matrix(neap_context *c, neap_tensor *pivots, int64_t n, int dtype); /* The permutation P of n rows that the exchanges of lu_factor are. */
+NEAP_API neap_tensor *neap_lu_unpack(neap_context *c, neap_tensor *LU, neap_tensor *pivots, neap_tensor **L, neap_tensor **U); /* P, L and U of what lu_factor gives. */
+NEAP_API neap_tensor *neap_lu_solve(neap_context *c, neap_tensor *LU, neap_tensor *pivots, neap_tensor *other); /* The y with x y = other, where LU and pivots are what lu_factor gives for x. */
+NEAP_API neap_tensor *neap_lu(neap_context *c, neap_tensor *x, neap_tensor **L, neap_tensor **U); /* x = P L U: a permutation, L lower with ones on its diagonal, U upper, for each matrix of x (..., m, n). */
+NEAP_API neap_tensor *neap_qr(neap_context *c, neap_tensor *x, int mode, neap_tensor **R); /* x = Q R, Q's columns orthonormal and R upper: min(m, n) columns, or m with 'complete'; 'r' leaves Q empty. */
+NEAP_API neap_tensor *neap_svd(neap_context *c, neap_tensor *x, int full_matrices, neap_tensor **S, neap_tensor **Vh); /* x = U diag(S) Vh: the singular values S, falling, and orthonormal vectors; without full_matrices the first min(m, n) vectors alone. Gradients flow from those. */
+NEAP_API neap_tensor *neap_svdvals(neap_context *c, neap_tensor *x); /* Singular values of each matrix, falling. */
+NEAP_API neap_tensor *neap_eigh(neap_context *c, neap_tensor *x, neap_tensor **V); /* Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of the symmetric part of each matrix. */
+NEAP_API neap_tensor *neap_eigvalsh(neap_context *c, neap_tensor *x); /* Eigenvalues, rising, of the symmetric part of each matrix. */
+NEAP_API neap_tensor *neap_eig(neap_context *c, neap_tensor *x, neap_tensor **V); /* Eigenvalues (..., n, 2) and eigenvectors (..., n, n, 2), V's columns, of each matrix; the last dimension is real and imaginary part. */
+NEAP_API neap_tensor *neap_eigvals(neap_context *c, neap_tensor *x); /* Eigenvalues (..., n, 2) of each matrix; the last dimension is real and imaginary part. */
+NEAP_API neap_tensor *neap_lstsq(neap_context *c, neap_tensor *x, neap_tensor *other, double rcond, neap_tensor **residuals, neap_tensor **rank); /* The shortest y that makes |x y - other| least; the squares of what is left, where x has more rows than columns and full rank, else none; the rank of x, counting singular values above rcond times the largest. */
+NEAP_API neap_tensor *neap_matrix_rank(neap_context *c, neap_tensor *x, double atol, double rtol); /* How many singular values lie above atol and rtol times the largest, as in pinv. */
+NEAP_API neap_tensor *neap_matrix_norm(neap_context *c, neap_tensor *x, const char *ord, int n_dims, const int64_t *dims, int keepdim); /* Norm of each matrix of the last two dimensions or of dims: 'fro', 'nuc' (sum of singular values), 2 and -2 (largest, smallest singular value), 1 and -1 (of the columns' sums), inf and -inf (of the rows'). */
+NEAP_API neap_tensor *neap_vector_norm(neap_context *c, neap_tensor *x, double ord, int n_dims, const int64_t *dims, int keepdim); /* Norm (sum |x|^ord)^(1/ord) of all elements or along dims, as norm. */
+NEAP_API neap_tensor *neap_linalg_norm(neap_context *c, neap_tensor *x, const char *ord, int n_dims, const int64_t *dims, int keepdim); /* Without ord the 2-norm of all elements, or along dims; with ord a vector's norm for one dimension, a matrix's for two. */
+NEAP_API neap_tensor *neap_cond(neap_context *c, neap_tensor *x, const char *p); /* Condition number |x| |inv x| in the matrix norm p; the largest over the smallest singular value when p is not given. */
+NEAP_API neap_tensor *neap_matrix_exp(neap_context *c, neap_tensor *x); /* Exponential of each matrix (Higham, 2005). */
+NEAP_API neap_tensor *neap_matrix_power(neap_context *c, neap_tensor *x, int64_t n); /* The product of n matrices x; of the inverse where n is negative. */
+NEAP_API neap_tensor *neap_multi_dot(neap_context *c, int n_tensors, neap_tensor *const *tensors); /* Product of a chain of matrices, in the cheapest order; the first and the last may be vectors. */
+NEAP_API neap_tensor *neap_cross(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dim); /* Cross product of vectors of 3 elements along dim. */
+NEAP_API neap_tensor *neap_vecdot(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dim); /* Inner products along dim, the rest broadcast. */
 /* norm */
 NEAP_API neap_tensor *neap_layer_norm(neap_context *c, neap_tensor *x, int n_normalized_shape, const int64_t *normalized_shape, neap_tensor *weight, neap_tensor *bias, double eps); /* x with mean 0 and variance 1 over the trailing dimensions, times weight, plus bias (Ba et al., 2016). */
 /* loss */

@@ -88,6 +88,8 @@ local env = {
     for i = 1, count(shape) do flat[i] = lo + (hashed(seed, i - 1) >> 33) % (hi - lo + 1) end
     return shaped(flat, shape, dtype or "int64")
   end,
+  gram = function(x) return x:matmul(x:transpose(-1, -2)) end,
+  regular = function(x) return x + neap.eye(x:size(-1), {dtype = float}) * 2 end,
   b = function(seed, shape)
     local flat = {}
     for i = 1, count(shape) do flat[i] = hashed(seed, i - 1) >> 63 == 1 end

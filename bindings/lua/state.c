@@ -176,9 +176,10 @@ static neap_context *open_context(void) {
   long n = threads && *threads ? strtol(threads, NULL, 10) : cores();
   if (n < 1) n = cores();
   if (n > MOST_THREADS) n = MOST_THREADS;
+  int own = blas && strcmp(blas, "none") == 0;
   neap_config config = {
     .threads = (int)n - 1, .spin_us = 50, .log = log_line, .isa = isa && *isa ? isa : NULL,
-    .blas = blas && strcmp(blas, "none") == 0 ? NULL : nl_blas(),
+    .blas = own ? NULL : nl_blas(), .lapack = own ? NULL : nl_lapack(),
   };
   return neap_open(&config);
 }

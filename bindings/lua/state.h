@@ -236,6 +236,7 @@ void nl_methods(lua_State *L, nl_state *s, nl_kind kind);   /* pushes the table 
 
 /* ---- blas.c ---- */
 const neap_blas *nl_blas(void);                             /* OpenBLAS, or NULL */
+const neap_lapack *nl_lapack(void);                         /* lapack.c: its LAPACK, or NULL */
 void nl_blas_info(lua_State *L);                            /* adds fields to the table on top */
 
 #endif

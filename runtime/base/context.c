@@ -14,6 +14,14 @@ static void blas_of(neap_context *c, const neap_blas *blas) {
   else c->blas = *blas;
 }
 
+static void lapack_of(neap_context *c, const neap_lapack *lapack) {
+  for (int i = 0; lapack && i < 2; i++) {
+    const neap_lapack_routines *r = i ? &lapack->f64 : &lapack->f32;
+    if (!r->getrf || !r->potrf || !r->geqrf || !r->orgqr || !r->gesdd || !r->syevd || !r->geev || !r->trsm)
+      np_fail(c, NEAP_ERR_ARGUMENT, "open: config.lapack needs all routines, for both float and double");
+  }
+}
+
 static void isa_of(neap_context *c, const char *name) {
   int best = np_cpu_isa(), asked = name ? np_isa_named(name) : best;
   c->isa = asked >= 0 && asked <= best ? asked : best;
@@ -57,6 +65,7 @@ neap_context *np_context_new(const neap_config *config) {
     atomic_init(&c->cancel, 0);
     if (half) np_fail(c, NEAP_ERR_ARGUMENT, "open: config.alloc and config.dealloc go together");
     blas_of(c, given.blas);
+    lapack_of(c, given.lapack);
     isa_of(c, given.isa);
     threads_of(c);
   }

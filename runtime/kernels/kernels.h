@@ -353,6 +353,11 @@ typedef struct np_kernels {
   const np_optim *optim[2];
 } np_kernels;
 
+/* Decompositions in plain C, compiled once (factor.inl): for contexts without LAPACK. */
+extern const neap_lapack_routines np_lapack_f32, np_lapack_f64;
+/* Eigenvalues w and vectors v (n, n) of h, which is spent; room: n * n + 2 n numbers. 1: no end in sight (eigen.c). */
+int np_eigen(int n, double _Complex *h, double _Complex *w, double _Complex *v, double _Complex *room);
+
 /* The table for a level; a level that was not built gives the next lower one. The cpu must have what it names. */
 const np_kernels *np_kernels_pick(int level);
 

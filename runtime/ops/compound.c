@@ -206,7 +206,7 @@ static int run_chain(np_call *call, int least, int vectors) {
   chain s = { .c = c, .n = n, .m = call->arg[0].ts, .cost = room, .cut = (int *)(size + n + 1) };
   if (chain_sizes(call, size, vectors) == 0) {
     plan_chain(&s, size);
-    call->out[0] = chain_product(&s, 0, n - 1);
+    call->out[0] = n == 1 ? neap_retain(s.m[0]) : chain_product(&s, 0, n - 1);
   }
   np_free(c, room, bytes);
   return c->error;

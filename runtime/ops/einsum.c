@@ -354,7 +354,7 @@ int np_einsum_run(np_call *call) {
   p.terms = np_alloc_zero(c, bytes);
   if (!p.terms) return c->error;
   for (int i = 0; i < ts->n; i++) {
-    p.terms[i].t = ts->ts[i];
+    p.terms[i].t = ts->ts[i] ? neap_retain(ts->ts[i]) : NULL; /* it may be the result */
     if (!ts->ts[i]) np_reject(call, NEAP_ERR_ARGUMENT, "operand %lld is missing", NP_DIM(call, i));
   }
   if (!np_failed(c) && read_equation(&p) == 0) call->out[0] = contract(&p);

@@ -1545,6 +1545,111 @@ neap_tensor *neap_pairwise_distance(neap_context *c, neap_tensor *x, neap_tensor
 neap_tensor *neap_cosine_similarity(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dim, double eps) {
   return call(c, NP_OP_cosine_similarity, 4, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_INT, dim), of_number(eps) }, 0, NULL);
 }
+neap_tensor *neap_det(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_det, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_slogdet(neap_context *c, neap_tensor *x, neap_tensor **logabsdet) {
+  return call(c, NP_OP_slogdet, 1, (neap_value[]){ of_tensor(x) }, 0, (neap_tensor **const[]){ logabsdet });
+}
+neap_tensor *neap_logdet(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_logdet, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_inv(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_inv, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_pinv(neap_context *c, neap_tensor *x, double atol, double rtol) {
+  return call(c, NP_OP_pinv, 3, (neap_value[]){ of_tensor(x), of_maybe_number(atol), of_maybe_number(rtol) }, 0, NULL);
+}
+neap_tensor *neap_solve(neap_context *c, neap_tensor *x, neap_tensor *other, int left) {
+  return call(c, NP_OP_solve, 3, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_FLAG, left) }, 0, NULL);
+}
+neap_tensor *neap_solve_matrix(neap_context *c, neap_tensor *x, neap_tensor *other) {
+  return call(c, NP_OP_solve_matrix, 2, (neap_value[]){ of_tensor(x), of_tensor(other) }, 0, NULL);
+}
+neap_tensor *neap_solve_triangular(neap_context *c, neap_tensor *x, neap_tensor *other, int upper, int left, int unitriangular) {
+  return call(c, NP_OP_solve_triangular, 5, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_FLAG, upper), of_kind(NEAP_FLAG, left), of_kind(NEAP_FLAG, unitriangular) }, 0, NULL);
+}
+neap_tensor *neap_cholesky(neap_context *c, neap_tensor *x, int upper) {
+  return call(c, NP_OP_cholesky, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_FLAG, upper) }, 0, NULL);
+}
+neap_tensor *neap_cholesky_lower(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_cholesky_lower, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_cholesky_solve(neap_context *c, neap_tensor *x, neap_tensor *L, int upper) {
+  return call(c, NP_OP_cholesky_solve, 3, (neap_value[]){ of_tensor(x), of_tensor(L), of_kind(NEAP_FLAG, upper) }, 0, NULL);
+}
+neap_tensor *neap_cholesky_inverse(neap_context *c, neap_tensor *L, int upper) {
+  return call(c, NP_OP_cholesky_inverse, 2, (neap_value[]){ of_tensor(L), of_kind(NEAP_FLAG, upper) }, 0, NULL);
+}
+neap_tensor *neap_lu_factor(neap_context *c, neap_tensor *x, neap_tensor **pivots) {
+  return call(c, NP_OP_lu_factor, 1, (neap_value[]){ of_tensor(x) }, 0, (neap_tensor **const[]){ pivots });
+}
+neap_tensor *neap_pivot_matrix(neap_context *c, neap_tensor *pivots, int64_t n, int dtype) {
+  return call(c, NP_OP_pivot_matrix, 3, (neap_value[]){ of_tensor(pivots), of_kind(NEAP_INT, n), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_lu_unpack(neap_context *c, neap_tensor *LU, neap_tensor *pivots, neap_tensor **L, neap_tensor **U) {
+  return call(c, NP_OP_lu_unpack, 2, (neap_value[]){ of_tensor(LU), of_tensor(pivots) }, 0, (neap_tensor **const[]){ L, U });
+}
+neap_tensor *neap_lu_solve(neap_context *c, neap_tensor *LU, neap_tensor *pivots, neap_tensor *other) {
+  return call(c, NP_OP_lu_solve, 3, (neap_value[]){ of_tensor(LU), of_tensor(pivots), of_tensor(other) }, 0, NULL);
+}
+neap_tensor *neap_lu(neap_context *c, neap_tensor *x, neap_tensor **L, neap_tensor **U) {
+  return call(c, NP_OP_lu, 1, (neap_value[]){ of_tensor(x) }, 0, (neap_tensor **const[]){ L, U });
+}
+neap_tensor *neap_qr(neap_context *c, neap_tensor *x, int mode, neap_tensor **R) {
+  return call(c, NP_OP_qr, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_ENUM, mode) }, 0, (neap_tensor **const[]){ R });
+}
+neap_tensor *neap_svd(neap_context *c, neap_tensor *x, int full_matrices, neap_tensor **S, neap_tensor **Vh) {
+  return call(c, NP_OP_svd, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_FLAG, full_matrices) }, 0, (neap_tensor **const[]){ S, Vh });
+}
+neap_tensor *neap_svdvals(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_svdvals, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_eigh(neap_context *c, neap_tensor *x, neap_tensor **V) {
+  return call(c, NP_OP_eigh, 1, (neap_value[]){ of_tensor(x) }, 0, (neap_tensor **const[]){ V });
+}
+neap_tensor *neap_eigvalsh(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_eigvalsh, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_eig(neap_context *c, neap_tensor *x, neap_tensor **V) {
+  return call(c, NP_OP_eig, 1, (neap_value[]){ of_tensor(x) }, 0, (neap_tensor **const[]){ V });
+}
+neap_tensor *neap_eigvals(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_eigvals, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_lstsq(neap_context *c, neap_tensor *x, neap_tensor *other, double rcond, neap_tensor **residuals, neap_tensor **rank) {
+  return call(c, NP_OP_lstsq, 3, (neap_value[]){ of_tensor(x), of_tensor(other), of_maybe_number(rcond) }, 0, (neap_tensor **const[]){ residuals, rank });
+}
+neap_tensor *neap_matrix_rank(neap_context *c, neap_tensor *x, double atol, double rtol) {
+  return call(c, NP_OP_matrix_rank, 3, (neap_value[]){ of_tensor(x), of_maybe_number(atol), of_maybe_number(rtol) }, 0, NULL);
+}
+neap_tensor *neap_matrix_norm(neap_context *c, neap_tensor *x, const char *ord, int n_dims, const int64_t *dims, int keepdim) {
+  return call(c, NP_OP_matrix_norm, 4, (neap_value[]){ of_tensor(x), of_text(ord), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+}
+neap_tensor *neap_vector_norm(neap_context *c, neap_tensor *x, double ord, int n_dims, const int64_t *dims, int keepdim) {
+  return call(c, NP_OP_vector_norm, 4, (neap_value[]){ of_tensor(x), of_number(ord), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+}
+neap_tensor *neap_linalg_norm(neap_context *c, neap_tensor *x, const char *ord, int n_dims, const int64_t *dims, int keepdim) {
+  return call(c, NP_OP_linalg_norm, 4, (neap_value[]){ of_tensor(x), of_text(ord), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
+}
+neap_tensor *neap_cond(neap_context *c, neap_tensor *x, const char *p) {
+  return call(c, NP_OP_cond, 2, (neap_value[]){ of_tensor(x), of_text(p) }, 0, NULL);
+}
+neap_tensor *neap_matrix_exp(neap_context *c, neap_tensor *x) {
+  return call(c, NP_OP_matrix_exp, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+}
+neap_tensor *neap_matrix_power(neap_context *c, neap_tensor *x, int64_t n) {
+  return call(c, NP_OP_matrix_power, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n) }, 0, NULL);
+}
+neap_tensor *neap_multi_dot(neap_context *c, int n_tensors, neap_tensor *const *tensors) {
+  return call(c, NP_OP_multi_dot, 1, (neap_value[]){ of_tensors(n_tensors, tensors) }, 0, NULL);
+}
+neap_tensor *neap_cross(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dim) {
+  return call(c, NP_OP_cross, 3, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
+neap_tensor *neap_vecdot(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dim) {
+  return call(c, NP_OP_vecdot, 3, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_INT, dim) }, 0, NULL);
+}
 neap_tensor *neap_layer_norm(neap_context *c, neap_tensor *x, int n_normalized_shape, const int64_t *normalized_shape, neap_tensor *weight, neap_tensor *bias, double eps) {
   return call(c, NP_OP_layer_norm, 5, (neap_value[]){ of_tensor(x), of_ints(n_normalized_shape, normalized_shape), of_tensor(weight), of_tensor(bias), of_number(eps) }, 0, NULL);
 }

@@ -3,6 +3,7 @@
 
 local neap = require "neap"
 local nn, optim = neap.nn, neap.optim
+local timing = dofile((arg[0]:match "^(.*)/[^/]*$" or ".") .. "/timing.lua")
 
 local options = require "neap.args" (arg, [[
 Times training steps; prints one JSON line a case.
@@ -11,24 +12,6 @@ Times training steps; prints one JSON line a case.
 ]])
 
 neap.seed(0)
-
--- Calls f in runs of `inner` until the time is over; seconds a call, one number a run.
-local function time(f, inner)
-  for _ = 1, 2 * inner do f() end
-  local times, stop = {}, neap.clock() + options.time
-  while #times < 5 or neap.clock() < stop and #times < 2000 do
-    local start = neap.clock()
-    for _ = 1, inner do f() end
-    times[#times + 1] = (neap.clock() - start) / inner
-  end
-  table.sort(times)
-  return times
-end
-
-local function median(sorted)
-  local n = #sorted
-  return (sorted[(n + 1) // 2] + sorted[n // 2 + 1]) / 2
-end
 
 local function train(name, model, size, make_optimizer, inner)
   local X, Y = neap.rand(10000, 784), neap.randint(1, 11, {10000})
@@ -44,9 +27,8 @@ local function train(name, model, size, make_optimizer, inner)
     loss:backward()
     optimizer:step()
   end
-  local times = time(step, inner)
-  print(('{"case": "%s", "threads": %d, "ms_median": %.4f, "ms_min": %.4f, "reps": %d, "samples_per_s": %.1f, "params": %d}')
-    :format(name, neap.info().threads, median(times) * 1e3, times[1] * 1e3, #times, size / median(times), count))
+  local times = timing.time(step, inner, options.time)
+  timing.print(name, times, (', "samples_per_s": %.1f, "params": %d'):format(size / timing.median(times), count))
 end
 
 local cases = {

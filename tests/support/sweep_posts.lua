@@ -5,4 +5,25 @@ local posts = {}
 
 function posts.first(results) return { results[1] } end
 
+-- ---- linear algebra: vectors are unique but for their signs --------------------------------------------------------
+
+function posts.squares(outs)
+  local list = {}
+  for k = 1, outs.n do list[k] = outs[k]:square() end
+  return list
+end
+
+function posts.svd(outs)
+  local u, s, vh = outs[1], outs[2], outs[3]
+  return { s, u:square(), vh:square(), (u * s:unsqueeze(-2)):matmul(vh) }
+end
+
+function posts.eigh(outs) return { outs[1], outs[2]:square() } end
+
+-- Sums over the eigenvalues, which come in no certain order.
+function posts.eig_sums(outs)
+  local re, im = outs[1]:select(-1, 1), outs[1]:select(-1, 2)
+  return { re:sum(-1), (re:square() - im:square()):sum(-1), (re:square() + im:square()):sum(-1), im:abs():sum(-1) }
+end
+
 return posts

@@ -1,0 +1,55 @@
+-- Matrix products of many shapes, timed; product_torch.py beside this file does the same in PyTorch:
+--   neap scripts/bench/run.lua --script product.lua --torch scripts/bench/product_torch.py --cases all
+
+local neap = require "neap"
+local timing = dofile((arg[0]:match "^(.*)/[^/]*$" or ".") .. "/timing.lua")
+
+local function rand(...) return neap.rand(...) end
+
+-- Each case makes its two operands.
+local cases = {
+  {"square64", function() return rand(64, 64), rand(64, 64) end},
+  {"square256", function() return rand(256, 256), rand(256, 256) end},
+  {"square1024", function() return rand(1024, 1024), rand(1024, 1024) end},
+  {"tall", function() return rand(8192, 64), rand(64, 64) end},
+  {"wide", function() return rand(64, 64), rand(64, 8192) end},
+  {"deep", function() return rand(64, 8192), rand(8192, 64) end},
+  {"row", function() return rand(1, 1024), rand(1024, 1024) end},
+  {"column", function() return rand(1024, 1024), rand(1024, 1) end},
+  {"row_turned", function() return rand(1, 1024), rand(1024, 1024):t() end},
+  {"few_rows", function() return rand(8, 1024), rand(1024, 1024) end},
+  {"batch", function() return rand(64, 32, 32), rand(64, 32, 32) end},
+  {"batch_one", function() return rand(64, 32, 32), rand(32, 32) end},
+  {"attention", function() return rand(8, 8, 128, 64), rand(8, 8, 128, 64):transpose(-1, -2) end},
+  {"turned", function() return rand(256, 256):t(), rand(256, 256):t() end},
+  {"strided", function() return rand(256, 512):slice(2, 1, 256, 2), rand(256, 256) end},
+}
+
+local names = {}
+for _, case in ipairs(cases) do names[#names + 1] = case[1] end
+
+local options = require "neap.args" (arg, ([[
+Times matrix products in float32; prints one JSON line a case.
+  --cases LIST=%s   which, with commas
+  --time N=1        seconds a case
+  --list            prints the names of the cases
+]]):format(table.concat(names, ",")))
+
+if options.list then
+  print(table.concat(names, ","))
+  return
+end
+
+neap.seed(0)
+for name in options.cases:gmatch "[^,]+" do
+  local found
+  for _, case in ipairs(cases) do
+    if case[1] == name then
+      found = true
+      local x, w = case[2]()
+      local inner = math.max(1, math.min(1000, math.ceil(2e8 / (2 * x:numel() * w:size(-1)))))
+      timing.print(name, timing.time(function() local _ = x:matmul(w) end, inner, options.time), "")
+    end
+  end
+  if not found then error("no case " .. name .. "; there are " .. table.concat(names, ", "), 0) end
+end
