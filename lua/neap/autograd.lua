@@ -84,7 +84,7 @@ end
 
 function core.backward(x, ...) return x:backward(...) end
 
-local grad_options = {"grad_outputs", "retain_graph", "create_graph", "allow_unused", "anomaly"}
+local grad_options = {"grad_outputs", "retain_graph", "create_graph", "allow_unused", "materialize_grads", "anomaly"}
 
 local function listed(value)
   return core.is_tensor(value) and {value} or value
@@ -92,9 +92,15 @@ end
 
 --- A list of the gradients of `outputs` (a tensor or a list) with respect to each of `inputs`; no leaf's grad changes.
 --- Options: grad_outputs (what flows into the outputs), retain_graph, create_graph, allow_unused (nil for an input that
---- was not used, else that is an error), anomaly.
+--- was not used, else that is an error), materialize_grads (zeros for it), anomaly.
 function core.grad(outputs, inputs, options)
   options = check.options("grad", options, grad_options)
+  local zeros = options.materialize_grads
+  if zeros then
+    if options.allow_unused == false then check.fail "grad: materialize_grads gives zeros for what was not used, which allow_unused = false forbids" end
+    options = {grad_outputs = options.grad_outputs, retain_graph = options.retain_graph, create_graph = options.create_graph,
+      anomaly = options.anomaly, allow_unused = true}
+  end
   outputs, inputs = listed(outputs), listed(inputs)
   check.kind("grad: outputs", outputs, "table")
   check.kind("grad: inputs", inputs, "table")
@@ -104,7 +110,7 @@ function core.grad(outputs, inputs, options)
   finish(walk, options.create_graph)
   local grads = walk:grads()
   for i = 1, #inputs do
-    if grads[i] == false then grads[i] = nil end
+    if not grads[i] then grads[i] = zeros and core.zeros_like(inputs[i]) or nil end
   end
   return grads
 end
