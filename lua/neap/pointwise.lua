@@ -57,6 +57,8 @@ for _, suffix in ipairs {"", "_"} do
   end)
 end
 
+methods.map = core.map
+
 --- x itself, as Lua has no unary plus.
 function core.positive(x) return x end
 methods.positive = core.positive

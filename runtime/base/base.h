@@ -91,6 +91,8 @@ struct neap_context {
   void (*free_signatures)(neap_context *c); /* set by who filled them */
   struct np_plan *plans;          /* of Fourier transforms, the latest used first (ops/fourier.c) */
   void (*free_plans)(neap_context *c);
+  struct np_formulas *formulas;   /* the latest ones, parsed (ops/program.c) */
+  void (*free_formulas)(neap_context *c);
 };
 
 int np_cpu_isa(void);                                   /* the best level that this machine runs, numbered as kernels.h's NP_ISA_*: 0 baseline, 1 avx2, 2 avx512 (cpu.c) */

@@ -80,6 +80,7 @@ static void drop_if_last(neap_context *c) {
   np_pool_free(c->pool, heap);
   if (c->free_signatures) c->free_signatures(c);
   if (c->free_plans) c->free_plans(c);
+  if (c->free_formulas) c->free_formulas(c);
   np_heap_free(heap, c, sizeof *c);
   np_heap_release(heap);
 }

@@ -63,10 +63,11 @@ static void open_inputs(np_back *b, np_record *r, int history) {
     b->x[i] = in->storage ? saved(r->ctx, in->storage, &in->at, in->record, in->leaf, in->output, history) : NULL;
     b->gx[i] = NULL;
   }
+  int precision = r->n_out > 0 && r->out[0].at.dtype == NEAP_F64 ? NEAP_F64 : NEAP_F32;
   for (int p = 0, i = 0; p < sig->n_params; p++) { /* numbers that stood in for tensors */
     int kind = sig->param[p].kind;
     if (kind == NEAP_OPERAND && (r->arg[p].kind == NEAP_NUMBER || r->arg[p].kind == NEAP_INT))
-      b->x[i] = np_tensor_constant(r->ctx, r->arg[p].kind == NEAP_INT ? (double)r->arg[p].i : r->arg[p].d);
+      b->x[i] = np_tensor_scalar(r->ctx, precision, r->arg[p].kind == NEAP_INT ? (double)r->arg[p].i : r->arg[p].d);
     i += kind == NEAP_TENSORS ? r->arg[p].n : kind == NEAP_TENSOR || kind == NEAP_OPERAND;
   }
 }

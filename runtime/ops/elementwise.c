@@ -13,7 +13,7 @@ enum { TILE = 3 };
 #else
 enum { TILE = 512 };
 #endif
-enum { MAX_IN = NP_ITER_MAX - 1 };
+enum { MAX_IN = 5 }; /* g, three operands, the result */
 
 static const uint8_t ctype_bytes[] = { 4, 8, 8 };
 
@@ -251,9 +251,8 @@ static void settings(const np_signature *sig, int n, const neap_value *arg, doub
     par[i - n] = arg[i].kind == NEAP_NONE ? NAN : arg[i].kind == NEAP_NUMBER ? arg[i].d : (double)arg[i].i;
 }
 
-/* What stands for a setting that is absent, where that depends on the dtype. */
-static void settings_of_dtype(const np_op *op, int dtype, double par[4]) {
-  if (op->map != NP_EW_nan_to_num) return;
+void np_settings_of_dtype(int map, int dtype, double *par) {
+  if (map != NP_EW_nan_to_num) return;
   if (isnan(par[1])) par[1] = np_dtypes[dtype].largest;
   if (isnan(par[2])) par[2] = -np_dtypes[dtype].largest;
 }
@@ -266,7 +265,7 @@ int np_elementwise_run(np_call *c) {
   settings(c->sig, n, c->arg, par);
   int dtype = (int)c->room[0], ctype = np_ctype(dtype);
   int map = map_of(c->op, dtype);
-  settings_of_dtype(c->op, dtype, par);
+  np_settings_of_dtype(c->op->map, dtype, par);
   np_map f = c->ctx->kernels->map[ctype][map];
   if (!f) return np_reject(c, NEAP_ERR_DTYPE, "does not work on %s", np_dtypes[dtype].info.name);
   np_map_job job = { .map = f, .ctype = ctype, .n_in = n, .in = in, .scalar = c->arg, .par = par, .out = c->out[0],

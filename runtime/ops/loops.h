@@ -22,6 +22,7 @@ static inline int np_native_of(int dtype) { /* the dtype that its elements are c
   static const uint8_t native[NP_CTYPES] = { NEAP_F32, NEAP_F64, NEAP_I64 };
   return native[np_ctype(dtype)];
 }
+static inline int np_is_native_in(int dtype, int ctype) { return np_is_native(dtype) && np_ctype(dtype) == ctype; }
 static inline int64_t np_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t np_max(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t np_blocks(int64_t n, int64_t block) { return n / block + (n % block != 0); }

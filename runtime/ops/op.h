@@ -195,6 +195,9 @@ int np_elementwise_infer(np_call *c);
 int np_elementwise_run(np_call *c);
 int np_elementwise_back(np_back *b);
 int np_elementwise_twin(np_back *b);
+void np_settings_of_dtype(int map, int dtype, double *par); /* fills absent settings that stand for something of the dtype */
+/* The gradient of a row for one operand in recorded ops, over b's g[0], x and y[0]; NULL: none (twin.c). */
+neap_tensor *np_elementwise_slope(np_back *b, int map, int operand, const double *par);
 extern const char *const np_derivatives[NP_EW_COUNT][3]; /* the text of each derivative */
 /* Strided, converting copy (copy.c): shapes equal or src broadcasts to dst. Runs in parallel blocks. */
 int np_copy(neap_context *c, neap_tensor *dst, neap_tensor *src);

@@ -37,6 +37,10 @@ static const recorded rows[NP_EW_COUNT][3] = {
 #include "elementwise.def"
 };
 
+neap_tensor *np_elementwise_slope(np_back *b, int map, int operand, const double *par) {
+  return rows[map][operand] ? rows[map][operand](b->ctx, b, par) : NULL;
+}
+
 int np_elementwise_twin(np_back *b) {
   double par[4] = { 0 };
   int n_par = 0;
@@ -47,6 +51,6 @@ int np_elementwise_twin(np_back *b) {
       par[n_par++] = v->kind == NEAP_NONE ? NAN : v->kind == NEAP_NUMBER ? v->d : (double)v->i;
   }
   for (int i = 0; i < b->n_in; i++)
-    if (b->in[i].needs) b->gx[i] = rows[b->op->map][i](b->ctx, b, par);
+    if (b->in[i].needs) b->gx[i] = np_elementwise_slope(b, b->op->map, i, par);
   return b->ctx->error;
 }

@@ -130,10 +130,10 @@ int np_shape_fail(neap_context *c, const char *what, int ndim, const int64_t *sh
 
 /* ---- iteration (iter.c) ---- */
 
-/* Up to 6 operands walked together: shapes broadcast to one, dimensions merged where all strides allow it. What is
+/* Up to NP_ITER_MAX operands walked together: shapes broadcast to one, dimensions merged where all strides allow it. What is
  * left is a grid of rows: row r (0 <= r < rows) starts at np_iter_row(...), is n elements long and has stride[i] (in
  * elements) for operand i. Rows and blocks depend on sizes alone. */
-enum { NP_ITER_MAX = 6 };
+enum { NP_ITER_MAX = 10 };
 typedef struct np_iter {
   int n_operands, ndim;                 /* of the grid over rows, the inner dimension not counted */
   int64_t rows, n;
