@@ -142,3 +142,94 @@ describe("dtypes", function()
     says(function() return neap.ones(1):polygamma(-1) end, "polygamma: n is -1, it must be at least 0")
   end)
 end)
+
+-- Every elementwise row on every dtype: it computes what it computes in the dtype's compute type, rounded or wrapped once
+-- at the end, in the dtype that its kind says; or it says that it does not work on this one.
+describe("every row on every dtype", function()
+  local bool_out, refuses = {}, {}
+  for line in io.lines "runtime/kernels/elementwise.def" do
+    local name, kind = line:match "^%u+%(([%w_]+), (%u),"
+    if name then
+      bool_out[name] = kind == "C" or kind == "L" or kind == "Q"
+      refuses[name] = { float = kind == "I" or kind == "J", bool = kind == "A" or kind == "J", F = kind == "F", W = kind == "W" }
+    end
+  end
+
+  local function operands(op)
+    neap.seed(9)
+    local out = {}
+    for lo, hi in op.sample:match "^[^|]+":gmatch "([^,;]+),([^,;]+)" do
+      out[#out + 1] = neap.rand({ 40 }, { dtype = "float64" }) * (tonumber(hi) - tonumber(lo)) * 3 + tonumber(lo)
+    end
+    return out
+  end
+
+  local function run(op, xs, wide, dtype)
+    local args = {}
+    for i, x in ipairs(xs) do
+      local kept = refuses[op.name].W and i == 1
+      args[i] = kept and x:gt(1) or dtype == "bool" and x:gt(0.5):to(wide) or x:to(dtype):to(wide)
+    end
+    return neap[op.name](table.unpack(args))
+  end
+
+  local function same_values(a, b)
+    local x, y = a:double():totable(), b:double():totable()
+    for i = 1, #x do
+      if x[i] ~= y[i] and not (x[i] ~= x[i] and y[i] ~= y[i]) then return false, i, x[i], y[i] end
+    end
+    return true
+  end
+
+  local wide_of = { bfloat16 = "float32", float16 = "float32", int32 = "int64", int16 = "int64", int8 = "int64", uint8 = "int64",
+    uint16 = "int64", bool = "int64" }
+  for dtype, wide in pairs(wide_of) do
+    it("is right: " .. dtype, function()
+      local small = dtype:find "float" ~= nil
+      for _, op in ipairs(neap.ops()) do
+        local r = refuses[op.name]
+        if op.family == "elementwise" and op.name ~= "bitwise_not" and op.name ~= "nan_to_num" then
+          local xs = operands(op)
+          local ok, y = pcall(run, op, xs, dtype, dtype)
+          if (small and r.float) or (dtype == "bool" and r.bool) then
+            assert.is_false(ok, op.name)
+            assert.is_truthy(y:find(op.name .. ": ", 1, true) and y:find(dtype == "bool" and "bools" or dtype, 1, true), y)
+          else
+            assert.is_true(ok, op.name .. ": " .. tostring(y))
+            local want = bool_out[op.name] and "bool" or r.F and not small and "float32" or dtype
+            assert.are.equal(want, y.dtype, op.name)
+            local through = run(op, xs, wide, dtype)
+            local equal, i, a, b = same_values(y, through:to(want))
+            assert(equal, ("%s: element %s is %s, computed in %s %s"):format(op.name, i, a, wide, b))
+          end
+        end
+      end
+    end)
+  end
+
+  it("nan_to_num and bitwise_not look at the dtype itself", function()
+    assert.are.same({ false, true }, neap.tensor { 1, 0 }:gt(0):bitwise_not():totable())
+    assert.are.same({ 254 }, neap.tensor({ 1 }, { dtype = "uint8" }):bitwise_not():totable())
+    assert.are.equal("bool", neap.tensor { 1 }:gt(0):nan_to_num().dtype)
+  end)
+  it("integers wrap, and division by 0 gives 0", function()
+    local function t(dtype, ...) return neap.tensor({ ... }, { dtype = dtype }) end
+    assert.are.same({ -128, 44 }, { t("int8", 127):add(t("int8", 1)):item(), t("uint8", 200):add(100):item() })
+    assert.are.same({ 0, 0 }, list(t("int32", 7):floor_divide(0):add(t("int32", 0, 0))))
+    assert.are.equal(0, t("int64", 7):remainder(0):item())
+    assert.are.equal(-32768, t("int16", -32768):neg():item())
+    assert.are.equal(1 / 0, t("int32", 7):div(0):item())
+  end)
+  it("small floats round once, to the nearest even", function()
+    local x = neap.tensor { 1, 1 + 2 ^ -8, 1 + 3 * 2 ^ -8, 3.5e38, 1e-40 }:to("bf16")
+    assert.are.same({ 1, 1, 1 + 2 ^ -6 }, { x[1]:float():item(), x[2]:float():item(), x[3]:float():item() })
+    assert.are.equal(1 / 0, neap.tensor { 65520 }:to("f16"):float():item())
+    assert.are.equal(65504, neap.tensor { 65519 }:to("half"):float():item())
+    assert.are.equal(2 ^ -24, neap.tensor { 2 ^ -24 }:to("float16"):float():item())
+    assert.are.equal(0, neap.tensor { 2 ^ -25 }:to("float16"):float():item())
+    -- 256 + 1 is 257, a tie between 256 and 258: the sum in float32, then one rounding
+    assert.are.equal(256, neap.tensor { 256 }:to("bf16"):add(1):float():item())
+    assert.are.equal("bfloat16", neap.tensor { 256 }:to("bf16"):add(1):mul(0.5).dtype)
+    assert.are.equal("float32", (neap.tensor { 1 }:to("bf16") + neap.tensor { 1 }:to("f16")).dtype)
+  end)
+end)

@@ -2936,6 +2936,12 @@ function Tensor:lt(z) end
 ---@return neap.Tensor
 function Tensor:lt_(z) end
 
+--- A formula over tensors, computed in one pass over memory and with its gradient. Operands, which broadcast, are x, y, z, w in their order, or $1, $2, ...; in Lua's notation: + - * / // % ^, comparisons, and, or, not (c and a or b chooses), pi, inf, nan, and all elementwise ops by name with their settings; min and max are minimum and maximum. All is computed in one dtype, that which the operands and numbers promote to; conditions alone give bools.
+---@param tensors neap.Tensor[]
+---@param formula string
+---@return neap.Tensor y
+function neap.map(tensors, formula) end
+
 --- x with value where the mask is true.
 ---@param x neap.Tensor
 ---@param mask neap.Tensor

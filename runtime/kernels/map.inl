@@ -194,6 +194,31 @@ NP_FN const T *np_spread(const void *in, int step, int64_t n, T *buf) {
   const T V = p##_used ? p[p##_step * i + j] : 0;                                                                   \
   (void)V;
 
+/* The float32 sine and cosine lose their way beyond 1e8 (scalar.h). Where an operand k is that far out, element by
+   element, with libm where it must be. */
+#ifdef NP_SINGLE
+NP_FN int np_is_far(float x) { return fabsf(x) > 1e8f; }
+NP_FN float np_far_sin(float x) { return np_is_far(x) ? (float)sin((double)x) : np_sin_f32(x); }
+NP_FN float np_far_cos(float x) { return np_is_far(x) ? (float)cos((double)x) : np_cos_f32(x); }
+NP_FN float np_far_tan(float x) { return np_is_far(x) ? (float)tan((double)x) : np_tan_f32(x); }
+#define NP_CAREFUL(fn, k, value)                                                                                    \
+  static void careful_##fn(int64_t n, const void *const *in, const uint8_t *step, void *out, const double *par) {   \
+    const float *xs = in[k], *gs = in[0], x0 = n ? xs[0] : 0, g0 = n ? gs[0] : 0; /* out may lie over these */     \
+    float *y = out;                                                                                                 \
+    int far = 0;                                                                                                    \
+    for (int64_t i = 0; i < (step[k] ? n : n > 0); i++) far |= np_is_far(xs[i]);                                    \
+    if (!far) {                                                                                                     \
+      fn(n, in, step, out, par);                                                                                    \
+      return;                                                                                                       \
+    }                                                                                                               \
+    for (int64_t i = 0; i < n; i++) {                                                                               \
+      const float x = step[k] ? xs[i] : x0, g = step[0] ? gs[i] : g0;                                               \
+      (void)g;                                                                                                      \
+      y[i] = value;                                                                                                 \
+    }                                                                                                               \
+  }
+#endif
+
 #ifndef NP_GRADS
 
 #define UNARY(name, kind, settings, formula, dX, sample, doc, example)                                              \
@@ -208,6 +233,15 @@ NP_FN const T *np_spread(const void *in, int step, int64_t n, T *buf) {
 #undef UNARY
 #undef BINARY
 #undef TERNARY
+
+#ifdef NP_SINGLE
+NP_CAREFUL(map_sin, 0, np_far_sin(x))
+NP_CAREFUL(map_cos, 0, np_far_cos(x))
+NP_CAREFUL(map_tan, 0, np_far_tan(x))
+#define map_sin careful_map_sin
+#define map_cos careful_map_cos
+#define map_tan careful_map_tan
+#endif
 
 #define UNARY(name, kind, ...) [NP_EW_##name] = NP_ENTRY_##kind(map_##name),
 #define BINARY UNARY
@@ -239,6 +273,13 @@ const np_map NP_NAME(NP_CAT(np_map_, S))[NP_EW_COUNT] = {
 #undef UNARY
 #undef BINARY
 #undef TERNARY
+
+#ifdef NP_SINGLE
+NP_CAREFUL(grad_sin_x, 1, g * np_far_cos(x))
+NP_CAREFUL(grad_cos_x, 1, -(g * np_far_sin(x)))
+#define grad_sin_x careful_grad_sin_x
+#define grad_cos_x careful_grad_cos_x
+#endif
 
 /* NP_PICK(NP_IS_##d, f): NULL for NONE, else f. */
 #define NP_IS_NONE 0, NULL

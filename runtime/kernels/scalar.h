@@ -1,7 +1,8 @@
 /* scalar.h: what an op means for one number, for each compute type: np_NAME_f32, np_NAME_f64, np_NAME_i64. The loops
    around these functions must vectorise, so they are branch-free: bits, selections and polynomials (minimax fits on the
-   interval in the comment). Errors against the true value, tested in tests/c/kernels_math.c: float32 within 2.5 ulp
-   (most within 1.5), sin, cos and tan for |x| < 1e8; float64 exp and log within 1 ulp, the rest of float64 is libm's.
+   interval in the comment). Errors against the true value, tested in tests/kernels/math.c: float32 within 2.5 ulp
+   (most within 1.5), sin, cos and tan for |x| < 1e8, map.inl sees to the rest; float64 exp and log within 1 ulp, the
+   rest of float64 is libm's.
    sigmoid may round a result below 1e-38 to 0. NaN in gives NaN out, infinities and domain errors are C's. Rounding to
    nearest is assumed. _f32 functions compute in double where that is shorter than care. Loops belong elsewhere. */
 #ifndef NP_SCALAR_H

@@ -18,7 +18,7 @@ NP_FN float np_asinh_f32(float x) {
 }
 NP_FN float np_acosh_f32(float x) {
   double v = (double)x;
-  return (float)np_log_f64(v + sqrt((v - 1) * (v + 1)));
+  return (float)np_log_f64(v + sqrt(v - 1) * sqrt(v + 1));
 }
 NP_FN float np_atanh_f32(float x) {
   double a = fabs((double)x), z = a * a;

@@ -1698,3 +1698,6 @@ neap_tensor *neap_rrelu(neap_context *c, neap_tensor *x, double lower, double up
 neap_tensor *neap_float_power(neap_context *c, neap_tensor *x, neap_tensor *z) {
   return call(c, NP_OP_float_power, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
 }
+neap_tensor *neap_map(neap_context *c, int n_tensors, neap_tensor *const *tensors, const char *formula) {
+  return call(c, NP_OP_map, 2, (neap_value[]){ of_tensors(n_tensors, tensors), of_text(formula) }, 0, NULL);
+}
