@@ -240,7 +240,7 @@ typedef enum neap_kind { /* what an argument can be */
 
 typedef struct neap_value { /* one argument; kind NEAP_NONE stands for "not given" */
   int32_t kind;
-  int32_t n; /* of a list */
+  int32_t n; /* of a list; in the standard of an enum: how many choices there are */
   union {
     double d; /* NEAP_NUMBER */
     int64_t i; /* NEAP_INT, NEAP_FLAG (a bool), NEAP_DTYPE, NEAP_ENUM */

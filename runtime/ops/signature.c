@@ -23,8 +23,8 @@ static char *cut(char *s, const char *stops, char *stopped) { /* ends the word a
   return s;
 }
 
-static int64_t count_choices(const char *choices) {
-  int64_t n = 1;
+static int32_t count_choices(const char *choices) {
+  int32_t n = 1;
   for (; *choices; choices++) n += *choices == '|';
   return n;
 }
@@ -60,6 +60,7 @@ static int set_kind(neap_param *p, char *type) {
     type[n - 1] = 0;
     *open = 0;
     p->choices = open + 1;
+    p->standard.n = count_choices(p->choices);
   } else if (n && type[n - 1] == '?') {
     type[n - 1] = 0;
     p->marks |= NEAP_P_OPTIONAL;
@@ -183,7 +184,7 @@ static int fits(const neap_param *p, neap_value *v) {
   if (v->kind == kind) {
     switch (kind) {
     case NEAP_DTYPE: return v->i >= 0 && v->i < NEAP_DTYPES;
-    case NEAP_ENUM: return v->i >= 0 && v->i < count_choices(p->choices);
+    case NEAP_ENUM: return v->i >= 0 && v->i < p->standard.n;
     case NEAP_TENSOR: return v->t != NULL;
     case NEAP_GENERATOR: return v->g != NULL;
     case NEAP_TEXT: return v->s != NULL;
