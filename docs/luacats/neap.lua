@@ -872,6 +872,41 @@ function Tensor:celu_(alpha) end
 ---@return neap.Tensor y
 function neap.chain_matmul(matrices) end
 
+--- The lower L with L L' the symmetric part of each matrix of x, which must be positive definite; with upper L'.
+---@param x neap.Tensor
+---@param upper? boolean
+---@return neap.Tensor y
+function neap.cholesky(x, upper) end
+
+--- The lower L with L L' the symmetric part of each matrix of x, which must be positive definite; with upper L'.
+---@param upper? boolean
+---@return neap.Tensor y
+function Tensor:cholesky(upper) end
+
+--- The inverse of the matrices that have the Cholesky factors L.
+---@param L neap.Tensor
+---@param upper? boolean
+---@return neap.Tensor y
+function neap.cholesky_inverse(L, upper) end
+
+--- The inverse of the matrices that have the Cholesky factors L.
+---@param upper? boolean
+---@return neap.Tensor y
+function Tensor:cholesky_inverse(upper) end
+
+--- The y with A y = x, where L is A's Cholesky factor.
+---@param x neap.Tensor
+---@param L neap.Tensor
+---@param upper? boolean
+---@return neap.Tensor y
+function neap.cholesky_solve(x, L, upper) end
+
+--- The y with A y = x, where L is A's Cholesky factor.
+---@param L neap.Tensor
+---@param upper? boolean
+---@return neap.Tensor y
+function Tensor:cholesky_solve(L, upper) end
+
 --- x cut to [min, max]; either may be absent.
 ---@param x neap.Tensor|number
 ---@param min? number
@@ -998,6 +1033,17 @@ function Tensor:complex_mul(z, conj) end
 ---@return neap.Tensor y
 function neap.concat(tensors, dim) end
 
+--- Condition number |x| |inv x| in the matrix norm p; the largest over the smallest singular value when p is not given.
+---@param x neap.Tensor
+---@param p? string
+---@return neap.Tensor y
+function neap.cond(x, p) end
+
+--- Condition number |x| |inv x| in the matrix norm p; the largest over the smallest singular value when p is not given.
+---@param p? string
+---@return neap.Tensor y
+function Tensor:cond(p) end
+
 --- Pairs (..., 2) with their imaginary parts negated.
 ---@param x neap.Tensor
 ---@return neap.Tensor y
@@ -1114,6 +1160,19 @@ function neap.count_nonzero(x, dims, keepdim) end
 ---@param keepdim? boolean
 ---@return neap.Tensor y
 function Tensor:count_nonzero(dims, keepdim) end
+
+--- Cross product of vectors of 3 elements along dim.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@param dim? integer
+---@return neap.Tensor y
+function neap.cross(x, other, dim) end
+
+--- Cross product of vectors of 3 elements along dim.
+---@param other neap.Tensor
+---@param dim? integer
+---@return neap.Tensor y
+function Tensor:cross(other, dim) end
 
 --- Cross-entropy of scores (N, C, ...) against labels (N, ...) or probabilities (N, C, ...).
 ---@param input neap.Tensor
@@ -1243,6 +1302,15 @@ function Tensor:deg2rad() end
 --- Degrees as radians. Written into the tensor itself.
 ---@return neap.Tensor
 function Tensor:deg2rad_() end
+
+--- Determinant of each matrix of x (..., n, n).
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.det(x) end
+
+--- Determinant of each matrix of x (..., n, n).
+---@return neap.Tensor y
+function Tensor:det() end
 
 --- x's memory without x's history: no gradient flows through.
 ---@param x neap.Tensor
@@ -1409,6 +1477,46 @@ function Tensor:dropout(p, training, generator) end
 ---@param tensors neap.Tensor[]
 ---@return neap.Tensor y
 function neap.dstack(tensors) end
+
+--- Eigenvalues (..., n, 2) and eigenvectors (..., n, n, 2), V's columns, of each matrix; the last dimension is real and imaginary part.
+---@param x neap.Tensor
+---@return neap.Tensor w
+---@return neap.Tensor V
+function neap.eig(x) end
+
+--- Eigenvalues (..., n, 2) and eigenvectors (..., n, n, 2), V's columns, of each matrix; the last dimension is real and imaginary part.
+---@return neap.Tensor w
+---@return neap.Tensor V
+function Tensor:eig() end
+
+--- Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of the symmetric part of each matrix.
+---@param x neap.Tensor
+---@return neap.Tensor w
+---@return neap.Tensor V
+function neap.eigh(x) end
+
+--- Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of the symmetric part of each matrix.
+---@return neap.Tensor w
+---@return neap.Tensor V
+function Tensor:eigh() end
+
+--- Eigenvalues (..., n, 2) of each matrix; the last dimension is real and imaginary part.
+---@param x neap.Tensor
+---@return neap.Tensor w
+function neap.eigvals(x) end
+
+--- Eigenvalues (..., n, 2) of each matrix; the last dimension is real and imaginary part.
+---@return neap.Tensor w
+function Tensor:eigvals() end
+
+--- Eigenvalues, rising, of the symmetric part of each matrix.
+---@param x neap.Tensor
+---@return neap.Tensor w
+function neap.eigvalsh(x) end
+
+--- Eigenvalues, rising, of the symmetric part of each matrix.
+---@return neap.Tensor w
+function Tensor:eigvalsh() end
 
 --- Products of the operands' elements summed over the letters that the output leaves out (Einstein's convention); '...' stands for dimensions that are broadcast.
 ---@param equation string
@@ -2318,6 +2426,15 @@ function neap.inner(x, other) end
 ---@return neap.Tensor y
 function Tensor:inner(other) end
 
+--- Inverse of each matrix of x (..., n, n).
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.inv(x) end
+
+--- Inverse of each matrix of x (..., n, n).
+---@return neap.Tensor y
+function Tensor:inv() end
+
 --- The inverse of rfft: real numbers, n of them along dim, 2 (m - 1) of m pairs unless n says otherwise.
 ---@param x neap.Tensor
 ---@param n? integer
@@ -2651,6 +2768,21 @@ function Tensor:lgamma() end
 ---@return neap.Tensor
 function Tensor:lgamma_() end
 
+--- Without ord the 2-norm of all elements, or along dims; with ord a vector's norm for one dimension, a matrix's for two.
+---@param x neap.Tensor
+---@param ord? string
+---@param dims? integer[]
+---@param keepdim? boolean
+---@return neap.Tensor y
+function neap.linalg_norm(x, ord, dims, keepdim) end
+
+--- Without ord the 2-norm of all elements, or along dims; with ord a vector's norm for one dimension, a matrix's for two.
+---@param ord? string
+---@param dims? integer[]
+---@param keepdim? boolean
+---@return neap.Tensor y
+function Tensor:linalg_norm(ord, dims, keepdim) end
+
 --- x (..., in) times weight (out, in) transposed, plus bias (out), through an activation.
 ---@param x neap.Tensor
 ---@param weight neap.Tensor
@@ -2817,6 +2949,15 @@ function neap.logcumsumexp(x, dim) end
 ---@return neap.Tensor y
 function Tensor:logcumsumexp(dim) end
 
+--- Logarithm of each determinant; NaN where it is negative.
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.logdet(x) end
+
+--- Logarithm of each determinant; NaN where it is negative.
+---@return neap.Tensor y
+function Tensor:logdet() end
+
 --- Whether both are not 0.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -2920,6 +3061,23 @@ function neap.logsumexp(x, dims, keepdim) end
 ---@return neap.Tensor y
 function Tensor:logsumexp(dims, keepdim) end
 
+--- The shortest y that makes |x y - other| least; the squares of what is left, where x has more rows than columns and full rank, else none; the rank of x, counting singular values above rcond times the largest.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@param rcond? number
+---@return neap.Tensor solution
+---@return neap.Tensor residuals
+---@return neap.Tensor rank
+function neap.lstsq(x, other, rcond) end
+
+--- The shortest y that makes |x y - other| least; the squares of what is left, where x has more rows than columns and full rank, else none; the rank of x, counting singular values above rcond times the largest.
+---@param other neap.Tensor
+---@param rcond? number
+---@return neap.Tensor solution
+---@return neap.Tensor residuals
+---@return neap.Tensor rank
+function Tensor:lstsq(other, rcond) end
+
 --- Whether x < z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -2935,6 +3093,58 @@ function Tensor:lt(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:lt_(z) end
+
+--- x = P L U: a permutation, L lower with ones on its diagonal, U upper, for each matrix of x (..., m, n).
+---@param x neap.Tensor
+---@return neap.Tensor P
+---@return neap.Tensor L
+---@return neap.Tensor U
+function neap.lu(x) end
+
+--- x = P L U: a permutation, L lower with ones on its diagonal, U upper, for each matrix of x (..., m, n).
+---@return neap.Tensor P
+---@return neap.Tensor L
+---@return neap.Tensor U
+function Tensor:lu() end
+
+--- x = P L U with L and U in one matrix, L's ones left out, and which row each row was exchanged with.
+---@param x neap.Tensor
+---@return neap.Tensor LU
+---@return neap.Tensor pivots
+function neap.lu_factor(x) end
+
+--- x = P L U with L and U in one matrix, L's ones left out, and which row each row was exchanged with.
+---@return neap.Tensor LU
+---@return neap.Tensor pivots
+function Tensor:lu_factor() end
+
+--- The y with x y = other, where LU and pivots are what lu_factor gives for x.
+---@param LU neap.Tensor
+---@param pivots neap.Tensor
+---@param other neap.Tensor
+---@return neap.Tensor y
+function neap.lu_solve(LU, pivots, other) end
+
+--- The y with x y = other, where LU and pivots are what lu_factor gives for x.
+---@param pivots neap.Tensor
+---@param other neap.Tensor
+---@return neap.Tensor y
+function Tensor:lu_solve(pivots, other) end
+
+--- P, L and U of what lu_factor gives.
+---@param LU neap.Tensor
+---@param pivots neap.Tensor
+---@return neap.Tensor P
+---@return neap.Tensor L
+---@return neap.Tensor U
+function neap.lu_unpack(LU, pivots) end
+
+--- P, L and U of what lu_factor gives.
+---@param pivots neap.Tensor
+---@return neap.Tensor P
+---@return neap.Tensor L
+---@return neap.Tensor U
+function Tensor:lu_unpack(pivots) end
 
 --- A formula over tensors, computed in one pass over memory and with its gradient. Operands, which broadcast, are x, y, z, w in their order, or $1, $2, ...; in Lua's notation: + - * / // % ^, comparisons, and, or, not (c and a or b chooses), pi, inf, nan, and all elementwise ops by name with their settings; min and max are minimum and maximum. All is computed in one dtype, that which the operands and numbers promote to; conditions alone give bools.
 ---@param tensors neap.Tensor[]
@@ -3001,6 +3211,54 @@ function neap.matmul(x, other) end
 ---@param other neap.Tensor
 ---@return neap.Tensor y
 function Tensor:matmul(other) end
+
+--- Exponential of each matrix (Higham, 2005).
+---@param x neap.Tensor
+---@return neap.Tensor y
+function neap.matrix_exp(x) end
+
+--- Exponential of each matrix (Higham, 2005).
+---@return neap.Tensor y
+function Tensor:matrix_exp() end
+
+--- Norm of each matrix of the last two dimensions or of dims: 'fro', 'nuc' (sum of singular values), 2 and -2 (largest, smallest singular value), 1 and -1 (of the columns' sums), inf and -inf (of the rows').
+---@param x neap.Tensor
+---@param ord? string
+---@param dims? integer[]
+---@param keepdim? boolean
+---@return neap.Tensor y
+function neap.matrix_norm(x, ord, dims, keepdim) end
+
+--- Norm of each matrix of the last two dimensions or of dims: 'fro', 'nuc' (sum of singular values), 2 and -2 (largest, smallest singular value), 1 and -1 (of the columns' sums), inf and -inf (of the rows').
+---@param ord? string
+---@param dims? integer[]
+---@param keepdim? boolean
+---@return neap.Tensor y
+function Tensor:matrix_norm(ord, dims, keepdim) end
+
+--- The product of n matrices x; of the inverse where n is negative.
+---@param x neap.Tensor
+---@param n integer
+---@return neap.Tensor y
+function neap.matrix_power(x, n) end
+
+--- The product of n matrices x; of the inverse where n is negative.
+---@param n integer
+---@return neap.Tensor y
+function Tensor:matrix_power(n) end
+
+--- How many singular values lie above atol and rtol times the largest, as in pinv.
+---@param x neap.Tensor
+---@param atol? number
+---@param rtol? number
+---@return neap.Tensor rank
+function neap.matrix_rank(x, atol, rtol) end
+
+--- How many singular values lie above atol and rtol times the largest, as in pinv.
+---@param atol? number
+---@param rtol? number
+---@return neap.Tensor rank
+function Tensor:matrix_rank(atol, rtol) end
 
 --- Largest value of all; with dim, the largest ones along it and their positions, the first of equal ones.
 ---@param x neap.Tensor
@@ -3256,6 +3514,11 @@ function Tensor:mul_silu(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:mul_silu_(z) end
+
+--- Product of a chain of matrices, in the cheapest order; the first and the last may be vectors.
+---@param tensors neap.Tensor[]
+---@return neap.Tensor y
+function neap.multi_dot(tensors) end
 
 --- Positions 1..C drawn by weights x of shape (C) or (N, C), which need not sum to 1: (num_samples) or (N, num_samples), each at most once unless replacement is true.
 ---@param x neap.Tensor
@@ -3580,6 +3843,19 @@ function neap.permute(x, dims) end
 ---@return neap.Tensor y
 function Tensor:permute(dims) end
 
+--- Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given.
+---@param x neap.Tensor
+---@param atol? number
+---@param rtol? number
+---@return neap.Tensor y
+function neap.pinv(x, atol, rtol) end
+
+--- Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given.
+---@param atol? number
+---@param rtol? number
+---@return neap.Tensor y
+function Tensor:pinv(atol, rtol) end
+
 --- Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993).
 ---@param x neap.Tensor
 ---@param generator? neap.Generator
@@ -3659,6 +3935,19 @@ function neap.prod(x, dims, keepdim, dtype) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function Tensor:prod(dims, keepdim, dtype) end
+
+--- x = Q R, Q's columns orthonormal and R upper: min(m, n) columns, or m with 'complete'; 'r' leaves Q empty.
+---@param x neap.Tensor
+---@param mode? "reduced"|"complete"|"r"
+---@return neap.Tensor Q
+---@return neap.Tensor R
+function neap.qr(x, mode) end
+
+--- x = Q R, Q's columns orthonormal and R upper: min(m, n) columns, or m with 'complete'; 'r' leaves Q empty.
+---@param mode? "reduced"|"complete"|"r"
+---@return neap.Tensor Q
+---@return neap.Tensor R
+function Tensor:qr(mode) end
 
 --- Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dim; NaN where there is one.
 ---@param x neap.Tensor
@@ -4247,6 +4536,17 @@ function neap.slice(x, dim, start, length, step) end
 ---@return neap.Tensor y
 function Tensor:slice(dim, start, length, step) end
 
+--- Sign and logarithm of the absolute value of each determinant; sign 0 and -inf where it is 0.
+---@param x neap.Tensor
+---@return neap.Tensor sign
+---@return neap.Tensor logabsdet
+function neap.slogdet(x) end
+
+--- Sign and logarithm of the absolute value of each determinant; sign 0 and -inf where it is 0.
+---@return neap.Tensor sign
+---@return neap.Tensor logabsdet
+function Tensor:slogdet() end
+
 --- (x - z)^2 / (2 beta) within beta, |x - z| - beta / 2 beyond (Girshick, 2015).
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -4339,6 +4639,36 @@ function Tensor:softsign() end
 --- x / (1 + |x|). Written into the tensor itself.
 ---@return neap.Tensor
 function Tensor:softsign_() end
+
+--- The y with x y = other, or with left = false y x = other; other is a vector or matrices.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@param left? boolean
+---@return neap.Tensor y
+function neap.solve(x, other, left) end
+
+--- The y with x y = other, or with left = false y x = other; other is a vector or matrices.
+---@param other neap.Tensor
+---@param left? boolean
+---@return neap.Tensor y
+function Tensor:solve(other, left) end
+
+--- The y with x y = other, or with left = false y x = other, where of x only the upper or the lower triangle is read; unitriangular takes its diagonal for ones.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@param upper boolean
+---@param left? boolean
+---@param unitriangular? boolean
+---@return neap.Tensor y
+function neap.solve_triangular(x, other, upper, left, unitriangular) end
+
+--- The y with x y = other, or with left = false y x = other, where of x only the upper or the lower triangle is read; unitriangular takes its diagonal for ones.
+---@param other neap.Tensor
+---@param upper boolean
+---@param left? boolean
+---@param unitriangular? boolean
+---@return neap.Tensor y
+function Tensor:solve_triangular(other, upper, left, unitriangular) end
 
 --- x in order along dim and the positions where the values stood; equal ones keep their order always, NaN is the largest.
 ---@param x neap.Tensor
@@ -4516,6 +4846,30 @@ function neap.sum(x, dims, keepdim, dtype) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function Tensor:sum(dims, keepdim, dtype) end
+
+--- x = U diag(S) Vh: the singular values S, falling, and orthonormal vectors; without full_matrices the first min(m, n) vectors alone. Gradients flow from those.
+---@param x neap.Tensor
+---@param full_matrices? boolean
+---@return neap.Tensor U
+---@return neap.Tensor S
+---@return neap.Tensor Vh
+function neap.svd(x, full_matrices) end
+
+--- x = U diag(S) Vh: the singular values S, falling, and orthonormal vectors; without full_matrices the first min(m, n) vectors alone. Gradients flow from those.
+---@param full_matrices? boolean
+---@return neap.Tensor U
+---@return neap.Tensor S
+---@return neap.Tensor Vh
+function Tensor:svd(full_matrices) end
+
+--- Singular values of each matrix, falling.
+---@param x neap.Tensor
+---@return neap.Tensor S
+function neap.svdvals(x) end
+
+--- Singular values of each matrix, falling.
+---@return neap.Tensor S
+function Tensor:svdvals() end
 
 --- transpose by NumPy's name.
 ---@param x neap.Tensor
@@ -4960,6 +5314,34 @@ function neap.vdot(x, other) end
 ---@param other neap.Tensor
 ---@return neap.Tensor y
 function Tensor:vdot(other) end
+
+--- Inner products along dim, the rest broadcast.
+---@param x neap.Tensor
+---@param other neap.Tensor
+---@param dim? integer
+---@return neap.Tensor y
+function neap.vecdot(x, other, dim) end
+
+--- Inner products along dim, the rest broadcast.
+---@param other neap.Tensor
+---@param dim? integer
+---@return neap.Tensor y
+function Tensor:vecdot(other, dim) end
+
+--- Norm (sum |x|^ord)^(1/ord) of all elements or along dims, as norm.
+---@param x neap.Tensor
+---@param ord? number
+---@param dims? integer[]
+---@param keepdim? boolean
+---@return neap.Tensor y
+function neap.vector_norm(x, ord, dims, keepdim) end
+
+--- Norm (sum |x|^ord)^(1/ord) of all elements or along dims, as norm.
+---@param ord? number
+---@param dims? integer[]
+---@param keepdim? boolean
+---@return neap.Tensor y
+function Tensor:vector_norm(ord, dims, keepdim) end
 
 --- x's memory in another shape; a size of -1 is what is left.
 ---@param x neap.Tensor
