@@ -21,10 +21,28 @@ NP_FN vec vec_load(const T *x) {
   return v;
 }
 NP_FN vec vec_abs(vec v) { return (vec)((bits)v & ((BITS)-1 >> 1)); }
-/* x where it is greater or NaN, else m: a NaN, once in, stays. */
+/* x where it is greater or NaN, else m: a NaN, once in, stays. Lane by lane the greater one is a single instruction. */
 NP_FN vec vec_max(vec x, vec m) {
-  bits c = (bits)((x > m) | (x != x));
-  return (vec)(((bits)x & c) | ((bits)m & ~c));
+  const bits nan = (bits)(x != x);
+  vec y;
+  for (int j = 0; j < (int)LANES; j++) y[j] = x[j] > m[j] ? x[j] : m[j];
+  return (vec)(((bits)x & nan) | ((bits)y & ~nan));
+}
+NP_FN T vec_extreme(vec v) { /* of its lanes, by vec_max's rule: halves onto halves, each of a size known here */
+  T d[NP_VEC_BYTES / sizeof(T)];
+  memcpy(d, &v, sizeof v);
+#define NP_HALVE(h)      \
+  if (LANES >= 2 * (h))  \
+    for (int j = 0; j < (h); j++) { \
+      const T x = d[j + (h)], m = x > d[j] ? x : d[j]; \
+      d[j] = x != x ? x : m; \
+    }
+  NP_HALVE(8)
+  NP_HALVE(4)
+  NP_HALVE(2)
+  NP_HALVE(1)
+#undef NP_HALVE
+  return d[0];
 }
 #ifdef NP_F32
 NP_FN void wide_add(wide *w, vec v) {
@@ -65,10 +83,14 @@ NP_FN double wide_total(wide w) { /* halves onto halves */
     }                                                                                                               \
     vec lane_rest = {0};                                                                                            \
     for (; lane_n - o >= LANES; o += LANES) lane_rest += (vector);                                                  \
-    double lane_tail = 0;                                                                                           \
+    double lane_tail = 0, lane_odd = 0; /* in two chains */                                                         \
+    for (; lane_n - o >= 2;) {                                                                                      \
+      lane_tail += (double)(single), o++;                                                                           \
+      lane_odd += (double)(single), o++;                                                                            \
+    }                                                                                                               \
     for (; o < lane_n; o++) lane_tail += (double)(single);                                                          \
     wide_add(&lane_total, lane_rest);                                                                               \
-    (result) = wide_total(lane_total) + lane_tail;                                                                  \
+    (result) = wide_total(lane_total) + (lane_tail + lane_odd);                                                     \
   } while (0)
 
 /* `result` (T) = the extreme of the terms: the greatest, or the first NaN's like. init is what n == 0 gives. */
@@ -85,9 +107,9 @@ NP_FN double wide_total(wide w) { /* halves onto halves */
         lane_d = vec_max((vector), lane_d), o += LANES;                                                             \
       }                                                                                                             \
       for (; lane_n - o >= LANES; o += LANES) lane_a = vec_max((vector), lane_a);                                   \
+      if (o < lane_n) o = lane_n - LANES, lane_b = vec_max((vector), lane_b), o = lane_n; /* some once more */       \
       lane_a = vec_max(vec_max(lane_a, lane_b), vec_max(lane_c, lane_d));                                           \
-      for (int64_t j = 0; j < LANES; j++)                                                                           \
-        lane_max = lane_a[j] > lane_max || lane_a[j] != lane_a[j] ? lane_a[j] : lane_max;                           \
+      lane_max = vec_extreme(lane_a);                                                                               \
     }                                                                                                               \
     for (; o < lane_n; o++) {                                                                                       \
       T lane_x = (single);                                                                                          \

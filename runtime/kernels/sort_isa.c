@@ -36,8 +36,22 @@ NP_FN uint32_t key_i64(int64_t v, int how, int64_t low) {
 static inline uint32_t position(uint64_t entry) { return (uint32_t)entry; }
 static inline uint64_t entry_of(uint32_t key, uint64_t at) { return (uint64_t)key << 32 | at; }
 
-/* In `better`, v is an element and b the bound. */
-#define KEYED(T, S, better_up, better_down)                                                                               \
+/* Positions of elements v that are `better`: most stretches have none, and looking is cheaper than putting. */
+#define PUT(T, better)                                         \
+  for (int64_t from = 0; from < n; from += 64) {               \
+    const int64_t to = n - from < 64 ? n : from + 64;          \
+    int hits = 0;                                              \
+    for (int64_t i = from; i < to; i++) {                      \
+      const T v = x[i];                                        \
+      hits |= better;                                          \
+    }                                                          \
+    for (int64_t i = from; hits && i < to; i++) {              \
+      const T v = x[i];                                        \
+      e[k] = (uint64_t)(i0 + i);                               \
+      k += better;                                             \
+    }                                                          \
+  }
+#define KEYED(T, S)                                                                                                                 \
   NP_FN void pack_by_##S(int64_t n, const T *restrict x, int64_t i0, int how, uint32_t flip, int64_t low,                 \
                          uint64_t *restrict e) {                                                                          \
     for (int64_t i = 0; i < n; i++) e[i] = entry_of(key_##S(x[i], how, low) ^ flip, (uint64_t)(i0 + i));                  \
@@ -62,31 +76,15 @@ static inline uint64_t entry_of(uint32_t key, uint64_t at) { return (uint64_t)ke
   static int64_t before_##S(int64_t n, const void *in, int64_t i0, const void *bound, uint32_t flip, uint64_t *e) {       \
     const T *x = in, b = *(const T *)bound;                                                                               \
     int64_t k = 0;                                                                                                        \
-    for (int64_t from = 0; from < n; from += 64) { /* most stretches have none: looking is cheaper than putting */       \
-      const int64_t to = n - from < 64 ? n : from + 64;                                                                   \
-      int hits = 0;                                                                                                       \
-      if (flip)                                                                                                           \
-        for (int64_t i = from; i < to; i++) {                                                                             \
-          const T v = x[i];                                                                                               \
-          hits |= better_down;                                                                                            \
-        }                                                                                                                 \
-      else                                                                                                                \
-        for (int64_t i = from; i < to; i++) {                                                                             \
-          const T v = x[i];                                                                                               \
-          hits |= better_up;                                                                                              \
-        }                                                                                                                 \
-      if (!hits) continue;                                                                                                \
-      for (int64_t i = from; i < to; i++) {                                                                               \
-        const T v = x[i];                                                                                                 \
-        e[k] = (uint64_t)(i0 + i);                                                                                        \
-        k += flip ? (better_down) : (better_up);                                                                          \
-      }                                                                                                                   \
-    }                                                                                                                     \
+    if (flip && b != b) return 0;                                                                                         \
+    if (flip) PUT(T, !(v <= b))                                                                                           \
+    else if (b != b) PUT(T, v == v)                                                                                       \
+    else PUT(T, v < b)                                                                                                    \
     return k;                                                                                                             \
   }
-KEYED(float, f32, (v < b) | ((b != b) & (v == v)), (v > b) | ((v != v) & (b == b)))
-KEYED(double, f64, (v < b) | ((b != b) & (v == v)), (v > b) | ((v != v) & (b == b)))
-KEYED(int64_t, i64, v < b, v > b)
+KEYED(float, f32)
+KEYED(double, f64)
+KEYED(int64_t, i64)
 
 #define NANS(T, S)                                       \
   static int64_t nans_##S(int64_t n, const void *in) {   \

@@ -231,6 +231,24 @@ static uint64_t *by_position(const np_order *o, int64_t n, uint64_t *e, uint64_t
   return sort_entries(o, n, e, room);
 }
 
+/* The same for a handful whose keys decide alone: each newcomer is put where it belongs at once. */
+static void handful_first(const np_order *o, int64_t n, const char *x, int64_t k, keys how, uint64_t *e) {
+  o->k->pack[o->ctype](k, x, 0, how.how, o->flip, how.low, e);
+  o->k->sort(k, e, e + k);
+  for (int64_t from = k, step; from < n; from += step) {
+    step = np_min(from < 1024 ? 64 : 512, n - from);
+    int64_t more = o->k->before[o->ctype](step, x + from * o->size, from, x + (int64_t)(uint32_t)e[k - 1] * o->size, o->flip, e + k);
+    if (more) o->k->repack[o->ctype](more, x, how.how, o->flip, how.low, e + k);
+    for (int64_t i = k; i < k + more; i++) {
+      const uint64_t v = e[i];
+      int64_t j = k - 1;
+      if (v > e[j]) continue;
+      for (; j > 0 && e[j - 1] > v; j--) e[j] = e[j - 1];
+      e[j] = v;
+    }
+  }
+}
+
 uint64_t *np_order_first(const np_order *o, int64_t n, const char *x, int64_t k, int in_order, uint64_t *e, uint64_t *room) {
   if (k == 0) return e;
   if (in_order && k > n / 4) return np_order_sort(o, n, x, e, room);
@@ -239,8 +257,9 @@ uint64_t *np_order_first(const np_order *o, int64_t n, const char *x, int64_t k,
     return e;
   }
   keys how = keys_of(o, n, x);
-  if (n >= 1024 && k <= n / 16) {
-    few_first(o, n, x, k, how, e, room);
+  if (n >= 256 && k <= n / 16) {
+    if (k <= 24 && !how.two) handful_first(o, n, x, k, how, e);
+    else few_first(o, n, x, k, how, e, room);
     return in_order ? e : by_position(o, k, e, room);
   }
   pack(o, n, x, how, e);

@@ -1,0 +1,48 @@
+-- Reductions, scans and sorting, timed on a vector of 1e6 float32 (_long) and on the rows of a (1000, 1000) (_rows);
+-- reduce_torch.py beside this file does the same in PyTorch:
+--   neap scripts/bench/run.lua --script reduce.lua --torch scripts/bench/reduce_torch.py --cases all
+
+local neap = require "neap"
+local timing = dofile((arg[0]:match "^(.*)/[^/]*$" or ".") .. "/timing.lua")
+
+local calls = {
+  {"sum", function(x) return x:sum(-1) end},
+  {"mean", function(x) return x:mean(-1) end},
+  {"max", function(x) return x:amax(-1) end},
+  {"argmax", function(x) return x:argmax(-1) end},
+  {"cumsum", function(x) return x:cumsum(-1) end},
+  {"sort", function(x) return x:sort(-1) end},
+  {"topk", function(x) return x:topk(10, -1) end},
+  {"median", function(x) return x:median(-1) end},
+}
+
+local names, cases = {}, {}
+for _, call in ipairs(calls) do
+  for _, kind in ipairs {"long", "rows"} do
+    names[#names + 1] = call[1] .. "_" .. kind
+    cases[names[#names]] = {call[2], kind}
+  end
+end
+
+local options = require "neap.args" (arg, ([[
+Times reductions, scans and sorting in float32; prints one JSON line a case.
+  --cases LIST=%s   which, with commas
+  --time N=1        seconds a case
+  --list            prints the names of the cases
+]]):format(table.concat(names, ",")))
+
+if options.list then
+  print(table.concat(names, ","))
+  return
+end
+
+neap.seed(0)
+local inputs = {long = neap.randn(1000000), rows = neap.randn(1000, 1000)}
+for name in options.cases:gmatch "[^,]+" do
+  if not cases[name] then error("no case " .. name .. "; there are " .. table.concat(names, ", "), 0) end
+  local f, x = cases[name][1], inputs[cases[name][2]]
+  timing.print(name, timing.time(function()
+    local _ <close> = neap.scope()
+    f(x)
+  end, 1, options.time), "")
+end
