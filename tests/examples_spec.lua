@@ -104,6 +104,16 @@ describe("examples", function()
     assert.is_true(total / 5 >= 0.915, total / 5)
   end)
 
+  -- The answers are NumPy's for the same sums.
+  it("numerics finds the known answers", function()
+    if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
+    local text = works "numerics"
+    for _, answer in ipairs{"0.9246 0.0531 0.0171 0.0052", "distances 78.8514, 0.8933", "R^2 0.517749, intercept 152.1335",
+      "objective 37.771930", "accuracy 0.9877", "frequency 1250; error 0.7071 with it, 0.0001 without"} do
+      assert.matches(answer, text, 1, true)
+    end
+  end)
+
   it("mlp_mnist: 0.978 within 10 epochs #slow #once", function()
     if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
     local best = tonumber(works "mlp_mnist":match "best ([%d.]+)")
