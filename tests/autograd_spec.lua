@@ -63,7 +63,7 @@ describe("backward", function()
     local y = x * 3
     y:retain_grad()
     y:retain_grad()
-    ;(y * y):sum():backward()
+    y:square():sum():backward()
     assert.are.same({ 12 }, y.grad:totable())
     has(message_of(function() neap.ones(1):retain_grad() end), "requires no gradient")
   end)
@@ -148,7 +148,7 @@ describe("writing to what is recorded", function()
     y[1]:mul_(5)
     local row = y[2]
     row:add_(y[1]);
-    ;(y * y):sum():backward()
+    (y * y):sum():backward()
     -- y = {5a, 5b, c + 5a, d + 5b}
     assert.are.same({ { 2 * 5 * 5 + 2 * 8 * 5, 2 * 10 * 5 + 2 * 14 * 5 }, { 16, 28 } }, x.grad:totable())
   end)

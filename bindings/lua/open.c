@@ -77,6 +77,14 @@ static int has_file(lua_State *L) {
   return 1;
 }
 
+/* embedded(name): the text of a Lua file that is built in, by its module's name; nil when it is not. */
+static int embedded(lua_State *L) {
+  const struct neap_embedded *e = find(luaL_checkstring(L, 1));
+  if (e) lua_pushlstring(L, (const char *)e->data, e->size);
+  else lua_pushnil(L);
+  return 1;
+}
+
 static const char core_key; /* in the registry: the table of neap.core */
 
 static int open_core(lua_State *L, neap_context *c) {
@@ -100,6 +108,8 @@ static int open_core(lua_State *L, neap_context *c) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &core_key);
   lua_pushcfunction(L, has_file);
   lua_setfield(L, -2, "has_file");
+  lua_pushcfunction(L, embedded);
+  lua_setfield(L, -2, "embedded");
   add_searcher(L);
   return 1;
 }

@@ -82,7 +82,7 @@ function methods:backward(gradient, options)
   if create then walk:close(self) end
 end
 
-function core.backward(x, ...) return x:backward(...) end
+core.backward = methods.backward
 
 local grad_options = {"grad_outputs", "retain_graph", "create_graph", "allow_unused", "materialize_grads", "anomaly"}
 

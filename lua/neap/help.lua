@@ -1,8 +1,12 @@
--- help: what the tables say of an op, a layer or an update rule, as text. neap.help "matmul", neap.help "Linear",
--- neap.help() for all names.
+-- help: what Neap says of itself. Ops, layers and update rules are described by their rows, Lua functions by the comments
+-- above them (help/comments.lua), what else is made in C by help/binding.lua. neap.help "matmul", neap.help "nn.Linear",
+-- neap.help "x:item", neap.help "data"; neap.help() shows what there is.
 
 local core = require "neap.core"
 local check = require "neap.check"
+local comments = require "neap.help.comments"
+
+-- ---- rows ----
 
 local function value_text(p)
   if p.default == nil then return p.optional and "nil" or nil end
@@ -19,72 +23,255 @@ local function arguments(params, first)
   return table.concat(out, ", ")
 end
 
-local function lines_of(params)
-  local out = {}
-  for _, p in ipairs(params) do
-    if p.choices then out[#out + 1] = ("  %s: one of %s"):format(p.name, (p.choices:gsub("|", ", "))) end
+-- The lines behind the heading: sentence, what comes out, choices, example.
+local function row_lines(row, lines)
+  lines[#lines + 1] = row.doc
+  if row.outputs and #row.outputs > 1 then lines[#lines + 1] = "  returns " .. table.concat(row.outputs, ", ") end
+  for _, p in ipairs(row.params) do
+    if p.choices then lines[#lines + 1] = ("  %s: one of %s"):format(p.name, (p.choices:gsub("|", ", "))) end
   end
-  return out
+  if row.example and row.example ~= "" then lines[#lines + 1] = "  " .. row.example end
+  return table.concat(lines, "\n")
 end
 
 local function op_text(op)
   local lines = {("neap.%s(%s)"):format(op.name, arguments(op.params, 1))}
   local first = op.params[1]
   if first and not op.marks.creates and (first.kind == "tensor" or first.kind == "operand") then
-    lines[1] = lines[1] .. ("   or   %s:%s(%s)"):format(first.name, op.name, arguments(op.params, 2))
+    local as_method = ("%s:%s(%s)"):format(first.name, op.name, arguments(op.params, 2))
+    if #lines[1] + #as_method > 100 then lines[2] = as_method
+    else lines[1] = lines[1] .. "   or   " .. as_method end
   end
   if op.marks.in_place then
     lines[#lines + 1] = ("%s:%s_(...) writes the result into %s."):format(first.name, op.name, first.name)
   end
-  lines[#lines + 1] = op.doc
-  if #op.outputs > 1 then lines[#lines + 1] = "  returns " .. table.concat(op.outputs, ", ") end
-  table.move(lines_of(op.params), 1, #op.params, #lines + 1, lines)
-  if op.example and op.example ~= "" then lines[#lines + 1] = "  " .. op.example end
+  return row_lines(op, lines)
+end
+
+local function layer_text(row) return row_lines(row, {("neap.nn.%s(%s)"):format(row.name, arguments(row.params, 1))}) end
+
+local function rule_text(row)
+  return row_lines(row, {("neap.optim.%s(parameters, {%s})"):format(row.name, arguments(row.params, 1))})
+end
+
+-- ---- all that has a name ----
+
+local parts = {"nn", "optim", "data", "train", "metrics", "plot"}
+
+-- Names that only Neap's own Lua uses.
+local internal = {["loader:new"] = true}
+for name in ("add group_count group_size parameter get set steps state"):gmatch "%S+" do internal["optimizer:" .. name] = true end
+for name in ("text init class Parameter"):gmatch "%S+" do internal["module:" .. name] = true end
+
+local entries, by_full -- a list of {full = "neap.data.split", last = "split", text = function}; and by full name
+
+local function add(full, text, family)
+  if by_full[full] or internal[full] then return end
+  local entry = {full = full, last = full:match "[%w_]+$", text = text, family = family}
+  by_full[full] = entry
+  entries[#entries + 1] = entry
+end
+
+-- Functions of neap that are methods too are written as methods first.
+local function heading(full, parameters, text, has_self)
+  local name = full:match "^neap%.([%w_]+)$"
+  local line = ("%s(%s)"):format(full, parameters)
+  if name and rawequal(core.tensor_methods[name], core[name]) then
+    local rest = has_self and parameters or parameters:match "^[%w_]+, (.*)$" or ""
+    line = ("x:%s(%s)   or   neap.%s(x%s)"):format(name, rest, name, rest == "" and "" or ", " .. rest)
+  end
+  return line .. (text and "\n" .. text or "")
+end
+
+-- Puts what Lua says of a function around an op behind what the op's row says.
+local function extend(entry, value, name)
+  local _, doc = comments.of(value, name)
+  local text = entry.text
+  if doc then entry.text = function() return text() .. "\n" .. doc end end
+end
+
+local seen -- functions that have an entry
+
+-- Functions and classes of a table of Lua, by name.
+local function add_table(prefix, list)
+  local names = {}
+  for name in next, list do
+    if type(name) == "string" and not name:match "^_" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local value, full, plain = list[name], prefix .. name, name:gsub("_$", "")
+    local is_lua = type(value) == "function" and debug.getinfo(value, "S").what == "Lua"
+    local op = (prefix == "neap." or prefix == "x:") and by_full["neap." .. (core.aliases[plain] or plain)]
+    op = op and op.family and op
+    if is_lua and op and full == op.full then extend(op, value, name) end
+    if is_lua and not op and not seen[value] then
+      seen[value] = true
+      add(full, function() return heading(full, comments.of(value, name)) end)
+    elseif type(value) == "table" and rawget(value, "init") and getmetatable(value) then
+      add(full, function() return heading(full, comments.of_class(value, name)) end)
+    end
+  end
+end
+
+local function gather()
+  entries, by_full, seen = {}, {}, {}
+  for _, op in ipairs(core.ops()) do
+    add("neap." .. op.name, function() return op_text(op) end, op.family)
+    if op.marks.hidden then by_full["neap." .. op.name].hidden = true end -- found, but not listed
+  end
+  for _, row in ipairs(core.layer_rows()) do add("neap.nn." .. row.name, function() return layer_text(row) end) end
+  for _, row in ipairs(core.rule_rows()) do add("neap.optim." .. row.name, function() return rule_text(row) end) end
+  for _, one in ipairs(require "neap.help.binding") do add(one.name, function() return one.text end) end
+  add_table("neap.", require "neap")
+  local nn = require "neap.nn"
+  add_table("neap.nn.init.", nn.init)
+  add_table("neap.optim.lr.", require "neap.optim.schedules")
+  for _, part in ipairs(parts) do add_table(("neap.%s."):format(part), require("neap." .. part)) end
+  add_table("x:", core.tensor_methods)
+  add_table("module:", core.module_methods)
+  add_table("module:", nn.Module)
+  add_table("optimizer:", core.optimizer_methods)
+  add_table("loader:", require "neap.data.batches")
+  return entries
+end
+
+local function all() return entries or gather() end
+
+-- ---- lists of names ----
+
+-- Names one after the other in lines of a width, behind a title.
+local function listed(title, names)
+  local width, lines, line = core.terminal_width() or 100, {}, title
+  for _, name in ipairs(names) do
+    if #line + 1 + #name > width then
+      lines[#lines + 1], line = line, "   "
+    end
+    line = line .. " " .. name
+  end
+  lines[#lines + 1] = line
   return table.concat(lines, "\n")
 end
 
-local function row_text(prefix, suffix)
-  return function(row)
-    local list = arguments(row.params, 1)
-    local lines = {("%s%s(%s)"):format(prefix, row.name, suffix and ("parameters, {%s}"):format(list) or list), row.doc}
-    table.move(lines_of(row.params), 1, #row.params, #lines + 1, lines)
-    if row.example and row.example ~= "" then lines[#lines + 1] = "  " .. row.example end
-    return table.concat(lines, "\n")
-  end
-end
-
-local function kinds()
-  return {
-    {core.ops(), op_text, "ops"},
-    {core.layer_rows(), row_text "neap.nn.", "layers"},
-    {core.rule_rows(), row_text("neap.optim.", true), "update rules"},
-  }
-end
-
-local function all_names()
-  local lines = {}
-  for _, kind in ipairs(kinds()) do
-    local names = {}
-    for _, row in ipairs(kind[1]) do
-      if not (row.marks and row.marks.hidden) then names[#names + 1] = row.name end
+-- The names that begin with a prefix and are no longer than one word more.
+local function below(prefix)
+  local names = {}
+  for _, entry in ipairs(all()) do
+    if entry.full:sub(1, #prefix) == prefix and entry.full:match("^[%w_]+$", #prefix + 1) and not entry.family then
+      names[#names + 1] = entry.full:sub(#prefix + 1)
     end
-    table.sort(names)
-    lines[#lines + 1] = ("%d %s: %s"):format(#names, kind[3], table.concat(names, " "))
   end
-  return table.concat(lines, "\n\n")
+  table.sort(names)
+  return names
 end
 
---- The text of one op, layer or rule; without a name, all names.
+local function overview()
+  local families, order = {}, {}
+  for _, entry in ipairs(all()) do
+    if entry.family and not entry.hidden then
+      if not families[entry.family] then
+        families[entry.family], order[#order + 1] = {}, entry.family
+      end
+      table.insert(families[entry.family], entry.last)
+    end
+  end
+  local out = {'neap.help "name" tells more: of "matmul", "nn.Linear", "x:item", "data", ...', "", "Ops, by family"}
+  for _, family in ipairs(order) do
+    table.sort(families[family])
+    out[#out + 1] = listed("  " .. family .. ":", families[family])
+  end
+  out[#out + 1] = "\nFunctions, methods and fields"
+  for _, prefix in ipairs{"neap.", "x:", "x.", "module:", "optimizer:", "loader:", "scope:", "generator:"} do
+    out[#out + 1] = listed("  " .. prefix, below(prefix))
+  end
+  out[#out + 1] = "\nParts"
+  for _, prefix in ipairs{"neap.nn.", "neap.nn.init.", "neap.optim.", "neap.optim.lr.", "neap.data.", "neap.train.",
+    "neap.metrics.", "neap.plot."} do
+    out[#out + 1] = listed("  " .. prefix, below(prefix))
+  end
+  return table.concat(out, "\n")
+end
+
+-- A part of the library: what its file says, and its names. nil when there is none of this name.
+local function part_text(name)
+  local files = {["nn.init"] = "neap.nn.initialise", ["optim.lr"] = "neap.optim.schedules"}
+  for _, part in ipairs(parts) do files[part] = "neap." .. part end
+  local prefix = ("neap.%s."):format(name)
+  if not files[name] then return nil end
+  local names = below(prefix)
+  for _, one in pairs(require(files[name])) do
+    local source = type(one) == "function" and debug.getinfo(one, "S").source or ""
+    if source:find(files[name]:gsub("%.", "/") .. ".lua", 1, true) then
+      return comments.head(source) .. "\n\n" .. listed(prefix, names)
+    end
+  end
+  return listed(prefix, names)
+end
+
+-- ---- looking up ----
+
+-- What is meant by a name: the entry that it names in full or without "neap." (and then, others with this last word); else
+-- all whose last word it is.
+local function find(name)
+  local alias = core.aliases[name] or core.aliases[(name:gsub("_$", ""))]
+  for _, full in ipairs{name, "neap." .. name, "neap." .. (alias or name)} do
+    if by_full[full] then
+      local others = {}
+      for _, entry in ipairs(entries) do
+        if entry.last == name and entry ~= by_full[full] then others[#others + 1] = entry.full end
+      end
+      return {by_full[full]}, others
+    end
+  end
+  local last, found = name:match "([%w_]+)$", {}
+  if not last then return found end
+  local plain = last:gsub("_$", "")
+  for _, wanted in ipairs{last, core.aliases[last] or last, plain, core.aliases[plain] or plain, last .. "_"} do
+    for _, entry in ipairs(entries) do
+      if entry.last == wanted then found[#found + 1] = entry end
+    end
+    if #found > 0 then break end
+  end
+  return found
+end
+
+-- For a name that is nowhere: the nearest, or those that have it inside.
+local function hint(name)
+  local last, names, inside = name:match "([%w_]+)$" or name, {}, {}
+  local qualified = last ~= name
+  for i, entry in ipairs(entries) do
+    names[i] = entry.hidden and "" or qualified and (entry.full:gsub("^neap%.", "")) or entry.last
+    if #inside < 6 and #last > 2 and not entry.hidden and entry.last:lower():find(last:lower(), 1, true) then inside[#inside + 1] = entry.full end
+  end
+  local near = check.hint((name:gsub("^neap%.", "")), names)
+  if #inside > 0 then near = near .. "; there is " .. table.concat(inside, ", ") end
+  return near
+end
+
+--- The text about an op, layer, update rule, function or method, of this name or itself; of a part, such as "data", what
+--- is in it; without a name, all there is.
 function core.help(name)
-  if name == nil then return all_names() end
-  check.kind("help: the name", name, "string")
-  local short, names = name:match "([%w_]+)$" or name, {}
-  short = core.aliases[short] or core.aliases[short:gsub("_$", "")] or short
-  for _, kind in ipairs(kinds()) do
-    for _, row in ipairs(kind[1]) do
-      if row.name == short or row.name .. "_" == short then return kind[2](row) end
-      names[#names + 1] = row.name
+  if name == nil then return overview() end
+  all()
+  if type(name) == "function" then
+    for _, entry in ipairs(entries) do
+      local value = require "neap"
+      for word in entry.full:gmatch "[%w_]+" do
+        if word ~= "neap" then value = type(value) == "table" and value[word] or nil end
+      end
+      if value == name then return entry.text() end
     end
+    check.fail "help: this function is none of Neap's; help takes a name or a function"
   end
-  check.fail("help: there is no '%s'%s", name, check.hint(short, names))
+  check.kind("help: the name", name, "string")
+  local part = part_text((name:gsub("^neap%.", "")))
+  if part then return part end
+  local found, others = find(name)
+  if #found == 0 then check.fail("help: there is no '%s'%s", name, hint(name)) end
+  local texts = {}
+  for i, entry in ipairs(found) do texts[i] = entry.text() end
+  if others and #others > 0 then texts[1] = texts[1] .. "\n  see also " .. table.concat(others, ", ") end
+  return table.concat(texts, "\n\n")
 end
+
+return {entries = all}

@@ -15,13 +15,19 @@ require "neap.functional"
 require "neap.native"
 require "neap.help"
 
-local neap = {}
-for name, value in next, core do
-  if type(value) == "function" then neap[name] = value end
+-- What C lends to Neap's own Lua alone stays in neap.core.
+local internal = {}
+for name in ([[own has_file embedded push_path pop_path module_each module_forward module_hooked penalty sequential]]):gmatch "%S+" do
+  internal[name] = true
 end
 
-function neap.save(...) return require "neap.files".save(...) end
-function neap.load(...) return require "neap.files".load(...) end
+local neap = {}
+for name, value in next, core do
+  if type(value) == "function" and not internal[name] then neap[name] = value end
+end
+
+local files = require "neap.files"
+neap.save, neap.load = files.save, files.load
 
 -- A part of the library, or nil: a name that is none stays nil, as in any table.
 local function part(_, name)

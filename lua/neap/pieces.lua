@@ -87,6 +87,7 @@ end
 function methods:tensor_split(where, dim) return tensor_split("tensor_split", self, where, dim or 1) end
 
 local function even_split(name, least, dimension)
+  --- As so many equal pieces, or cut at the positions of a list, as tensor_split does. A list of views.
   methods[name] = function(self, where)
     if self:dim() < least then
       check.fail("%s: x must have %d dimension%s or more, got %d", name, least, least > 1 and "s" or "", self:dim())
@@ -99,9 +100,11 @@ local function even_split(name, least, dimension)
   end
 end
 
--- Into so many equal pieces, or at the positions of a list: side by side, one below the other, one behind the other.
+--- Pieces side by side: along dim 2, or dim 1 when there is no other.
 even_split("hsplit", 1, function(x) return x:dim() == 1 and 1 or 2 end)
+--- Pieces one below the other: along dim 1.
 even_split("vsplit", 2, function() return 1 end)
+--- Pieces one behind the other: along dim 3.
 even_split("dsplit", 3, function() return 3 end)
 
 for _, name in ipairs {"split", "chunk", "unbind", "tensor_split", "hsplit", "vsplit", "dsplit"} do

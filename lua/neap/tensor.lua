@@ -124,9 +124,11 @@ local names = {
   short = "int16", char = "int8", byte = "uint8", bool = "bool",
 }
 for name, dtype in pairs(names) do
-  methods[name] = function(x) return x:to(dtype) end
+  --- The same numbers in the dtype of this name, as PyTorch calls it; x itself when it is of that dtype already.
+  methods[name] = function(self) return self:to(dtype) end
 end
 
+--- The same numbers in the dtype of another tensor.
 function methods:type_as(other) return self:to(other.dtype) end
 
 -- ---- as a whole ----

@@ -8,7 +8,7 @@ local Module = require "neap.nn.module"
 
 local containers = {}
 
--- A layer from a function: nn.Lambda(function(x) return x:relu() end).
+--- A layer from a function: nn.Lambda(function(x) return x:relu() end).
 local Lambda = Module.class "Lambda"
 containers.Lambda = Lambda
 

@@ -11,14 +11,15 @@ local init = {}
 local function define(name, names, defaults, fill)
   local what = "nn.init." .. name
   local known = {"generator", table.unpack(names)}
-  init[name] = function(tensor, first, ...)
+  init[name] = function(tensor, ...)
+    local first = ...
     if not core.is_tensor(tensor) then check.fail("%s: takes a tensor, not %s", what, check.describe(tensor)) end
     local settings = setmetatable({}, {__index = defaults})
     if type(first) == "table" then
       check.options(what, first, known)
       for key, value in pairs(first) do settings[key] = value end
     else
-      local given = table.pack(first, ...)
+      local given = table.pack(...)
       if given.n > math.max(1, #names) then
         check.fail("%s: has %d settings, not %d: %s", what, #names, given.n, table.concat(names, ", "))
       end
