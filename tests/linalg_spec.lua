@@ -203,6 +203,14 @@ describe("linear algebra", function()
     end, "with mode 'r' there is no gradient")
   end)
 
+  it("norm knows the names of matrix norms", function()
+    local x = random(3, 4)
+    near(x:norm "fro", x:norm())
+    near(x:norm "nuc", x:svdvals():sum())
+    near(neap.norm(x, "nuc", { 1, 2 }, true), x:svdvals():sum():reshape(1, 1))
+    says(function() x:norm "max" end, "norm: p must be a number, got a string ('max')")
+  end)
+
   it("cond is infinite where a matrix is singular", function()
     local x = neap.stack { eye(2), ones(2, 2) }
     assert.is_true(neap.allclose(x:cond("fro"), neap.tensor { 2, math.huge }))

@@ -148,5 +148,15 @@ end
 
 methods.equal, methods.allclose = core.equal, core.allclose
 
+local norm = core.norm
+
+--- The op norm, which also knows the names of PyTorch's: 'fro' is the norm for p = 2, 'nuc' linalg.matrix_norm's.
+function core.norm(x, p, ...)
+  if p == "fro" then p = 2 end
+  if p == "nuc" then return core.matrix_norm(x, p, ...) end
+  return norm(x, p, ...)
+end
+methods.norm = core.norm
+
 --- Sets the most bytes that tensors may take; 0: no limit. Beyond it an op raises an error that can be caught.
 function core.set_memory_cap(bytes) core.memory {cap = bytes} end

@@ -223,8 +223,40 @@ static void few_rows(int64_t m, int64_t n, int64_t k, T alpha, const T *a, int64
            c + i * ci + j * cj, ci, cj);
 }
 
-/* y[j*ys] = alpha sum_p x[p*xs] a[p*lda + j] + beta y, j < cols. */
-static void times_rows(int64_t cols, int64_t k, T alpha, const T *a, int64_t lda, const T *x, int64_t xs, T beta, T *y,
+/* y[j*ys] = alpha sum_p x[p*xs] a[p*lda + j] + beta y, j < cols, for long rows: eight at a time are read from end to end, and the sums so far stay in cache. */
+enum { SPAN = 1024 };
+static void times_long_rows(int64_t cols, int64_t k, T alpha, const T *a, int64_t lda, const T *x, int64_t xs, T beta,
+                            T *y, int64_t ys) {
+  T sums[SPAN];
+  for (int64_t first = 0; first < cols; first += SPAN) {
+    const int64_t n = smaller(SPAN, cols - first), whole = n / LANES * LANES;
+    int64_t p = 0;
+    memset(sums, 0, sizeof sums);
+    for (; p + 8 <= k; p += 8) {
+      const T *b = a + p * lda + first;
+      T w[8];
+      for (int q = 0; q < 8; q++) w[q] = x[(p + q) * xs];
+      for (int64_t j = 0; j < whole; j += LANES) {
+        vec s = vec_load(sums + j), t = w[1] * vec_load(b + lda + j);
+        s += w[0] * vec_load(b + j);
+#pragma GCC unroll 3
+        for (int q = 2; q < 8; q += 2) s += w[q] * vec_load(b + q * lda + j), t += w[q + 1] * vec_load(b + (q + 1) * lda + j);
+        vec_store(sums + j, s + t);
+      }
+      for (int64_t j = whole; j < n; j++)
+        for (int q = 0; q < 8; q++) sums[j] += w[q] * b[q * lda + j];
+    }
+    for (; p < k; p++)
+      for (int64_t j = 0; j < n; j++) sums[j] += x[p * xs] * a[p * lda + first + j];
+    for (int64_t j = 0; j < n; j++) {
+      T *c = y + (first + j) * ys;
+      *c = beta == 0 ? alpha * sums[j] : alpha * sums[j] + beta * *c;
+    }
+  }
+}
+
+/* The same for short rows: the sums of four vectors of columns stay in registers. */
+static void times_short_rows(int64_t cols, int64_t k, T alpha, const T *a, int64_t lda, const T *x, int64_t xs, T beta, T *y,
                        int64_t ys) {
   T out[4 * NP_VEC_BYTES / sizeof(T)];
   for (int64_t j = 0; j < cols;) {
@@ -262,7 +294,7 @@ static void times_rows(int64_t cols, int64_t k, T alpha, const T *a, int64_t lda
 static void vector_product(int across, int64_t rows, int64_t k, T alpha, const T *a, int64_t lda, const T *x,
                            int64_t xs, T beta, T *y, int64_t ys, T *scratch) {
   if (across) {
-    times_rows(rows, k, alpha, a, lda, x, xs, beta, y, ys);
+    (rows < SPAN / 2 ? times_short_rows : times_long_rows)(rows, k, alpha, a, lda, x, xs, beta, y, ys);
     return;
   }
   if (xs != 1) {

@@ -1,7 +1,8 @@
 /* Matrix products: cut into blocks that depend on sizes alone, run over the pool, each by the context's BLAS or by the
  * internal kernel. One thread runs the same blocks as eight, so the bits are the same. At most 16 blocks along the
  * larger of M and N, each at least 128 wide; where K is far larger than both, K in a fixed number of parts that are
- * added in order. Very small products and those with one row or column never go to BLAS, which is slow at them. */
+ * added in order; so too where a vector meets a matrix whose rows are read from end to end. Very small products and those
+ * with one row or column never go to BLAS, which is slow at them. */
 #include <string.h>
 #include "op.h"
 
@@ -63,13 +64,15 @@ int np_product(neap_context *c, int dtype, int ta, int tb, int64_t m, int64_t n,
   if (m == 0 || n == 0) return NEAP_OK;
   gemm_state s = { .ctx = c, .dtype = dtype, .ta = ta, .tb = tb, .m = m, .n = n, .k = k, .lda = lda, .ldb = ldb, .ldc = ldc,
     .alpha = alpha, .beta = beta, .a = a, .b = b, .out = out, .by_rows = m >= n, .parts = 1, .k_part = k };
-  int64_t whole = m >= n ? m : n, blocks = whole / 128;
+  /* A vector times the rows of a matrix reads them from end to end: cut between rows, not across them. */
+  int along_rows = (m == 1 && !tb) || (n == 1 && ta);
+  int64_t whole = m >= n ? m : n, blocks = whole / (along_rows ? 1024 : 128);
   double flops = 2.0 * (double)m * (double)n * (double)k;
   blocks = blocks < 1 || flops < 1e6 ? 1 : blocks > 16 ? 16 : blocks;
   s.block = (whole + blocks - 1) / blocks;
   s.block = (s.block + 15) / 16 * 16;
   blocks = (whole + s.block - 1) / s.block;
-  if (blocks == 1 && k >= 1024 && k > 8 * whole && flops >= 4e6) {
+  if (k >= 1024 && (along_rows ? blocks <= 2 && flops >= 1e6 : blocks == 1 && k > 8 * whole && flops >= 4e6)) {
     s.parts = k >= 4096 ? 8 : 4;
     s.k_part = (k + s.parts - 1) / s.parts;
     s.sums = np_alloc(c, (size_t)((s.parts - 1) * m * n) * (size_t)np_size_of(dtype));
