@@ -230,6 +230,15 @@ static void square_row(const np_fft *p, const T *x, T *y, int inverse, T scale, 
   }
 }
 
+static void columns(const np_fft *p, int64_t n, const void *vx, void *vy, int64_t ld, int inverse, double scale, void *scratch) {
+  const T *x = vx;
+  T *y = vy;
+  vec *a = scratch, *b = a + 2 * p->n;
+  for (int64_t j = 0; j < p->n; j++) pairs_load(x + j * ld, n, inverse, a + 2 * j);
+  const vec *r = line(&p->a, a, b);
+  for (int64_t j = 0; j < p->n; j++) pairs_store(y + j * ld, n, inverse, r + 2 * j, (T)scale);
+}
+
 /* ---- any length: x[j] c[j], convolved with the other chirp, times c[k] ---- */
 
 static void rows_of(const np_fft *p, int64_t rows, const T *x, int64_t x_ld, T *y, int64_t y_ld, int inverse, T scale, T *scratch);
@@ -363,4 +372,4 @@ static void half_rows(const np_fft *p, int64_t n_rows, const void *vx, int64_t x
   }
 }
 
-const np_fourier NP_NAME(NP_CAT(np_fourier_, S)) = {.lanes = V, .rows = rows, .real = real, .half = half_rows, .multiply = multiply};
+const np_fourier NP_NAME(NP_CAT(np_fourier_, S)) = {.lanes = V, .rows = rows, .columns = columns, .real = real, .half = half_rows, .multiply = multiply};

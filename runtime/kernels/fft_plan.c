@@ -119,11 +119,11 @@ static int64_t chirp_length(int64_t n) { /* the least 2^k, 9 2^k, 5 2^k, 3 2^k o
   return best;
 }
 
-static void make(np_fft *p, int64_t n, int64_t lanes, room *r) {
+static void make(np_fft *p, int64_t n, int whole, int64_t lanes, room *r) { /* whole: no square */
   memset(p, 0, sizeof *p);
   p->n = n;
   if (rest_of(n) == 1) {
-    int64_t a = square_side(n, lanes);
+    int64_t a = whole ? 0 : square_side(n, lanes);
     if (a) make_square(p, n, a, lanes, r);
     else make_line(&p->a, n, r);
     return;
@@ -132,7 +132,7 @@ static void make(np_fft *p, int64_t n, int64_t lanes, room *r) {
   np_fft only_counted, *inner = take(r, sizeof *inner);
   p->kind = NP_FFT_CHIRP;
   p->inner = inner;
-  make(inner ? inner : &only_counted, m, lanes, r);
+  make(inner ? inner : &only_counted, m, 0, lanes, r);
   void *chirp = take(r, (size_t)(2 * n) * r->size), *kernel = take(r, (size_t)(2 * m) * r->size);
   p->chirp = chirp;
   p->kernel = kernel;
@@ -153,15 +153,15 @@ static void make(np_fft *p, int64_t n, int64_t lanes, room *r) {
   }
 }
 
-size_t np_fft_plan(int64_t n, int real, int ctype, int64_t lanes, void *memory) {
+size_t np_fft_plan(int64_t n, int use, int ctype, int64_t lanes, void *memory) {
   room r = {.at = memory, .size = ctype == NP_CF32 ? 4 : 8};
-  int even = real && n % 2 == 0;
+  int even = use == NP_FFT_REAL && n % 2 == 0;
   np_fft only_counted, *p = take(&r, sizeof *p);
   if (!p) p = &only_counted;
-  make(p, even ? n / 2 : n, lanes, &r);
+  make(p, even ? n / 2 : n, use == NP_FFT_COLUMNS, lanes, &r);
   void *half = even ? take(&r, (size_t)(n / 2 + 1) * 2 * r.size) : NULL;
   if (!memory) return r.used;
-  p->real = real ? n : 0;
+  p->real = use == NP_FFT_REAL ? n : 0;
   p->half = half;
   for (int64_t k = 0; half && k <= n / 2; k++) put_root(&r, half, k, k, n);
   return r.used;

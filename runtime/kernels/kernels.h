@@ -285,14 +285,18 @@ typedef struct np_fft {
   void *kernel;          /* inner->n pairs: the other chirp over inner->n; whoever made the plan transforms it */
   const void *half;      /* even real: exp(-2 pi i k / real), k <= n */
 } np_fft;
-/* Makes a plan in memory (64-byte aligned, of the size it returns, which starts with the plan); NULL: the size alone. */
-size_t np_fft_plan(int64_t n, int real, int ctype, int64_t lanes, void *memory);
+/* Makes a plan in memory (64-byte aligned, of the size it returns, which starts with the plan); NULL: the size alone.
+   NP_FFT_COLUMNS: for `columns`, in one pass over each where the length is smooth, and else of kind CHIRP. */
+enum { NP_FFT_COMPLEX, NP_FFT_REAL, NP_FFT_COLUMNS };
+size_t np_fft_plan(int64_t n, int use, int ctype, int64_t lanes, void *memory);
 size_t np_fft_scratch(const np_fft *p, int64_t lanes); /* elements that a call needs, 64-byte aligned */
 int64_t np_fft_group(const np_fft *p, int64_t lanes);  /* rows that are best done in one call: a multiple of it */
 
 typedef struct np_fourier { /* one per float type; leading dimensions in elements (a pair is two), x and y do not overlap */
   int64_t lanes;
   void (*rows)(const np_fft *p, int64_t rows, const void *x, int64_t x_ld, void *y, int64_t y_ld, int inverse, double scale, void *scratch);
+  /* Columns of a matrix of pairs (n, ld / 2), at most `lanes` of them from x and y on, of a plan of kind LANES. */
+  void (*columns)(const np_fft *p, int64_t columns, const void *x, void *y, int64_t ld, int inverse, double scale, void *scratch);
   /* Real rows (p->real) to the first real/2 + 1 of their transform, and such a half back to real rows: y[j] = scale Re(sum
      over the half of c x[k] exp(2 pi i j k / n)). All but the first and (even lengths) the last number count c times. */
   void (*real)(const np_fft *p, int64_t rows, const void *x, int64_t x_ld, void *y, int64_t y_ld, double scale, double c, void *scratch);

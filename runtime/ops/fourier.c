@@ -13,7 +13,7 @@ enum { MOST_PLANS = 24, MOST_BYTES = 48 << 20, MOST_BLOCKS = 16 };
 typedef struct np_plan {
   struct np_plan *next;
   int64_t n;
-  int real, ctype;
+  int use, ctype;
   size_t bytes;
   np_fft *fft;
 } np_plan;
@@ -62,10 +62,10 @@ static int finish_chirp(neap_context *c, np_fft *p, int ctype) {
   return c->error;
 }
 
-static const np_fft *plan_of(neap_context *c, int64_t n, int real, int ctype) {
+static const np_fft *plan_of(neap_context *c, int64_t n, int use, int ctype) {
   for (np_plan **at = &c->plans; *at; at = &(*at)->next) {
     np_plan *p = *at;
-    if (p->n != n || p->real != real || p->ctype != ctype) continue;
+    if (p->n != n || p->use != use || p->ctype != ctype) continue;
     *at = p->next;
     p->next = c->plans;
     c->plans = p;
@@ -74,10 +74,10 @@ static const np_fft *plan_of(neap_context *c, int64_t n, int real, int ctype) {
   int64_t lanes = c->kernels->fourier[ctype]->lanes;
   np_plan *p = np_alloc_zero(c, sizeof *p);
   if (!p) return NULL;
-  *p = (np_plan){ .n = n, .real = real, .ctype = ctype, .bytes = np_fft_plan(n, real, ctype, lanes, NULL) };
+  *p = (np_plan){ .n = n, .use = use, .ctype = ctype, .bytes = np_fft_plan(n, use, ctype, lanes, NULL) };
   p->fft = np_alloc(c, p->bytes);
   if (p->fft) {
-    np_fft_plan(n, real, ctype, lanes, p->fft);
+    np_fft_plan(n, use, ctype, lanes, p->fft);
     if (p->fft->kind == NP_FFT_CHIRP) finish_chirp(c, p->fft, ctype);
   }
   if (np_failed(c)) {
@@ -121,7 +121,7 @@ static void transform_task(void *arg, int64_t task) {
 static int run_rows(transform *t, int64_t n, int ctype) {
   t->k = t->c->kernels->fourier[ctype];
   t->size = ctype == NP_CF32 ? 4 : 8;
-  t->plan = plan_of(t->c, n, t->what != COMPLEX, ctype);
+  t->plan = plan_of(t->c, n, t->what == COMPLEX ? NP_FFT_COMPLEX : NP_FFT_REAL, ctype);
   if (!t->plan) return t->c->error;
   int64_t group = np_fft_group(t->plan, t->k->lanes), least = np_max(1, NP_GRAIN / n);
   t->per_block = np_max(least, np_blocks(t->rows, MOST_BLOCKS));
@@ -133,6 +133,50 @@ static int run_rows(transform *t, int64_t n, int ctype) {
   np_parallel(t->c, blocks, (double)t->rows * (double)n * 2, transform_task, t);
   np_free(t->c, t->scratch, bytes);
   return t->c->error;
+}
+
+/* The same down the columns of matrices of pairs (n, inner), `rows` of them one after the other, a vector's lanes of columns
+ * at a time: nothing is turned round. */
+static void columns_task(void *arg, int64_t task) {
+  const transform *t = arg;
+  int64_t strips = np_blocks(t->y_ld / 2, t->k->lanes), last = np_min((task + 1) * t->per_block, t->rows * strips);
+  char *scratch = t->scratch + (size_t)task * t->scratch_each;
+  if (np_cancelled(t->c)) return;
+  for (int64_t i = task * t->per_block; i < last; i++) {
+    int64_t first = i % strips * t->k->lanes, at = (i / strips * t->plan->n * t->y_ld + 2 * first) * t->size;
+    t->k->columns(t->plan, np_min(t->k->lanes, t->y_ld / 2 - first), t->x + at, t->y + at, t->y_ld, t->inverse, t->scale, scratch);
+  }
+}
+
+/* 1: done. 0: the length is not for columns. */
+static int run_columns(transform *t, neap_tensor *x, neap_tensor *y, int d) {
+  enum { LONGEST = 8192 }; /* beyond, the passes leave the cache */
+  neap_context *c = t->c;
+  int64_t n = x->at.shape[d], inner = 1;
+  for (int i = d + 1; i < x->at.ndim - 1; i++) inner *= x->at.shape[i];
+  int ctype = np_ctype(y->at.dtype);
+  if (n > LONGEST || inner < 4 || !np_is_native(x->at.dtype)) return 0;
+  t->k = c->kernels->fourier[ctype];
+  t->size = np_size_of(y->at.dtype);
+  t->plan = plan_of(c, n, NP_FFT_COLUMNS, ctype);
+  if (!t->plan || t->plan->kind != NP_FFT_LANES) return np_failed(c);
+  neap_tensor *in = np_contiguous_of(c, x, x->at.dtype);
+  if (!in) return 1;
+  t->x = np_data(in);
+  t->y = np_data(y);
+  t->y_ld = 2 * inner;
+  t->rows = x->at.count / (n * t->y_ld);
+  int64_t strips = t->rows * np_blocks(inner, t->k->lanes);
+  t->per_block = np_max(np_max(1, NP_GRAIN / (n * t->k->lanes)), np_blocks(strips, MOST_BLOCKS));
+  int64_t blocks = np_blocks(strips, t->per_block);
+  t->scratch_each = (np_fft_scratch(t->plan, t->k->lanes) * (size_t)t->size + 63) / 64 * 64;
+  size_t bytes = (size_t)blocks * t->scratch_each;
+  if ((t->scratch = np_alloc(c, bytes))) {
+    np_parallel(c, blocks, (double)x->at.count, columns_task, t);
+    np_free(c, t->scratch, bytes);
+  }
+  neap_release(in);
+  return 1;
 }
 
 /* x's layout with dimension d moved to place `to`. */
@@ -180,6 +224,7 @@ int np_fourier_run(np_call *c) {
   neap_tensor *x = np_t(c, 0);
   int d = at_dim(&c->arg[1], x->at.ndim);
   transform t = { .c = c->ctx, .what = COMPLEX, .inverse = (int)np_i(c, 2), .scale = np_d(c, 3) };
+  if (x->at.count > 0 && run_columns(&t, x, c->out[0], d)) return c->ctx->error;
   return along(&t, x, c->out[0], d, x->at.shape[d]);
 }
 int np_fourier_back(np_back *b) { /* y = s F x: gx = s F* g, the other direction */

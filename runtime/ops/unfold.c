@@ -50,7 +50,7 @@ int np_unfold_add_run(np_call *c) {
   neap_tensor *g = np_t(c, 0), *y = c->out[0];
   int d = (int)c->room[0], last = g->at.ndim - 1, native = np_native_of(y->at.dtype);
   int64_t runs = g->at.shape[d], size = g->at.shape[last], step = np_i(c, 3);
-  int by_run = runs < size; /* else by the place in a run */
+  int by_run = runs < size || (size >= 32 && g->at.stride[last] == 1); /* else by the place in a run */
   neap_tensor *t = native == y->at.dtype ? neap_retain(y) : np_tensor_like(y, native);
   if (!t) return c->ctx->error;
   np_zero(c->ctx, t);

@@ -72,7 +72,30 @@ static void length(int64_t n, int real, int ctype) {
   free(p), free(scratch);
 }
 
+/* Columns of a matrix of pairs, one vector's lanes at a time, against the rows of its transpose. */
+static void down(int64_t n, int ctype) {
+  enum { WIDE = 19 };
+  const np_fourier *f = K->fourier[ctype];
+  size_t size = ctype == NP_CF32 ? 4 : 8;
+  np_fft *p = room(np_fft_plan(n, NP_FFT_COLUMNS, ctype, f->lanes, NULL)), *q = plan(f, n, NP_FFT_COMPLEX, ctype);
+  np_fft_plan(n, NP_FFT_COLUMNS, ctype, f->lanes, p);
+  void *scratch = room((np_fft_scratch(p, f->lanes) + np_fft_scratch(q, f->lanes)) * size);
+  char *a = room((size_t)(n * WIDE * 2) * size), *b = room((size_t)(n * WIDE * 2) * size), *one = room((size_t)(4 * n) * size);
+  for (int64_t i = 0; i < n * WIDE * 2; i++) set(ctype, a, i, between(-1, 1));
+  for (int64_t i = 0; i < WIDE; i += f->lanes)
+    f->columns(p, WIDE - i < f->lanes ? WIDE - i : f->lanes, a + (size_t)(2 * i) * size, b + (size_t)(2 * i) * size, 2 * WIDE, 1, 0.5, scratch);
+  for (int64_t i = 0; i < WIDE; i++) {
+    for (int64_t j = 0; j < 2 * n; j++) set(ctype, one, j, get(ctype, a, j / 2 * 2 * WIDE + 2 * i + j % 2));
+    f->rows(q, 1, one, 0, one + (size_t)(2 * n) * size, 0, 1, 0.5, scratch);
+    for (int64_t j = 0; j < 2 * n; j++)
+      EXPECT(near(get(ctype, b, j / 2 * 2 * WIDE + 2 * i + j % 2), get(ctype, one, 2 * n + j), (ctype == NP_CF32 ? 1e-6 : 1e-14) * sqrt((double)n)),
+             "column %lld of length %lld", (long long)i, (long long)n);
+  }
+  free(p), free(q), free(scratch), free(a), free(b), free(one);
+}
+
 static void test(void) {
+  static const int64_t smooth[] = {1, 2, 3, 5, 7, 8, 12, 13, 30, 64, 100, 121, 256, 300, 384, 625};
   static const int64_t some[] = {121, 128, 169, 200, 243, 256, 257, 289, 360, 507, 512, 577, 1000, 1009, 1024, 1296, 1297};
   for (int ctype = NP_CF32; ctype <= NP_CF64; ctype++)
     for (int real = 0; real < 2; real++) {
@@ -80,6 +103,9 @@ static void test(void) {
       for (size_t i = 0; i < sizeof some / sizeof *some; i++) length(some[i], real, ctype);
     }
   done("transforms");
+  for (int ctype = NP_CF32; ctype <= NP_CF64; ctype++)
+    for (size_t i = 0; i < sizeof smooth / sizeof *smooth; i++) down(smooth[i], ctype);
+  done("columns");
 }
 
 int main(void) {
