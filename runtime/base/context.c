@@ -17,8 +17,9 @@ static void blas_of(neap_context *c, const neap_blas *blas) {
 static void lapack_of(neap_context *c, const neap_lapack *lapack) {
   for (int i = 0; lapack && i < 2; i++) {
     const neap_lapack_routines *r = i ? &lapack->f64 : &lapack->f32;
-    if (!r->getrf || !r->potrf || !r->geqrf || !r->orgqr || !r->gesdd || !r->syevd || !r->geev || !r->trsm)
-      np_fail(c, NEAP_ERR_ARGUMENT, "open: config.lapack needs all routines, for both float and double");
+    if (r->getrf && r->potrf && r->geqrf && r->orgqr && r->gesdd && r->syevd && r->geev && r->trsm) continue;
+    np_fail(c, NEAP_ERR_ARGUMENT, "open: config.lapack needs all routines, for both float and double");
+    c->config.lapack = NULL;
   }
 }
 

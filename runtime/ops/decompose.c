@@ -39,8 +39,8 @@ static int qr_one(const np_batch *b, int64_t i, char *scratch) { /* k: rows of R
   np_turn(b, b->m, b->n, b->in[0] + i * m * n * b->size, a);
   info = b->lapack->geqrf(b->m, b->n, a, b->m, tau, scratch, b->lwork);
   char *r = b->out[1] + i * k * n * b->size;
-  for (int64_t p = 0; p < k; p++)
-    for (int64_t q = 0; q < n; q++) np_set_element(b, r, p * n + q, q < p ? 0 : np_element(b, a, p + q * m));
+  b->c->kernels->copy2d((int)b->size, k, n, a, 1, m, r, n, 1);
+  for (int64_t p = 1; p < k; p++) memset(r + p * n * b->size, 0, (size_t)(np_min(p, n) * b->size));
   if (!b->out[0] || info != 0) return info;
   info = b->lapack->orgqr(b->m, b->k, least, a, b->m, tau, scratch, b->lwork);
   np_turn(b, b->k, b->m, a, b->out[0] + i * m * k * b->size);
@@ -49,8 +49,7 @@ static int qr_one(const np_batch *b, int64_t i, char *scratch) { /* k: rows of R
 
 static int identity_one(const np_batch *b, int64_t i, char *scratch) { /* Q of a matrix without columns */
   (void)scratch;
-  for (int64_t p = 0; p < b->k; p++)
-    for (int64_t q = 0; q < b->k; q++) np_set_element(b, b->out[0], (i * b->k + p) * b->k + q, p == q);
+  np_identity(b, b->k, b->out[0] + i * b->k * b->k * b->size);
   return 0;
 }
 
@@ -257,8 +256,7 @@ static int eigh_one(const np_batch *b, int64_t i, char *scratch) { /* flag: the 
   char *a = np_carve(&scratch, n * n * b->size);
   int *iwork = np_carve(&scratch, b->liwork * (int64_t)sizeof(int));
   if (!np_is_finite(b, x, n * n)) return NP_NOT_FINITE;
-  for (int64_t j = 0; j < n; j++)
-    for (int64_t k = 0; k < n; k++) np_set_element(b, a, j * n + k, 0.5 * (np_element(b, x, j * n + k) + np_element(b, x, k * n + j)));
+  np_symmetric_part(b, n, x, a);
   int info = b->lapack->syevd((char)b->flag, b->n, a, b->n, b->out[0] + i * n * b->size, scratch, b->lwork, iwork, b->liwork);
   if (b->flag == 'V') np_turn(b, b->n, b->n, a, b->out[1] + i * n * n * b->size);
   return info;

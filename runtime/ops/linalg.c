@@ -39,6 +39,19 @@ void np_turn(const np_batch *b, int rows, int cols, const void *from, void *to) 
   b->c->kernels->copy2d((int)b->size, rows, cols, from, cols, 1, to, 1, rows);
 }
 
+void np_symmetric_part(const np_batch *b, int64_t n, const void *x, void *y) {
+  np_turn(b, (int)n, (int)n, x, y);
+  if (b->dtype == NEAP_F32)
+    for (int64_t i = 0; i < n * n; i++) ((float *)y)[i] = 0.5f * (((float *)y)[i] + ((const float *)x)[i]);
+  else
+    for (int64_t i = 0; i < n * n; i++) ((double *)y)[i] = 0.5 * (((double *)y)[i] + ((const double *)x)[i]);
+}
+
+void np_identity(const np_batch *b, int64_t n, void *y) {
+  memset(y, 0, (size_t)(n * n * b->size));
+  for (int64_t i = 0; i < n; i++) np_set_element(b, y, i * n + i, 1);
+}
+
 int np_is_finite(const np_batch *b, const void *x, int64_t n) {
   double sum = 0;
   if (b->dtype == NEAP_F32)

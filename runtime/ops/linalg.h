@@ -32,6 +32,10 @@ struct np_batch {
   int (*one)(const np_batch *b, int64_t i, char *scratch); /* matrix i; LAPACK's info */
 };
 
+/* For factors and triangular systems of n rows: small ones cost less than LAPACK's calls. */
+static inline const neap_lapack_routines *np_routines(const np_batch *b, int64_t n) {
+  return n > 16 ? b->lapack : b->dtype == NEAP_F64 ? &np_lapack_f64 : &np_lapack_f32;
+}
 /* The batch of tensor x: its context, routines, dtype, count, m and n. */
 np_batch np_batch_of(neap_context *c, const np_layout *x);
 /* Runs all; the first info that is not 0 in the order of the matrices, and which it was. ns: of work a matrix. */
@@ -48,6 +52,8 @@ static inline void *np_carve(char **scratch, int64_t bytes) { /* a piece of it, 
 }
 static inline size_t np_carved(int64_t bytes) { return (size_t)((bytes + 63) / 64 * 64); }
 void np_turn(const np_batch *b, int rows, int cols, const void *from, void *to); /* row-major (rows, cols) to column-major, or the other way with them exchanged */
+void np_symmetric_part(const np_batch *b, int64_t n, const void *x, void *y); /* y = (x + x') / 2, (n, n) */
+void np_identity(const np_batch *b, int64_t n, void *y);
 int np_is_finite(const np_batch *b, const void *x, int64_t n);
 double np_element(const np_batch *b, const void *x, int64_t i);
 void np_set_element(const np_batch *b, void *x, int64_t i, double v);

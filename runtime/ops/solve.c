@@ -22,7 +22,7 @@ static int factor_one(const np_batch *b, int64_t i, char *scratch) {
   int64_t mn = (int64_t)b->m * b->n;
   int k = b->m < b->n ? b->m : b->n, *pivots = (int *)b->out[1] + i * k;
   np_turn(b, b->m, b->n, b->in[0] + i * mn * b->size, scratch);
-  b->lapack->getrf(b->m, b->n, scratch, b->m > 0 ? b->m : 1, pivots);
+  np_routines(b, b->m)->getrf(b->m, b->n, scratch, b->m > 0 ? b->m : 1, pivots);
   np_turn(b, b->n, b->m, scratch, b->out[0] + i * mn * b->size);
   for (int j = 0; j < k; j++) pivots[j] += b->base - 1;
   return 0;
@@ -154,7 +154,7 @@ static int factor(const np_batch *b, int64_t i, char **scratch, void **lu, int *
   *row = np_carve(scratch, n * (int64_t)sizeof(int));
   int *pivots = np_carve(scratch, n * (int64_t)sizeof(int));
   np_turn(b, b->n, b->n, b->in[0] + i * n * n * b->size, *lu);
-  int info = b->lapack->getrf(b->n, b->n, *lu, b->n, pivots);
+  int info = np_routines(b, b->n)->getrf(b->n, b->n, *lu, b->n, pivots);
   for (int j = 0; j < n; j++) (*row)[j] = j;
   for (int j = 0; j < n; j++) {
     int t = (*row)[j];
@@ -172,14 +172,15 @@ static int solve_one(const np_batch *b, int64_t i, char *scratch) {
   int *row, info = factor(b, i, &scratch, &lu, &row);
   if (info != 0) return info;
   char *x = np_carve(&scratch, n * k * b->size);
+  if (!b->in[1]) memset(x, 0, (size_t)(n * k * b->size));
   for (int64_t j = 0; j < n; j++) {
     if (b->in[1])
       b->c->kernels->copy2d((int)b->size, 1, k, b->in[1] + (i * n + row[j]) * k * b->size, k, 1, x + j * b->size, 1, n);
     else
-      for (int64_t l = 0; l < k; l++) np_set_element(b, x, j + l * n, l == row[j]);
+      np_set_element(b, x, j + row[j] * n, 1);
   }
-  b->lapack->trsm('L', 'L', 'U', b->n, b->k, lu, b->n, x, b->n);
-  b->lapack->trsm('L', 'U', 'N', b->n, b->k, lu, b->n, x, b->n);
+  np_routines(b, b->n)->trsm('L', 'L', 'U', b->n, b->k, lu, b->n, x, b->n);
+  np_routines(b, b->n)->trsm('L', 'U', 'N', b->n, b->k, lu, b->n, x, b->n);
   np_turn(b, b->k, b->n, x, b->out[0] + i * n * k * b->size);
   return 0;
 }
@@ -368,7 +369,7 @@ static int triangular_one(const np_batch *b, int64_t i, char *scratch) {
   int64_t n = b->n, each = (int64_t)b->m * b->k;
   int upper = b->flag & 1, left = b->flag & 2, unit = b->flag & 4;
   (void)scratch;
-  b->lapack->trsm(left ? 'R' : 'L', upper ? 'L' : 'U', unit ? 'U' : 'N', b->k, b->m, b->in[0] + i * n * n * b->size, b->n,
+  np_routines(b, b->n)->trsm(left ? 'R' : 'L', upper ? 'L' : 'U', unit ? 'U' : 'N', b->k, b->m, b->in[0] + i * n * n * b->size, b->n,
                   b->out[0] + i * each * b->size, b->k);
   return 0;
 }
@@ -412,10 +413,10 @@ static int cholesky_one(const np_batch *b, int64_t i, char *scratch) {
   const char *x = b->in[0] + i * n * n * b->size;
   char *y = b->out[0] + i * n * n * b->size;
   (void)scratch;
-  for (int64_t j = 0; j < n; j++) /* the symmetric part's upper triangle, column-major: its lower one, row-major */
-    for (int64_t k = 0; k < n; k++)
-      np_set_element(b, y, j * n + k, k > j ? 0 : 0.5 * (np_element(b, x, j * n + k) + np_element(b, x, k * n + j)));
-  int info = b->lapack->potrf(b->n, y, b->n);
+  np_symmetric_part(b, n, x, y);
+  for (int64_t j = 0; j < n; j++) /* the upper triangle, column-major, is the lower one, row-major */
+    memset(y + (j * n + j + 1) * b->size, 0, (size_t)((n - j - 1) * b->size));
+  int info = np_routines(b, b->n)->potrf(b->n, y, b->n);
   for (int64_t j = 0; info == 0 && j < n; j++) /* some let NaN pass */
     if (!(np_element(b, y, j * n + j) > 0)) info = (int)j + 1;
   return info;

@@ -34,6 +34,7 @@ static void contexts(void) {
     {{.threads = 5000}, "config.threads is 5000; 0 to 4096"},
     {{.alloc = host_alloc}, "config.alloc and config.dealloc go together"},
     {{.blas = &(neap_blas){.name = "half"}}, "config.blas needs both sgemm and dgemm"},
+    {{.lapack = &(neap_lapack){{0}, {0}}}, "config.lapack needs all routines, for both float and double"},
   };
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     c = neap_open(&wrong[i].config);
@@ -42,6 +43,10 @@ static void contexts(void) {
     neap_clear(c);
     neap_release(floats(c, 3));
     check(neap_error(c) == NEAP_OK && neap_isa(c));
+    neap_tensor *two = neap_eye(c, 2, NEAP_ABSENT, NEAP_F32), *inverse = neap_inv(c, two); /* by routines of its own */
+    check(inverse != NULL && neap_error(c) == NEAP_OK);
+    neap_release(inverse);
+    neap_release(two);
     neap_close(c);
   }
 
