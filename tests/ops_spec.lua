@@ -4,55 +4,10 @@
 -- A new op is tested here without a line being added. What only one op does is tested elsewhere (golden_spec: values).
 
 local neap = require "neap"
+local samples = require "support.samples"(neap)
 
 local NO_GRAD, ONCE, HIDDEN, RANDOM = "no_grad", "once", "hidden", "random"
 local function marked(op, mark) return op.marks[mark] == true end
-
--- ---- samples --------------------------------------------------------------------------------------------------
-
-local function uniform(lo, hi, ...)
-  return neap.rand(..., { dtype = "float64" }) * (hi - lo) + lo
-end
-
-local env = setmetatable({
-  neap = neap,
-  r = function(...) return uniform(-1, 1, { ... }) end,
-  p = function(...) return uniform(0.5, 1.5, { ... }) end,
-  i = function(n, ...) return neap.randint(1, n + 1, { ... }) end,
-  b = function(...) return neap.rand({ ... }):gt(0.5) end,
-}, { __index = { math = math, inf = math.huge } })
-
--- The operands in their ranges, then one of the alternatives for settings, as Lua text.
-local function sample_of_formula(op, settings)
-  local args = {}
-  for lo, hi in op.sample:match("^[^|]+"):gmatch("([^,;]+),([^,;]+)") do
-    args[#args + 1] = uniform(tonumber(lo), tonumber(hi), { 3, 4 })
-  end
-  if op.name == "where" then args[1] = args[1]:gt(0.5) end
-  if op.name:find "^bitwise" or op.name == "gcd" or op.name == "lcm" then
-    for k, x in ipairs(args) do args[k] = x:to("int64") end
-  end
-  local n = #args
-  local more = table.pack(assert(load("return " .. settings))())
-  table.move(more, 1, more.n, n + 1, args)
-  args.n = n + more.n
-  return args
-end
-
--- The samples of an op, as lists of arguments made afresh at each call (the same numbers for the same seed).
-local function samples(op)
-  neap.seed(7)
-  local out = {}
-  if op.family == "elementwise" then
-    for part in op.sample:gmatch("[^|]+") do out[#out + 1] = sample_of_formula(op, #out == 0 and "" or part) end
-    return out
-  end
-  for text in (op.sample .. " ;; "):gmatch("(.-) ;; ") do
-    local f = assert(load("return " .. text, "=sample of " .. op.name, "t", env))
-    out[#out + 1] = table.pack(f())
-  end
-  return out
-end
 
 -- ---- looking at arguments ---------------------------------------------------------------------------------------
 

@@ -90,45 +90,57 @@ static const char *survive(lua_State *L, neap_context *c, heap *h, int i, int on
   }
 }
 
+/* Lists of things to try: the text leaves how many on the stack, and the globals f(i), names[i] and rough[i]; of what is
+ * rough, only each fifth request is refused. */
 static const char prepare_ops[] =
-  "local function uniform(lo, hi, shape) return neap.rand(shape, {dtype = 'float64'}) * (hi - lo) + lo end\n"
-  "local env = {neap = neap, math = math,\n"
-  "  r = function(...) return uniform(-1, 1, {...}) end, p = function(...) return uniform(0.5, 1.5, {...}) end,\n"
-  "  i = function(n, ...) return neap.randint(1, n + 1, {...}) end, b = function(...) return neap.rand({...}):gt(0.5) end}\n"
+  "local samples = assert(loadfile 'tests/support/samples.lua')()(neap)\n"
   "local calls = {}\n"
-  "for _, op in ipairs(neap.ops()) do\n"
-  "  if op.name == 'normal' then -- neap.normal is Lua's own, with other arguments\n"
-  "  elseif neap[op.name] and op.family ~= 'elementwise' then\n"
-  "    local text = op.sample:match '^(.-) ;; ' or op.sample\n"
-  "    calls[#calls + 1] = {name = op.name, args = assert(load('return ' .. text, 'sample', 't', env))}\n"
-  "  elseif neap[op.name] then\n"
-  "    local ranges = {}\n"
-  "    for lo, hi in op.sample:match('^[^|]+'):gmatch '([^,;]+),([^,;]+)' do ranges[#ranges + 1] = {tonumber(lo), tonumber(hi)} end\n"
-  "    local integers = op.name:find '^bitwise' or op.name == 'gcd' or op.name == 'lcm'\n"
-  "    calls[#calls + 1] = {name = op.name, args = function()\n"
-  "      local list = {}\n"
-  "      for k, r in ipairs(ranges) do\n"
-  "        list[k] = uniform(r[1], r[2], {2, 3})\n"
-  "        if integers then list[k] = list[k]:to 'int64' end\n"
-  "      end\n"
-  "      return table.unpack(list)\n"
-  "    end}\n"
+  "names, rough = {}, {}\n"
+  "local function add(op, name, each)\n"
+  "  local call = neap[name]\n"
+  "  if not call or debug.getinfo(call, 'S').what ~= 'C' then return end -- replaced by a function of Lua's\n"
+  "  for k, args in ipairs(samples(op)) do\n"
+  "    for j = 1, args.n do\n"
+  "      local a = args[j]\n"
+  "      if type(a) == 'table' then for key, one in pairs(a) do a[key] = each(one) end end\n"
+  "      args[j] = each(a)\n"
+  "    end\n"
+  "    calls[#calls + 1] = {call, args}\n"
+  "    names[#calls], rough[#calls] = name, k > 1\n"
   "  end\n"
   "end\n"
-  "names = {}\n"
-  "for k, call in ipairs(calls) do names[k] = call.name end\n"
+  "local function wants_grad(a) return neap.is_tensor(a) and a.dtype == 'float64' and a:requires_grad_() or a end\n"
+  "for _, op in ipairs(neap.ops()) do\n"
+  "  add(op, op.name, wants_grad)\n"
+  "  if op.marks.in_place then add(op, op.name .. '_', function(a) return a end) end\n"
+  "end\n"
   "function f(k)\n"
-  "  local args = table.pack(calls[k].args())\n"
-  "  for j = 1, args.n do\n"
-  "    local a = args[j]\n"
-  "    if neap.is_tensor(a) and a.dtype == 'float64' then args[j] = a:detach():requires_grad_() end\n"
-  "  end\n"
-  "  local y = neap[calls[k].name](table.unpack(args, 1, args.n))\n"
-  "  if neap.is_tensor(y) and y.requires_grad then y:sum():backward() end\n"
+  "  local args = calls[k][2]\n"
+  "  local y = calls[k][1](table.unpack(args, 1, args.n))\n"
+  "  if neap.is_tensor(y) and y.requires_grad then y:backward(neap.ones_like(y)) end\n"
   "end\n"
   "return #calls\n";
 
-typedef struct scenario { const char *name, *text; } scenario;
+static const char prepare_layers[] = /* the examples make a layer and call it */
+  "local run = {}\n"
+  "names, rough = {}, {}\n"
+  "for i, row in ipairs(require 'neap.core'.layer_rows()) do\n"
+  "  names[i], run[i] = row.name, assert(load('return ' .. row.example:match '^(.-) %-%-> '))\n"
+  "end\n"
+  "function f(i) run[i]() end\n"
+  "return #names\n";
+
+static const char prepare_rules[] = /* made anew and two steps, of which the second finds its state */
+  "names, rough = {}, {}\n"
+  "for i, row in ipairs(require 'neap.core'.rule_rows()) do names[i] = row.name end\n"
+  "local net, x = neap.nn.Linear(3, 2), neap.ones(4, 3)\n"
+  "function f(i)\n"
+  "  local rule = neap.optim[names[i]](net:parameters(), {lr = 0.01})\n"
+  "  for _ = 1, 2 do rule:zero_grad(); net(x):sum():backward(); rule:step() end\n"
+  "end\n"
+  "return #names\n";
+
+typedef struct scenario { const char *name, *text; } scenario; /* the global `step`, 1 if none: each step-th n is tried */
 static const scenario scenarios[] = {
   {"a training step",
    "local net = neap.nn.Sequential(neap.nn.Linear(3, 4), neap.nn.ReLU(), neap.nn.Linear(4, 2))\n"
@@ -154,7 +166,7 @@ static const scenario scenarios[] = {
    "  local x = neap.tensor{{1, 2, 3}, {4, 5, 6}}\n"
    "  x[1] = 7; x[{2, {1, 2}}] = neap.tensor{8, 9}; x[x:gt(8)] = 0\n"
    "  local _ = x[2][1], x[{{}, -1}], x[neap.tensor({2, 1}, {dtype = 'int64'})]\n"
-   "  x:totable(); tostring(x); x:split(2, 2); neap.from_string(x:to_string(), 'float32', {2, 3}); neap.stack{x, x}\n"
+   "  x:totable(); tostring(x); x:split(2, 2); neap.frombytes(x:tobytes(), 'float32', {2, 3}); neap.stack{x, x}\n"
    "end\n"},
   {"scopes, modes and coroutines",
    "function f()\n"
@@ -174,8 +186,9 @@ static const scenario scenarios[] = {
   {"generators, information and misuse",
    "function f()\n"
    "  local g = neap.generator(3); g:set_state(g:get_state()); neap.rand(3, {generator = g}); neap.info(); neap.memory()\n"
-   "  neap.help 'matmul'; pcall(neap.ones, 'x'); pcall(neap.ones, 2, {dtyp = 'x'}); pcall(neap.matmul, neap.ones(2), neap.ones(3))\n"
+   "  pcall(neap.ones, 'x'); pcall(neap.ones, 2, {dtyp = 'x'}); pcall(neap.matmul, neap.ones(2), neap.ones(3))\n"
    "end\n"},
+  {"help, which looks through all tables", "step = 997\nfunction f() neap.help 'matmul' end\n"},
 };
 
 static const char usable[] = "local t = neap.ones(2, 2); assert((t + t):matmul(t):sum():item() == 16)";
@@ -188,7 +201,10 @@ static void run_scenario(const scenario *one, int onwards) {
   const char *wrong = NULL;
   snprintf(name, sizeof name, "alloc: %s, %s", one->name, onwards ? "no memory from the n-th request on" : "the n-th request fails");
   if (open_into(L, c) != LUA_OK || !run(L, one->text, 0)) wrong = lua_tostring(L, -1);
-  if (!wrong) wrong = survive(L, c, &h, 0, onwards, every());
+  lua_getglobal(L, "step");
+  long step = lua_isinteger(L, -1) ? (long)lua_tointeger(L, -1) : 1;
+  lua_pop(L, 1);
+  if (!wrong) wrong = survive(L, c, &h, 0, onwards, every() * step);
   if (!wrong && !run(L, usable, 0)) wrong = lua_tostring(L, -1);
   char text[300];
   snprintf(text, sizeof text, "%s", wrong ? wrong : "");
@@ -197,16 +213,26 @@ static void run_scenario(const scenario *one, int onwards) {
   result(name, !wrong && h.live == 0, "%s; %zu bytes live after close", text, h.live);
 }
 
-static void run_ops(int onwards) {
+static int is_rough(lua_State *L, int i) {
+  lua_getglobal(L, "rough");
+  lua_rawgeti(L, -1, i);
+  int rough = lua_toboolean(L, -1);
+  lua_settop(L, 0);
+  return rough;
+}
+
+static void run_list(const char *what, const char *prepare, int onwards) {
   heap h = {0};
   neap_context *c = open_context(&h);
   lua_State *L = lua_newstate(lua_memory, &h);
-  char text[300] = "";
-  if (open_into(L, c) != LUA_OK || !run(L, prepare_ops, 1)) snprintf(text, sizeof text, "%s", lua_tostring(L, -1));
+  char text[300] = "", name[160];
+  snprintf(name, sizeof name, "alloc: %s, %s", what, onwards ? "no memory from the n-th request on" : "the n-th request fails");
+  if (open_into(L, c) != LUA_OK || !run(L, prepare, 1)) snprintf(text, sizeof text, "%s", lua_tostring(L, -1));
   int n = (int)lua_tointeger(L, -1);
   lua_settop(L, 0);
+  if (n == 0 && !*text) snprintf(text, sizeof text, "there is nothing to try");
   for (int i = 1; i <= n && !*text; i++) {
-    const char *wrong = survive(L, c, &h, i, onwards, every());
+    const char *wrong = survive(L, c, &h, i, onwards, every() * (is_rough(L, i) ? 5 : 1) * (onwards ? 3 : 1));
     if (!wrong && !run(L, usable, 0)) wrong = lua_tostring(L, -1);
     if (wrong) {
       lua_getglobal(L, "names");
@@ -218,8 +244,7 @@ static void run_ops(int onwards) {
   }
   lua_close(L);
   neap_close(c);
-  result(onwards ? "alloc: every op's sample, no memory from the n-th request on" : "alloc: every op's sample, the n-th request fails",
-         !*text && h.live == 0, "%d ops: %s; %zu bytes live after close", n, text, h.live);
+  result(name, !*text && h.live == 0, "%d to try; %s; %zu bytes live after close", n, text, h.live);
 }
 
 /* Opening asks thousands of times: every 37th is tried, each in a state of its own. */
@@ -246,7 +271,9 @@ int main(void) {
   for (int onwards = 0; onwards < 2; onwards++) {
     run_opening(onwards);
     for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++) run_scenario(&scenarios[i], onwards);
-    run_ops(onwards);
+    run_list("every op's samples", prepare_ops, onwards);
+    run_list("every layer, made and called", prepare_layers, onwards);
+    run_list("every rule, made and stepped", prepare_rules, onwards);
   }
   return failures > 0;
 }
