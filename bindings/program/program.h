@@ -13,6 +13,13 @@ int pg_run_string(lua_State *L, const char *text, const char *name); /* runs and
 /* ---- repl.c ---- */
 void pg_repl(lua_State *L);                      /* until the end of the input */
 
+int pg_complete(lua_State *L, const char *text);            /* pushes what surely follows text, and the choices or nil; or an error */
+
+/* ---- edit.c ---- */
+enum { PG_LINE, PG_BROKEN, PG_END };                        /* a line; an interrupt; the end of the input */
+int pg_read_line(lua_State *L, const char *prompt, const char **text, size_t *n); /* the text is lent until the next one */
+void pg_forget_lines(void);
+
 /* ---- interrupt.c ---- */
 void pg_watch(nl_state *s);                                 /* whose kernels Ctrl-C stops; NULL: none */
 enum { PG_DEFAULT, PG_READ, PG_RUN };                       /* what Ctrl-C does: ends the program, a read of a line, L's work */

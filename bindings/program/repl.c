@@ -5,17 +5,6 @@
 #include <lualib.h>
 #include "program.h"
 
-static char *read_line(const char *prompt, char *buffer, int size) {
-  for (;;) {
-    fputs(prompt, stdout);
-    fflush(stdout);
-    char *line = fgets(buffer, size, stdin);
-    if (line || feof(stdin)) return line;
-    clearerr(stdin); /* an interrupt: a new line */
-    fputc('\n', stdout);
-  }
-}
-
 static int incomplete(lua_State *L, int status) {
   size_t n;
   if (status != LUA_ERRSYNTAX) return 0;
@@ -23,24 +12,27 @@ static int incomplete(lua_State *L, int status) {
   return n >= 5 && strcmp(message + n - 5, "<eof>") == 0;
 }
 
-/* Reads one statement or expression and compiles it: LUA_OK and a function, an error and its message, -1 at the end. */
+/* Reads one statement or expression and compiles it: LUA_OK and a function, an error and its message, or NOTHING at the
+ * end of the input and after an interrupt. */
+enum { NOTHING = -1, STOP = -2 };
+
 static int read_statement(lua_State *L) {
-  char line[4096];
+  const char *text;
+  size_t n;
   lua_settop(L, 0);
-  if (!read_line("> ", line, sizeof line)) return -1;
-  lua_pushstring(L, line[0] == '=' ? line + 1 : line);
-  for (;;) {
-    size_t n;
-    const char *text = lua_tolstring(L, 1, &n);
-    lua_pushfstring(L, "return %s", text);
+  for (const char *prompt = "> ";; prompt = ">> ") {
+    int got = pg_read_line(L, prompt, &text, &n);
+    if (got != PG_LINE) return got == PG_END ? STOP : NOTHING;
+    if (lua_gettop(L) == 0 && *text == '=') text++, n--; /* as Lua 5.1 had it */
+    if (lua_gettop(L) > 0) lua_pushliteral(L, "\n");
+    lua_pushlstring(L, text, n);
+    if (lua_gettop(L) > 1) lua_concat(L, 3);
+    lua_pushfstring(L, "return %s", lua_tostring(L, 1));
     if (luaL_loadbuffer(L, lua_tostring(L, -1), lua_rawlen(L, -1), "=stdin") == LUA_OK) return LUA_OK;
     lua_settop(L, 1);
-    int status = luaL_loadbuffer(L, text, n, "=stdin");
+    int status = luaL_loadbuffer(L, lua_tostring(L, 1), lua_rawlen(L, 1), "=stdin");
     if (!incomplete(L, status)) return status;
     lua_settop(L, 1);
-    if (!read_line(">> ", line, sizeof line)) return -1;
-    lua_pushstring(L, line);
-    lua_concat(L, 2);
   }
 }
 
@@ -51,6 +43,17 @@ static void print_results(lua_State *L, int first) {
   lua_getglobal(L, "print");
   lua_insert(L, first);
   pg_report(L, pg_call(L, n, 0));
+}
+
+int pg_complete(lua_State *L, const char *text) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "neap.repl");
+  int status = pg_call(L, 1, 1);
+  if (status != LUA_OK) return status;
+  lua_getfield(L, -1, "complete");
+  lua_remove(L, -2);
+  lua_pushstring(L, text);
+  return pg_call(L, 1, 2);
 }
 
 static void banner(lua_State *L) {
@@ -71,7 +74,8 @@ void pg_repl(lua_State *L) {
   if (pg_run_string(L, "neap = require 'neap'", "=neap") != LUA_OK) return;
   banner(L);
   pg_interrupts(PG_READ, NULL);
-  for (int status; (status = read_statement(L)) != -1;) {
+  for (int status; (status = read_statement(L)) != STOP;) {
+    if (status == NOTHING) continue;
     if (status == LUA_OK) {
       lua_replace(L, 1);
       lua_settop(L, 1);
@@ -81,6 +85,6 @@ void pg_repl(lua_State *L) {
     else pg_report(L, status);
   }
   pg_interrupts(PG_DEFAULT, NULL);
+  pg_forget_lines();
   lua_settop(L, 0);
-  fputc('\n', stdout);
 }

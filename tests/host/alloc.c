@@ -72,6 +72,7 @@ static void clean(lua_State *L) {
 /* Calls the global `f(i)` with the n-th request failing, for each n until none fails. Returns the message that says what
  * is wrong, or NULL. */
 static const char *survive(lua_State *L, neap_context *c, heap *h, int i, int onwards, long step) {
+  static char message[200];
   int top = lua_gettop(L), stale = 0;
   for (long n = 1;; n += step) {
     lua_getglobal(L, "f");
@@ -80,11 +81,12 @@ static const char *survive(lua_State *L, neap_context *c, heap *h, int i, int on
     int status = lua_pcall(L, 1, 0, 0);
     h->armed = 0;
     long met = h->count;
+    if (status != LUA_OK) snprintf(message, sizeof message, "fails without a refused request: %s", luaL_tolstring(L, -1, NULL));
     lua_settop(L, top);
     if (neap_error(c) != NEAP_OK) return "an error is pending";
     if (met >= n) continue;
     if (status == LUA_OK) return NULL;
-    if (stale++) return "it fails without a refused request";
+    if (stale++) return message;
     clean(L); /* a guard whose __close found no memory ends when it is collected */
     n -= step;
   }
@@ -166,7 +168,7 @@ static const scenario scenarios[] = {
    "  local x = neap.tensor{{1, 2, 3}, {4, 5, 6}}\n"
    "  x[1] = 7; x[{2, {1, 2}}] = neap.tensor{8, 9}; x[x:gt(8)] = 0\n"
    "  local _ = x[2][1], x[{{}, -1}], x[neap.tensor({2, 1}, {dtype = 'int64'})]\n"
-   "  x:totable(); tostring(x); x:split(2, 2); neap.frombytes(x:tobytes(), 'float32', {2, 3}); neap.stack{x, x}\n"
+   "  x:totable(); tostring(x); x:split(2, 2); neap.from_string(x:to_string(), 'float32', {2, 3}); neap.stack{x, x}\n"
    "end\n"},
   {"scopes, modes and coroutines",
    "function f()\n"

@@ -125,7 +125,7 @@ static const struct { const char *name, *text; } tests[] = {
    "  local x, y = neap.rand(3, 4), neap.ones(4, 3)\n"
    "  for k = 1, 5 do setmetatable({}, {__gc = function() if k == i % 5 then x:free() end end}) end\n"
    "  if i % 3 == 0 then collectgarbage 'step' end\n"
-   "  pcall(function() local _ = x:totable(), x.shape, x:size(), tostring(x), x[1], x:matmul(y), x:tobytes() end)\n"
+   "  pcall(function() local _ = x:totable(), x.shape, x:size(), tostring(x), x[1], x:matmul(y), x:to_string() end)\n"
    "end\n"
    "collectgarbage(mode)"},
   {"a hook of a layer of C may yield; dropped layers leave no hooks behind",
