@@ -133,10 +133,15 @@ local function gather()
   add_table("module:", nn.Module)
   add_table("optimizer:", core.optimizer_methods)
   add_table("loader:", require "neap.data.batches")
-  return entries
 end
 
-local function all() return entries or gather() end
+local whole = false -- what an error cut off is gathered again
+
+local function all()
+  if not whole then gather() end
+  whole = true
+  return entries
+end
 
 -- ---- lists of names ----
 
