@@ -232,6 +232,12 @@ describe("containers", function()
     end
   end)
 
+  it("of C say what they cannot hold", function()
+    assert.matches("nn_spec.lua:%d+: append: this Sequential holds layers made in C alone, not Scale",
+      select(2, pcall(function() nn.Sequential(nn.ReLU()):append(Scale(2)) end)))
+    assert.error_matches(function() nn.Sequential(nn.ReLU()):append(3) end, "alone, not a number")
+  end)
+
   it("take functions as layers", function()
     local model = nn.Sequential(nn.Linear(2, 2), function(x) return x * 0 + 7 end)
     assert.same({{7.0, 7.0}}, model(neap.ones(1, 2)):totable())
@@ -249,6 +255,9 @@ describe("containers", function()
     assert.matches("%[1%] %(0%): Linear%(.*%[2%] %(1%): ReLU%(", tostring(nn.Sequential(nn.Linear(2, 3), nn.ReLU())))
     local text = tostring(nn.Sequential(Scale(2), nn.Sequential(nn.ReLU(), nn.ReLU())))
     assert.matches("\n  %[2%] %(1%): Sequential%(\n    %[1%] %(0%): ReLU", text)
+    local Stack = nn.class "Stack"
+    function Stack:init() self.blocks = {nn.ReLU(), nn.Tanh()} end
+    assert.equal("Stack(\n  blocks[1] (blocks.0): ReLU()\n  blocks[2] (blocks.1): Tanh()\n)", tostring(Stack()))
     assert.matches("Net%(\n  %(hidden%): Linear%(.*\n  %(act%): ReLU%(.*\n%)$", tostring(Net(4)))
   end)
 end)

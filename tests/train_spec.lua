@@ -157,6 +157,21 @@ describe("a checkpoint", function()
     assert.same({0.0}, saved["a/b %c"]:totable())
   end)
 
+  it("keeps strings of any bytes, as values and as keys", function()
+    local path = os.tmpname()
+    local any = "\0\1\255/#%" .. "\n\u{e9}\""
+    assert(neap.save(path, {text = any, utf8 = "\u{e9}\n\"", [any] = {neap.ones(2), n = 3}, ["#1"] = true}))
+    local saved = assert(neap.load(path))
+    assert.equal(any, saved.text)
+    assert.equal("\u{e9}\n\"", saved.utf8)
+    assert.equal(3, saved[any].n)
+    assert.same({1.0, 1.0}, saved[any][1]:totable())
+    assert.is_true(saved["#1"])
+    assert(neap.save(path, {["\255"] = neap.ones(1)}))
+    assert.same({1.0}, assert(neap.load(path))["\255"]:totable())
+    os.remove(path)
+  end)
+
   it("refuses what a file cannot hold", function()
     for value, message in pairs{[{f = print}] = "'f' is a function", [{[1.5] = 1}] = "keys are whole numbers or strings",
       [{[""] = 1}] = "keys are whole numbers or strings"} do

@@ -90,7 +90,7 @@ void nl_join(nl_slot *t, nl_slot *scope) {
 static void keep_one(lua_State *L, nl_state *s, const nl_slot *g, int index, int depth) {
   nl_slot *t = nl_slot_at(L, s, index, NL_TENSOR);
   if (t) {
-    if (!t->link || t->scope != g) return; /* it outlives g already */
+    if (!t->link || (g && t->scope != g)) return; /* it outlives g already */
     nl_unlink(t);
     nl_slot *outer = outer_scope(g);
     if (outer) nl_join(t, outer);

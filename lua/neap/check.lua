@@ -78,6 +78,17 @@ function check.options(what, given, known)
   return given
 end
 
+--- Makes a table of functions raise for a name that it has not, with the nearest that it has; only for names that match
+--- pattern (any). Returns the table.
+function check.named(what, list, pattern)
+  return setmetatable(list, {__index = function(_, name)
+    if type(name) ~= "string" or not name:match(pattern or "^%a") then return nil end
+    local names = {}
+    for known in next, list do names[#names + 1] = known end
+    check.fail("%s has no '%s'%s", what, name, check.hint(name, names))
+  end})
+end
+
 --- A value in words, for a message: "a number (3)", "a string ('x')", "nil".
 function check.describe(value)
   local kind = type(value)

@@ -96,4 +96,4 @@ function data.shift(x, pixels, generator)
   return padded:gather(3, moved(N, W):reshape(N, 1, W):expand(N, H, W):contiguous())
 end
 
-return data
+return check.named("data", data)

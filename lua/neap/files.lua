@@ -12,9 +12,15 @@ local files = {}
 local FORMAT, TREE = "neap.format", "tree"
 local VALUE = "neap.value/" -- before the metadata names of what is no tensor
 
+-- Whether a file's header, which is text, can hold a string as it is.
+local function is_text(value)
+  return utf8.len(value) and not value:find("\0", 1, true)
+end
+
 -- A key as a part of a path, and back.
 local function escape(key)
   if math.type(key) == "integer" then return "#" .. key end
+  if not is_text(key) then return (key:gsub("[^%w_]", function(c) return ("%%%02X"):format(c:byte()) end)) end
   return (key:gsub("[/%%]", function(c) return ("%%%02X"):format(c:byte()) end):gsub("^#", "%%23"))
 end
 
@@ -28,7 +34,8 @@ local function encode(value)
   if type(value) == "boolean" then return "b" .. tostring(value) end
   if math.type(value) == "integer" then return "i" .. value end
   if type(value) == "number" then return "n" .. ("%.17g"):format(value) end
-  if type(value) == "string" then return "s" .. value end
+  if type(value) ~= "string" then return nil end
+  return is_text(value) and "s" .. value or "x" .. value:gsub(".", function(c) return ("%02x"):format(c:byte()) end)
 end
 
 local special = {inf = math.huge, ["-inf"] = -math.huge, nan = 0 / 0, ["-nan"] = 0 / 0}
@@ -39,6 +46,7 @@ local function decode(text)
   if kind == "i" then return math.tointeger(tonumber(rest)) end
   if kind == "n" then return special[rest] or (tonumber(rest) or 0) + 0.0 end
   if kind == "s" then return rest end
+  if kind == "x" then return (rest:gsub("%x%x", function(hex) return string.char(tonumber(hex, 16)) end)) end
   return {}
 end
 
@@ -65,10 +73,10 @@ local function flatten(value, path, tensors, metadata, within)
   end
 end
 
--- Whether all values are tensors and all keys strings.
+-- Whether all values are tensors and all keys texts.
 local function is_plain(value)
   for key, item in next, value do
-    if type(key) ~= "string" or not core.is_tensor(item) then return false end
+    if type(key) ~= "string" or key == "" or not is_text(key) or not core.is_tensor(item) then return false end
   end
   return true
 end

@@ -156,4 +156,4 @@ function metrics.auc(x, y)
   return math.abs(area)
 end
 
-return metrics
+return check.named("metrics", metrics)

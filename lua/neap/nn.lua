@@ -36,11 +36,4 @@ function nn.l1_penalty(parameters) return core.penalty(parameters, 1, 0) end
 --- The sum of w^2 over a list of parameters, differentiable.
 function nn.l2_penalty(parameters) return core.penalty(parameters, 0, 1) end
 
-return setmetatable(nn, {
-  __index = function(_, name)
-    if type(name) ~= "string" or not name:match "^%u" then return nil end
-    local names = {}
-    for known in pairs(nn) do names[#names + 1] = known end
-    check.fail("nn has no layer '%s'%s", name, check.hint(name, names))
-  end,
-})
+return check.named("nn", nn, "^%u")

@@ -207,4 +207,4 @@ optim.lr = require "neap.optim.schedules"
 optim.lr_scheduler = optim.lr -- PyTorch's name
 for name, schedule in pairs(optim.lr) do optim[name] = schedule end
 
-return optim
+return check.named("optim", optim, "^%u")

@@ -243,4 +243,4 @@ function plot.lines(path, series, options)
   return neap.write_png(path, picture)
 end
 
-return plot
+return check.named("plot", plot)

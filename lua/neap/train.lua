@@ -169,4 +169,4 @@ function train.fit(options)
   return history
 end
 
-return train
+return check.named("train", train)

@@ -66,6 +66,17 @@ function containers.Sequential(...)
   return LuaSequential(layers)
 end
 
+local append = core.module_methods.append
+
+--- Puts a layer at the end of a container; returns the container.
+function core.module_methods:append(layer)
+  if not tree.is_native(layer) then
+    check.fail("append: this %s holds layers made in C alone, not %s; make it anew with all of its layers, as in nn.Sequential(a, b)",
+      self:name(), tree.is_module(layer) and tree.name(layer) or check.describe(layer))
+  end
+  return append(self, layer)
+end
+
 --- Modules in a list, to be called by hand: nn.ModuleList{a, b}. Indexing, #, ipairs and append as in nn.Sequential.
 local ModuleList = Module.class "ModuleList"
 containers.ModuleList = ModuleList

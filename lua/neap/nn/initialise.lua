@@ -207,4 +207,4 @@ define("orthogonal_", {"gain"}, {gain = 1}, function(t, s)
   return a:mul_(s.gain):reshape(t.shape)
 end)
 
-return init
+return check.named("nn.init", init)

@@ -341,12 +341,13 @@ local function indent(text)
   return (text:gsub("\n", "\n  "))
 end
 
---- A module as a tree, like PyTorch's; positions show Lua's index before PyTorch's name.
+--- A module as a tree, like PyTorch's; where they differ, Lua's index stands before PyTorch's name.
 function tree.text(module)
   local lines = {}
   if module.extra_repr then lines[1] = module:extra_repr() end
   each_child(module, function(name, child, path)
-    lines[#lines + 1] = ("%s(%s): %s"):format(path:find "^%[" and path .. " " or "", name, indent(tostring(child)))
+    local place = path:find("[", 1, true) and path:gsub("^%.", "") .. " " or "" -- "[1] ", "blocks[2] "
+    lines[#lines + 1] = ("%s(%s): %s"):format(place, name, indent(tostring(child)))
   end)
   if #lines == 0 then return tree.name(module) .. "()" end
   if #lines == 1 and module.extra_repr and not lines[1]:find "\n" then

@@ -299,4 +299,4 @@ end
 
 Plateau.__tostring = Schedule.__tostring
 
-return schedules
+return check.named("optim.lr", schedules)
