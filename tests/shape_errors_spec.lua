@@ -113,6 +113,18 @@ local rules = {
   {"x:combinations()", "combinations: x must have 1 dimension, got 2"},
   {"v:combinations(-1)", "combinations: r is -1, it must be at least 0"},
   {"neap.ones(1000):combinations(20)", "combinations: the result is too large for memory"},
+  -- made from numbers
+  {"neap.arange(0, 5, 0)", "arange: step must not be 0"},
+  {"neap.arange(0, 1 / 0)", "arange: start and end must be finite"},
+  {"neap.linspace(0, 1, -1)", "linspace: steps is -1, it must be at least 0"},
+  {"neap.logspace(0, 1, -1)", "logspace: steps is -1, it must be at least 0"},
+  {"neap.zeros(-1)", "zeros: a size is negative: (-1)"},
+  {"neap.eye(-1)", "eye: a size is negative: (-1, -1)"},
+  {"neap.full({1 << 40, 1 << 40}, 1)", "full: the result is too large for memory"},
+  {"x:vander()", "vander: x must have 1 dimension, got 2"},
+  {"v:vander(-1)", "vander: n is -1, it must be at least 0"},
+  {"x:fill(v)", "fill: value must be one number, got a tensor of shape (3): copy_ takes a tensor"},
+  {"v:copy(x)", "copy: shape (2, 3) does not fit into (3)"},
   -- lists of positions
   {"x:index_select(2, i(4))", "index_select: index[1] is 4, but dimension 2 of x has size 3: 1 to 3 are allowed"},
   {"x:index_select(2, i(1, 0))", "index_select: index[2] is 0, but dimension 2 of x has size 3: 1 to 3 are allowed (positions count from 1)"},

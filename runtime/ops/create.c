@@ -135,7 +135,7 @@ int np_arange_run(np_call *c) { return sequence(c->ctx, c->out[0], np_d(c, 0), n
 int np_linspace_infer(np_call *c) {
   const int64_t n = np_i(c, 2);
   if (n < 0) return np_reject(c, NEAP_ERR_ARGUMENT, "steps is %lld, it must be at least 0", (long long)n);
-  return np_spec(c, 0, dtype_or(c, 3, NEAP_F32), 1, &n);
+  return np_spec(c, 0, dtype_or(c, c->sig->n_params - 1, NEAP_F32), 1, &n);
 }
 int np_linspace_run(np_call *c) {
   int64_t n = np_i(c, 2), half = n / 2;
@@ -148,6 +148,41 @@ int np_linspace_run(np_call *c) {
   l.offset += half;
   neap_tensor rest = np_window(y, &l);
   return sequence(c->ctx, &rest, end - (double)(n - 1 - half) * step, step, n - half);
+}
+
+int np_logspace_run(np_call *c) { /* base ^ (start + i step), from both ends, in double */
+  int64_t n = np_i(c, 2), half = n / 2;
+  double start = np_d(c, 0), end = np_d(c, 1), base = np_d(c, 3), step = n > 1 ? (end - start) / (double)(n - 1) : 0;
+  neap_tensor *y = c->out[0];
+  int ints = np_ctype(y->at.dtype) == NP_CI64;
+  for (int64_t i = 0; i < n; i++) {
+    double v = pow(base, i < half || n == 1 ? start + (double)i * step : end - (double)(n - 1 - i) * step);
+    c->ctx->kernels->store[NP_CF64][y->at.dtype](1, &(double){ ints ? trunc(v) : v }, np_data(y) + i * np_size_of(y->at.dtype), 1);
+  }
+  return NEAP_OK;
+}
+
+int np_vander_run(np_call *c) {
+  neap_context *ctx = c->ctx;
+  neap_tensor *x = np_t(c, 0);
+  int64_t n = np_given(c, 1) ? np_i(c, 1) : x->at.count;
+  if (x->at.ndim != 1) return np_reject(c, NEAP_ERR_SHAPE, "x must have 1 dimension, got %d", x->at.ndim);
+  if (n < 0) return np_reject(c, NEAP_ERR_ARGUMENT, "n is %lld, it must be at least 0", (long long)n);
+  if (n > INT32_MAX / 16) return np_reject(c, NEAP_ERR_SHAPE, "the result is too large for memory");
+  if (n == 0) {
+    c->out[0] = np_tensor_new(ctx, x->at.dtype, 2, (int64_t[]){ x->at.count, 0 });
+    return ctx->error;
+  }
+  size_t bytes = (size_t)n * sizeof(neap_tensor *);
+  neap_tensor **power = np_alloc(ctx, bytes), *last = neap_ones_like(ctx, x, -1);
+  if (!power) return ctx->error;
+  for (int64_t i = 0; i < n; i++) {
+    power[np_i(c, 2) ? i : n - 1 - i] = last;
+    if (i + 1 < n) last = i == 0 ? x : neap_mul(ctx, last, x);
+  }
+  if (!np_failed(ctx)) c->out[0] = neap_stack(ctx, (int)n, power, 1);
+  np_free(ctx, power, bytes);
+  return ctx->error;
 }
 
 int np_eye_infer(np_call *c) {

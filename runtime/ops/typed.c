@@ -1269,6 +1269,12 @@ neap_tensor *neap_range(neap_context *c, double first, double last, double step,
 neap_tensor *neap_linspace(neap_context *c, double start, double end, int64_t steps, int dtype) {
   return call(c, NP_OP_linspace, 4, (neap_value[]){ of_number(start), of_number(end), of_kind(NEAP_INT, steps), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
+neap_tensor *neap_logspace(neap_context *c, double start, double end, int64_t steps, double base, int dtype) {
+  return call(c, NP_OP_logspace, 5, (neap_value[]){ of_number(start), of_number(end), of_kind(NEAP_INT, steps), of_number(base), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_vander(neap_context *c, neap_tensor *x, int64_t n, int increasing) {
+  return call(c, NP_OP_vander, 3, (neap_value[]){ of_tensor(x), of_maybe_int(n), of_kind(NEAP_FLAG, increasing) }, 0, NULL);
+}
 neap_tensor *neap_eye(neap_context *c, int64_t n, int64_t m, int dtype) {
   return call(c, NP_OP_eye, 3, (neap_value[]){ of_kind(NEAP_INT, n), of_maybe_int(m), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }

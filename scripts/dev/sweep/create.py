@@ -23,6 +23,12 @@ class DType:
         return '"%s"' % self.name
 
 
+def vander(x, n, increasing):
+    """As torch.vander, whose gradient fails."""
+    powers = [x ** k for k in range(n)]
+    return torch.stack(powers if increasing else powers[::-1], 1)
+
+
 def cases(s):
     for name in ("zeros", "ones"):
         make = getattr(torch, name)
@@ -63,3 +69,12 @@ def cases(s):
     for n in (1, 3, 8):
         s.case("mm", s.t([n, 4]), s.t([4, n + 1]))
         s.case("dot", s.t([n]), s.t([n]))
+    for _ in range(20):
+        a, n = s.random.uniform(-5, 5), s.random.randint(0, 7)
+        s.case("linspace", s.random.randint(-9, 9), s.random.randint(-9, 9), n, fn=torch.linspace)
+        s.case("logspace", a, s.random.uniform(-2, 2), n, s.choice(10.0, 2.0, 0.5), DType("float64"), f32=False,
+               fn=lambda a, b, n, base, d: torch.logspace(a, b, n, base, dtype=d))
+        s.case("vander", s.t([s.random.randint(1, 5)]), s.random.randint(2, 5), s.choice(True, False), fn=vander)
+        step = s.choice(1, 2, -1, 3, -2)
+        low = s.random.randint(-5, 5)
+        s.case("range", low, low + s.random.randint(0, 9) * step, step, fn=lambda a, b, c: torch.arange(a, b + (1 if c > 0 else -1), c))
