@@ -456,6 +456,8 @@ NEAP_API neap_tensor *neap_zero_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_arange(neap_context *c, double start, double end, double step, int dtype); /* start, start + step, ... up to but without end; from 0 when only end is given; int64 when all are whole numbers. */
 NEAP_API neap_tensor *neap_range(neap_context *c, double first, double last, double step, int dtype); /* first, first + step, ... up to and with last, as Lua's for counts; int64 when all are whole numbers. */
 NEAP_API neap_tensor *neap_linspace(neap_context *c, double start, double end, int64_t steps, int dtype); /* steps values evenly from start to end, both included. */
+NEAP_API neap_tensor *neap_logspace(neap_context *c, double start, double end, int64_t steps, double base, int dtype); /* steps powers of base whose exponents go evenly from start to end, both included. */
+NEAP_API neap_tensor *neap_vander(neap_context *c, neap_tensor *x, int64_t n, int increasing); /* The powers of a vector's elements from 0 to n - 1 as the columns of a matrix, the highest first unless increasing; n is the vector's length unless given. */
 NEAP_API neap_tensor *neap_eye(neap_context *c, int64_t n, int64_t m, int dtype); /* Ones on the diagonal of an (n, m) matrix, n by n when m is not given. */
 /* random */
 NEAP_API neap_tensor *neap_rand(neap_context *c, int n_size, const int64_t *size, int dtype, neap_generator *generator); /* Uniform numbers in [0, 1). */

@@ -8,7 +8,7 @@
 #include "kernels.h"
 #include "turn.h"
 
-enum { BLOCK = 32 };
+enum { BLOCK = 32, SHORT = 512 }; /* SHORT: bytes of a row that is not worth a call of memcpy */
 
 /* dst[i][j] = src[j][i] in blocks; TURN takes squares of side K > 1. */
 #define COPY2D(D, SIZE, K, TURN)                                                                                    \
@@ -33,8 +33,17 @@ enum { BLOCK = 32 };
                             int64_t yr, int64_t yc) {                                                               \
     const D *restrict x = src;                                                                                      \
     D *restrict y = dst;                                                                                            \
-    if (xc == 1 && yc == 1) {                                                                                       \
+    if (yc == 1 && xc == 1 && cols * SIZE > SHORT) {                                                                \
       for (int64_t i = 0; i < rows; i++) memcpy(y + i * yr, x + i * xr, (size_t)cols * sizeof *y);                  \
+    } else if (yc == 1 && xc == 1) {                                                                                \
+      for (int64_t i = 0; i < rows; i++)                                                                            \
+        for (int64_t j = 0; j < cols; j++) y[i * yr + j] = x[i * xr + j];                                           \
+    } else if (yc == 1 && xc == -1) {                                                                               \
+      for (int64_t i = 0; i < rows; i++)                                                                            \
+        for (int64_t j = 0; j < cols; j++) y[i * yr + j] = x[i * xr - j];                                           \
+    } else if (yc == 1 && xc == 0) {                                                                                \
+      for (int64_t i = 0; i < rows; i++)                                                                            \
+        for (int64_t j = 0; j < cols; j++) y[i * yr + j] = x[i * xr];                                               \
     } else if (magnitude(xr) >= magnitude(xc)) {                                                                    \
       for (int64_t i = 0; i < rows; i++)                                                                            \
         for (int64_t j = 0; j < cols; j++) y[i * yr + j * yc] = x[i * xr + j * xc];                                 \

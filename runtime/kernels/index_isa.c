@@ -10,6 +10,15 @@ static inline int64_t at(const void *idx, int wide, int64_t base, int64_t i) {
   return (wide ? ((const int64_t *)idx)[i] : ((const int32_t *)idx)[i]) - base;
 }
 
+static int within(int64_t n, const int64_t *idx, int64_t low, int64_t high) {
+  int64_t least = high, most = low;
+  for (int64_t i = 0; i < n; i++) {
+    least = idx[i] < least ? idx[i] : least;
+    most = idx[i] > most ? idx[i] : most;
+  }
+  return low <= high ? least >= low && most <= high : n == 0;
+}
+
 static void take_rows(int64_t n, const void *idx, int wide, int64_t base, size_t bytes, const void *src, int64_t src_ld,
                       void *dst, int64_t dst_ld) {
   const char *x = src;
@@ -74,10 +83,16 @@ static void scatter(int size, int64_t n, const void *idx, int wide, int64_t base
                               void *dst, int64_t unit, int64_t step) {                                              \
     const T *restrict x = src;                                                                                      \
     T *restrict y = dst;                                                                                            \
-    for (int64_t i = 0; i < n; i++) {                                                                               \
-      T *p = y + AT(i);                                                                                             \
-      *p = F(*p, x[i * xs]);                                                                                        \
-    }                                                                                                               \
+    if (wide && unit == 1 && step == 0 && xs == 1)                                                                  \
+      for (int64_t i = 0; i < n; i++) {                                                                             \
+        T *p = y + (((const int64_t *)idx)[i] - base);                                                              \
+        *p = F(*p, x[i]);                                                                                           \
+      }                                                                                                             \
+    else                                                                                                            \
+      for (int64_t i = 0; i < n; i++) {                                                                             \
+        T *p = y + AT(i);                                                                                           \
+        *p = F(*p, x[i * xs]);                                                                                      \
+      }                                                                                                             \
   }
 #define SUMS(T, S)                                                                                                  \
   ROWS(T, S) FOLD(T, S, add, np_add_##S) FOLD(T, S, mul, np_mul_##S) FOLD(T, S, max, np_maximum_##S)                \
@@ -88,6 +103,7 @@ SUMS(int64_t, i64)
 #define FOLDS(S) {fold_add_##S, fold_mul_##S, fold_max_##S, fold_min_##S}
 
 const np_index NP_NAME(np_index_table) = {
+    .within = within,
     .take_rows = take_rows,
     .put_rows = put_rows,
     .add_rows = {add_rows_f32, add_rows_f64, add_rows_i64},

@@ -188,6 +188,8 @@ enum { NP_FOLD_ADD, NP_FOLD_MUL, NP_FOLD_MAX, NP_FOLD_MIN, NP_FOLDS };
 
 /* Index lists: n values of int64 (wide != 0) or int32, contiguous, counted from `base`; all within range. */
 typedef struct np_index {
+  /* Whether all of idx (int64) lie between low and high, both included. */
+  int (*within)(int64_t n, const int64_t *idx, int64_t low, int64_t high);
   /* dst row i = src row idx[i], rows of `bytes` bytes; src rows lie src_ld bytes apart, dst rows dst_ld. */
   void (*take_rows)(int64_t n, const void *idx, int wide, int64_t base, size_t bytes, const void *src, int64_t src_ld,
                     void *dst, int64_t dst_ld);

@@ -195,6 +195,46 @@ static int pick(neap_context *c, const plan *p, int op, neap_tensor *table, neap
   return c->error;
 }
 
+/* ---- one mask alone ---- */
+
+/* The mask, when it is the only entry and lies over x's first dimensions: then flat positions are all that is needed. */
+static neap_tensor *only_mask(const np_call *c) {
+  const neap_value *list = &c->arg[1];
+  return list->n == 1 && list->ts[0] && list->ts[0]->at.dtype == NEAP_BOOL ? list->ts[0] : NULL;
+}
+
+static int index_by_mask(np_call *c, neap_tensor *mask) {
+  neap_context *ctx = c->ctx;
+  neap_tensor *at = np_true_positions(ctx, mask), *x = at ? np_contiguous_of(ctx, np_t(c, 0), np_t(c, 0)->at.dtype) : NULL;
+  if (x) {
+    int n = 1, skip = mask->at.ndim;
+    int64_t shape[MOST] = { at->at.count }, inner = 1;
+    for (int d = skip; d < x->at.ndim; d++) inner *= shape[n++] = x->at.shape[d];
+    c->out[0] = np_tensor_new(ctx, x->at.dtype, n, shape);
+    np_pick p = { .op = NP_TAKE, .dtype = x->at.dtype, .n = at->at.count, .inner = inner, .unit = inner, .idx = np_data(at), .wide = 1, .table = np_data(x) };
+    if (c->out[0]) {
+      p.list = np_data(c->out[0]);
+      np_pick_run(ctx, &p);
+    }
+  }
+  neap_release(x);
+  neap_release(at);
+  return ctx->error;
+}
+
+/* y, which holds x, with the one value v (or, NULL, the number of the call) where the mask is true. */
+static int fill_by_mask(np_call *c, neap_tensor *mask, neap_tensor *v) {
+  neap_tensor *y = c->out[0];
+  np_layout l = mask->at; /* with dimensions of size 1 behind, up to x's */
+  for (int d = l.ndim; d < y->at.ndim; d++) l.shape[d] = 1, l.stride[d] = 0;
+  l.ndim = y->at.ndim;
+  neap_tensor seen = np_window(mask, &l), *in[3] = { &seen, v, y };
+  neap_value scalar[3] = { { 0 }, c->arg[2], { 0 } };
+  int ctype = np_ctype(y->at.dtype);
+  np_map_job job = { .map = c->ctx->kernels->map[ctype][NP_EW_where], .ctype = ctype, .n_in = 3, .in = in, .scalar = scalar, .out = y };
+  return np_map_run(c->ctx, &job);
+}
+
 /* ---- index: x indices ---- */
 
 int np_index_infer(np_call *c) {
@@ -214,6 +254,7 @@ int np_index_run(np_call *c) {
   neap_tensor *x = np_t(c, 0);
   plan p;
   int64_t shape[MOST];
+  if (only_mask(c)) return index_by_mask(c, only_mask(c));
   if (make_plan(c, &p, 1) != 0) return ctx->error;
   if (c->by_run[0]) {
     int n = result_shape(&p, &x->at, shape);
@@ -243,6 +284,7 @@ int np_index_put_infer(np_call *c) {
   int64_t shape[MOST], whole[MOST];
   if (make_plan(c, &p, 0) != 0) return c->ctx->error;
   int masks = p.masks;
+  if (only_mask(c) && (!v || v->at.ndim == 0)) return np_spec(c, 0, x->at.dtype, x->at.ndim, x->at.shape); /* fits whatever is true */
   if (masks && (drop(&p), make_plan(c, &p, 1) != 0)) return c->ctx->error; /* how many values are needed */
   int n = result_shape(&p, &x->at, shape), ndim;
   drop(&p);
@@ -269,8 +311,9 @@ int np_index_put_run(np_call *c) {
   int add = (int)np_i(c, 3), dtype = add ? np_native_of(y->at.dtype) : y->at.dtype;
   plan p;
   int64_t shape[MOST];
-  if (make_plan(c, &p, 1) != 0) return ctx->error;
   if (!c->in_place) np_copy(ctx, y, np_t(c, 0));
+  if (only_mask(c) && !add && (!v || v->at.ndim == 0)) return fill_by_mask(c, only_mask(c), v);
+  if (make_plan(c, &p, 1) != 0) return ctx->error;
   int n = result_shape(&p, &y->at, shape);
   if (!v && (one = v = np_tensor_new(ctx, dtype, 0, NULL))) {
     if (c->arg[2].kind == NEAP_INT) np_put_int(dtype, np_data(v), c->arg[2].i);

@@ -4,27 +4,22 @@
 #include <string.h>
 #include "op.h"
 
-enum { COPY_TILE = 512 };
+enum { COPY_TILE = 512, COPY_SIDE = 128 };
 
+/* The work is cut into pieces of `rows` x `cols` elements: of planes, where the last dimension of the grid is walked
+ * together with the row, or of rows alone. */
 typedef struct copy_state {
   neap_context *ctx;
   np_iter it;
   char *dst;
   const char *src;
-  int to, from, plane;           /* plane: the last grid dimension is walked together with the row */
-  int64_t chunk, chunks_per_row, units, units_per_block;
+  int to, from;
+  int64_t height, rows, cols, down, across, units, units_per_block; /* a plane has `down` x `across` pieces */
 } copy_state;
 
-static void copy_row(const copy_state *s, const int64_t *at, int64_t i, int64_t n) {
+static void convert_row(const copy_state *s, char *d, const char *p, int64_t n) {
   const np_kernels *k = s->ctx->kernels;
   int64_t ds = s->it.stride[0], ss = s->it.stride[1], to = np_size_of(s->to), from = np_size_of(s->from);
-  char *d = s->dst + (at[0] + i * ds) * to;
-  const char *p = s->src + (at[1] + i * ss) * from;
-  if (s->to == s->from) {
-    if (ds == 1 && ss == 1) memcpy(d, p, (size_t)(n * to));
-    else k->copy2d((int)to, 1, n, p, 0, ss, d, 0, ds);
-    return;
-  }
   int ctype = np_ctype(s->from) == NP_CI64 && np_is_float(s->to) ? NP_CI64 : np_ctype(s->from);
   double tile[COPY_TILE];
   for (int64_t done = 0; done < n; done += COPY_TILE) {
@@ -36,34 +31,58 @@ static void copy_row(const copy_state *s, const int64_t *at, int64_t i, int64_t 
 
 static void copy_block(void *arg, int64_t block) {
   const copy_state *s = arg;
-  int64_t at[NP_ITER_MAX], first = block * s->units_per_block, last = first + s->units_per_block;
-  for (int64_t u = first; u < last && u < s->units; u++) {
-    if (s->plane) { /* a whole plane of rows at once */
-      int d = s->it.ndim - 1;
-      int64_t rows = s->it.shape[d], size = np_size_of(s->to);
-      np_iter_row(&s->it, u * rows, at);
-      s->ctx->kernels->copy2d((int)size, rows, s->it.n, s->src + at[1] * size, s->it.step[1][d], s->it.stride[1],
-                              s->dst + at[0] * size, s->it.step[0][d], s->it.stride[0]);
-    } else {
-      int64_t i = u % s->chunks_per_row * s->chunk;
-      np_iter_row(&s->it, u / s->chunks_per_row, at);
-      copy_row(s, at, i, s->it.n - i < s->chunk ? s->it.n - i : s->chunk);
+  const np_iter *it = &s->it;
+  int last = it->ndim - 1;
+  int64_t at[NP_ITER_MAX], to = np_size_of(s->to), from = np_size_of(s->from);
+  int64_t dst_row = last >= 0 ? it->step[0][last] : 0, src_row = last >= 0 ? it->step[1][last] : 0;
+  for (int64_t u = block * s->units_per_block; u < (block + 1) * s->units_per_block && u < s->units; u++) {
+    int64_t column = u % s->across * s->cols, row = u / s->across % s->down * s->rows;
+    int64_t n = it->n - column < s->cols ? it->n - column : s->cols, m = s->height - row < s->rows ? s->height - row : s->rows;
+    np_iter_row(it, u / (s->across * s->down) * s->height, at);
+    char *d = s->dst + (at[0] + row * dst_row + column * it->stride[0]) * to;
+    const char *p = s->src + (at[1] + row * src_row + column * it->stride[1]) * from;
+    if (s->to != s->from) convert_row(s, d, p, n);
+    else s->ctx->kernels->copy2d((int)to, m, n, p, src_row, it->stride[1], d, dst_row, it->stride[0]);
+  }
+}
+
+static int64_t magnitude(int64_t v) { return v < 0 ? -v : v; }
+
+/* Brings the dimension along which the source runs closest to the end of the grid: with the row it makes a plane that
+ * is read and written in whole cache lines. Returns whether the source runs down that plane. */
+static int choose_plane(np_iter *it) {
+  int last = it->ndim - 1, best = last;
+  for (int d = 0; d < last; d++)
+    if (magnitude(it->step[1][d]) < magnitude(it->step[1][best]) && magnitude(it->step[1][d]) < magnitude(it->stride[1])) best = d;
+  if (best != last) {
+    int64_t shape = it->shape[best];
+    it->shape[best] = it->shape[last], it->shape[last] = shape;
+    for (int o = 0; o < 2; o++) {
+      int64_t step = it->step[o][best];
+      it->step[o][best] = it->step[o][last], it->step[o][last] = step;
     }
   }
+  return magnitude(it->step[1][last]) < magnitude(it->stride[1]);
 }
 
 int np_copy(neap_context *c, neap_tensor *dst, neap_tensor *src) {
   const np_layout *both[] = { &dst->at, &src->at };
-  copy_state s = { .ctx = c, .dst = np_data(dst), .src = np_data(src), .to = dst->at.dtype, .from = src->at.dtype };
+  copy_state s = { .ctx = c, .dst = np_data(dst), .src = np_data(src), .to = dst->at.dtype, .from = src->at.dtype, .height = 1 };
   np_iter_init(&s.it, 2, both, dst->at.ndim, dst->at.shape);
   if (s.it.rows == 0 || s.it.n == 0) return NEAP_OK;
-  s.plane = s.to == s.from && s.it.ndim > 0 && s.it.shape[s.it.ndim - 1] > 1 && (s.it.stride[0] != 1 || s.it.stride[1] != 1) &&
-            s.it.n * s.it.shape[s.it.ndim - 1] <= 8 * NP_GRAIN;
-  s.chunk = s.it.n < NP_GRAIN ? s.it.n : NP_GRAIN;
-  s.chunks_per_row = (s.it.n + s.chunk - 1) / s.chunk;
-  int64_t unit = s.plane ? s.it.n * s.it.shape[s.it.ndim - 1] : s.chunk;
-  s.units = s.plane ? s.it.rows / s.it.shape[s.it.ndim - 1] : s.it.rows * s.chunks_per_row;
-  s.units_per_block = NP_GRAIN / unit > 1 ? NP_GRAIN / unit : 1;
+  int turned = 0;
+  if (s.to == s.from && s.it.ndim > 0) {
+    turned = choose_plane(&s.it);
+    s.height = s.it.shape[s.it.ndim - 1];
+  }
+  int64_t side = turned && NP_GRAIN > COPY_SIDE ? COPY_SIDE : NP_GRAIN;
+  s.cols = s.it.n < side ? s.it.n : side;
+  s.rows = NP_GRAIN / s.cols > 1 ? NP_GRAIN / s.cols : 1;
+  if (s.rows > s.height) s.rows = s.height;
+  s.down = (s.height + s.rows - 1) / s.rows;
+  s.across = (s.it.n + s.cols - 1) / s.cols;
+  s.units = s.it.rows / s.height * s.down * s.across;
+  s.units_per_block = NP_GRAIN / (s.rows * s.cols) > 1 ? NP_GRAIN / (s.rows * s.cols) : 1;
   np_parallel(c, (s.units + s.units_per_block - 1) / s.units_per_block, (double)s.it.rows * (double)s.it.n * 0.4, copy_block, &s);
   return NEAP_OK;
 }

@@ -55,6 +55,13 @@ int np_masked_fill_back(np_back *b) { /* gx = g, 0 under the mask; gvalue = sum 
   return c->error;
 }
 
+/* Elements of x, contiguous, taken into a list by their flat positions, or put there. */
+static void pick_flat(neap_context *c, int op, neap_tensor *at, neap_tensor *x, neap_tensor *list) {
+  np_pick p = { .op = op, .dtype = x->at.dtype, .n = at->at.count, .inner = 1, .unit = 1, .idx = np_data(at), .wide = 1,
+    .table = np_data(x), .list = np_data(list) };
+  np_pick_run(c, &p);
+}
+
 /* ---- masked_select: x mask, and masked_scatter: x mask source ---- */
 
 int np_masked_select_infer(np_call *c) {
@@ -71,8 +78,7 @@ int np_masked_select_run(np_call *c) {
   neap_tensor *mask = expanded(ctx, np_t(c, 1), ndim, shape, NEAP_BOOL), *x = expanded(ctx, np_t(c, 0), ndim, shape, np_t(c, 0)->at.dtype);
   neap_tensor *at = mask && x ? np_true_positions(ctx, mask) : NULL;
   c->out[0] = at ? np_tensor_new(ctx, x->at.dtype, 1, &at->at.count) : NULL;
-  if (c->out[0])
-    ctx->kernels->index->gather((int)np_size_of(x->at.dtype), at->at.count, np_data(at), 1, 0, np_data(x), 1, 0, np_data(c->out[0]), 1);
+  if (c->out[0]) pick_flat(ctx, NP_TAKE, at, x, c->out[0]);
   neap_release(at);
   neap_release(x);
   neap_release(mask);
@@ -110,7 +116,7 @@ int np_masked_scatter_run(np_call *c) {
   if (at && source) {
     if (!c->in_place) np_copy(ctx, y, np_t(c, 0));
     neap_tensor *t = np_contiguous_of(ctx, y, y->at.dtype);
-    if (t) ctx->kernels->index->scatter((int)np_size_of(y->at.dtype), at->at.count, np_data(at), 1, 0, np_data(source), 1, np_data(t), 1, 0);
+    if (t) pick_flat(ctx, NP_PUT, at, t, source);
     if (t && t != y) np_copy(ctx, y, t);
     neap_release(t);
   }
@@ -137,21 +143,39 @@ int np_nonzero_infer(np_call *c) {
   c->by_run[0] = 1;
   return NEAP_OK;
 }
+typedef struct placing { /* flat positions to rows of positions by dimension */
+  const np_layout *x;
+  const int64_t *flat;
+  int64_t *to, n, base;
+} placing;
+
+static void place_task(void *arg, int64_t task) {
+  const placing *p = arg;
+  int n = p->x->ndim;
+  int64_t last = np_min(p->n, (task + 1) * NP_GRAIN), size = p->x->shape[n - 1], end = 0, at[NEAP_MAX_DIMS] = { 0 };
+  for (int64_t i = task * NP_GRAIN; i < last; i++) {
+    int64_t flat = p->flat[i], *to = p->to + i * n;
+    if (flat >= end) { /* another row: its place is worked out once */
+      int64_t rest = flat / size;
+      end = (rest + 1) * size;
+      for (int d = n - 2; d >= 0; d--) {
+        at[d] = rest % p->x->shape[d] + p->base;
+        rest /= p->x->shape[d];
+      }
+    }
+    for (int d = 0; d < n - 1; d++) to[d] = at[d];
+    to[n - 1] = flat - (end - size) + p->base;
+  }
+}
+
 int np_nonzero_run(np_call *c) {
   neap_tensor *x = np_t(c, 0), *at = np_true_positions(c->ctx, x);
   if (!at) return c->ctx->error;
-  int64_t shape[2] = { at->at.count, x->at.ndim }, base = c->ctx->site.base;
+  int64_t shape[2] = { at->at.count, x->at.ndim };
   c->out[0] = np_tensor_new(c->ctx, NEAP_I64, 2, shape);
-  if (c->out[0]) {
-    const int64_t *flat = (const int64_t *)np_data(at);
-    int64_t *y = (int64_t *)np_data(c->out[0]);
-    for (int64_t i = 0; i < shape[0]; i++) {
-      int64_t rest = flat[i];
-      for (int d = x->at.ndim - 1; d >= 0; d--) {
-        y[i * shape[1] + d] = rest % x->at.shape[d] + base;
-        rest /= x->at.shape[d];
-      }
-    }
+  if (c->out[0] && c->out[0]->at.count > 0) {
+    placing p = { .x = &x->at, .flat = (const int64_t *)np_data(at), .to = (int64_t *)np_data(c->out[0]), .n = shape[0], .base = c->ctx->site.base };
+    np_parallel(c->ctx, np_blocks(p.n, NP_GRAIN), (double)p.n * (double)shape[1], place_task, &p);
   }
   neap_release(at);
   return c->ctx->error;

@@ -58,6 +58,7 @@ int np_positions_check(np_call *c, const char *name, neap_tensor *index, int64_t
       const char *p = np_data(index) + (at[0] + i * it.stride[0]) * np_size_of(dtype);
       const int64_t *v = dtype == NEAP_I64 && it.stride[0] == 1 ? (const int64_t *)(const void *)p : tile;
       if (v == tile) load(n, p, it.stride[0], tile);
+      if (c->ctx->kernels->index->within(n, v, k.low, k.high)) continue;
       int64_t bad = first_bad(&k, n, v);
       if (bad < n) return offender(c, name, index, r * it.n + i + bad, v[bad], size, why, negative);
     }
@@ -139,19 +140,46 @@ void np_pick_run(neap_context *c, const np_pick *p) {
 
 /* ---- where a mask holds ---- */
 
+typedef struct finding { /* blocks of a mask: first counted, then each writes its positions behind those before it */
+  const uint8_t *mask;
+  int64_t n, *first, *to;
+} finding;
+enum { FIND_BLOCK = 4 * NP_GRAIN };
+
+static void count_task(void *arg, int64_t i) {
+  const finding *f = arg;
+  int64_t from = i * FIND_BLOCK, to = np_min(f->n, from + FIND_BLOCK);
+  uint32_t n = 0;
+  for (int64_t k = from; k < to; k++) n += f->mask[k] != 0;
+  f->first[i] = n;
+}
+
+static void find_task(void *arg, int64_t i) {
+  const finding *f = arg;
+  int64_t at = i * FIND_BLOCK, *to = f->to + f->first[i], n = f->first[i + 1] - f->first[i];
+  for (int64_t k = 0; k < n; at++) { /* without a branch: masks are unpredictable */
+    to[k] = at;
+    k += f->mask[at] != 0;
+  }
+}
+
 neap_tensor *np_true_positions(neap_context *c, neap_tensor *mask) {
-  neap_tensor *m = np_contiguous_of(c, mask, NEAP_BOOL);
+  neap_tensor *m = np_contiguous_of(c, mask, NEAP_BOOL), *at = NULL;
   if (!m) return NULL;
-  const uint8_t *p = (const uint8_t *)np_data(m);
-  int64_t n = 0, all = m->at.count;
-  for (int64_t i = 0; i < all; i++) n += p[i] != 0;
-  neap_tensor *at = np_tensor_new(c, NEAP_I64, 1, &n);
-  if (at) {
-    int64_t *to = (int64_t *)np_data(at), k = 0;
-    for (int64_t i = 0; k < n; i++) { /* without a branch: masks are unpredictable */
-      to[k] = i;
-      k += p[i] != 0;
+  finding f = { .mask = (const uint8_t *)np_data(m), .n = m->at.count };
+  int64_t blocks = np_blocks(f.n, FIND_BLOCK), n = 0;
+  size_t bytes = (size_t)(blocks + 1) * sizeof *f.first;
+  f.first = np_alloc(c, bytes);
+  if (f.first) {
+    np_parallel(c, blocks, (double)f.n * 0.1, count_task, &f);
+    for (int64_t i = 0, own; i < blocks; i++, n += own) own = f.first[i], f.first[i] = n;
+    f.first[blocks] = n;
+    at = np_tensor_new(c, NEAP_I64, 1, &n);
+    if (at) {
+      f.to = (int64_t *)np_data(at);
+      np_parallel(c, blocks, (double)f.n * 0.6, find_task, &f);
     }
+    np_free(c, f.first, bytes);
   }
   neap_release(m);
   return at;

@@ -114,6 +114,18 @@ static void copies(void) {
           EXPECT(!memcmp(result, want, sizeof want), "%lld x %lld of %d bytes, mode %d", (long long)r, (long long)c,
                  size, mode);
         }
+  for (int size = 1; size <= 8; size *= 2) /* rows of the source backwards, and of one element */
+    for (int a = 0; a < 7; a++)
+      for (int b = 0; b < 7; b++)
+        for (int step = -1; step < 1; step++) {
+          int64_t r = dims[a], c = dims[b], start = step < 0 && c ? c - 1 : 0;
+          memset(result, 7, sizeof result), memset(want, 7, sizeof want);
+          K->copy2d(size, r, c, memory + start * size, c, step, result, c + 1, 1);
+          for (int64_t i = 0; i < r; i++)
+            for (int64_t j = 0; j < c; j++)
+              memcpy(want + (i * (c + 1) + j) * size, memory + (start + i * c + j * step) * size, (size_t)size);
+          EXPECT(!memcmp(result, want, sizeof want), "copy2d size %d, %lld x %lld, step %d", size, (long long)r, (long long)c, step);
+        }
   done("copy2d");
   for (int size = 1; size <= 8; size *= 2)
     for (int s = 0; s < SIZES; s++)
@@ -135,6 +147,16 @@ static void indices(void) {
     for (int64_t base = 0; base < 2; base++) {
       const void *list = wide ? (void *)idx : (void *)idx32;
       for (int i = 0; i < N; i++) idx32[i] = (int32_t)(idx[i] = (int64_t)(next_random() % ROWS) + base);
+      for (int n = 0; n < 40; n++) {
+        EXPECT(K->index->within(n, idx, base, ROWS - 1 + base), "within");
+        for (int bad = 0; bad < n; bad++) {
+          int64_t was = idx[bad];
+          idx[bad] = bad % 2 ? ROWS + base : base - 1;
+          EXPECT(!K->index->within(n, idx, base, ROWS - 1 + base), "within, %d of %d is not", bad, n);
+          idx[bad] = was;
+        }
+      }
+      EXPECT(K->index->within(0, idx, 0, -1) && !K->index->within(1, idx, 0, -1), "within nothing");
       for (int ct = 0; ct < NP_CTYPES; ct++) {
         size_t w = width(ct);
         fill_between(ct, x, N * WIDE, -9, 9);
@@ -151,11 +173,12 @@ static void indices(void) {
             set(ct, t, (idx[i] - base) * WIDE + j, get(ct, t, (idx[i] - base) * WIDE + j) + get(ct, x, i * WIDE + j));
         EXPECT(!memcmp(y, t, sizeof t), "add_rows");
         for (int op = 0; op < NP_FOLDS; op++)
-          for (int step = 0; step < 2; step++) {
-            K->index->scatter_fold[ct][op](N, list, wide, base, x, 2, y, 3, step);
+          for (int step = -1; step < 2; step++) { /* -1: both sides dense */
+            int unit = step < 0 ? 1 : 3, apart = step < 0 ? 1 : 2, over = step > 0;
+            K->index->scatter_fold[ct][op](N, list, wide, base, x, apart, y, unit, over);
             for (int i = 0; i < N; i++) {
-              int64_t at = (idx[i] - base) * 3 + i * step;
-              double a = get(ct, t, at), b = get(ct, x, i * 2);
+              int64_t at = (idx[i] - base) * unit + i * over;
+              double a = get(ct, t, at), b = get(ct, x, i * apart);
               set(ct, t, at, op == NP_FOLD_ADD ? a + b : op == NP_FOLD_MUL ? a * b : op == NP_FOLD_MAX ? fmax(a, b) : fmin(a, b));
             }
             EXPECT(!memcmp(y, t, sizeof t), "scatter_fold %d, step %d", op, step);
