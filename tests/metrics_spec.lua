@@ -45,6 +45,21 @@ describe("metrics", function()
     assert.error_matches(function() metrics.f1(predicted, truth, {average = "all"}) end, "average is 'macro'")
   end)
 
+  it("auc is the share of pairs in their right order, ties half", function()
+    neap.seed(6)
+    local score, label, sum, pairs_met = neap.randint(0, 40, {300}), neap.rand(300):lt(0.3), 0, 0
+    local s, t = score:totable(), label:totable()
+    for i = 1, 300 do
+      for j = 1, 300 do
+        if t[i] and not t[j] then
+          pairs_met = pairs_met + 1
+          sum = sum + (s[i] > s[j] and 1 or s[i] == s[j] and 0.5 or 0)
+        end
+      end
+    end
+    near(sum / pairs_met, metrics.auc(metrics.roc_curve(score:float(), label)))
+  end)
+
   it("agree with a count by hand on many predictions", function()
     neap.seed(4)
     local y, p = neap.randint(1, 6, {500}), neap.randint(1, 6, {500})
@@ -86,6 +101,7 @@ describe("metrics", function()
     near(1, metrics.auc(metrics.roc_curve(neap.tensor{1, 2, 3}, neap.tensor{1, 2, 3}:gt(1))))
     near(0.5, metrics.auc(metrics.roc_curve(neap.tensor{1, 1, 1, 1}, y)))
     assert.error_matches(function() metrics.roc_curve(scores, labels{1, 1, 1, 1}) end, "needs both")
+    assert.error_matches(function() metrics.roc_curve(neap.zeros(0), neap.zeros({0}, {dtype = "int64"})) end, "needs both")
     assert.error_matches(function() metrics.roc_curve(scores, labels{1, 2, 1, 2}) end, "not 0 or 1")
   end)
 end)

@@ -3048,6 +3048,15 @@ function Tensor:logsigmoid() end
 ---@return neap.Tensor
 function Tensor:logsigmoid_() end
 
+--- steps powers of base whose exponents go evenly from start to end, both included.
+---@param start number
+---@param end_ number
+---@param steps integer
+---@param base? number
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.logspace(start, end_, steps, base, dtype) end
+
 --- Logarithm of the sum of exponentials, safe for large x.
 ---@param x neap.Tensor
 ---@param dims? integer[]
@@ -5271,6 +5280,19 @@ function neap.unsqueeze(x, dim) end
 ---@param dim integer
 ---@return neap.Tensor y
 function Tensor:unsqueeze(dim) end
+
+--- The powers of a vector's elements from 0 to n - 1 as the columns of a matrix, the highest first unless increasing; n is the vector's length unless given.
+---@param x neap.Tensor
+---@param n? integer
+---@param increasing? boolean
+---@return neap.Tensor y
+function neap.vander(x, n, increasing) end
+
+--- The powers of a vector's elements from 0 to n - 1 as the columns of a matrix, the highest first unless increasing; n is the vector's length unless given.
+---@param n? integer
+---@param increasing? boolean
+---@return neap.Tensor y
+function Tensor:vander(n, increasing) end
 
 --- Variance: squared deviations from the mean, divided by their number less correction.
 ---@param x neap.Tensor

@@ -56,14 +56,14 @@ end
 
 -- ---- all that has a name ----
 
-local parts = {"nn", "optim", "data", "train", "metrics", "plot"}
+local parts = {"nn", "optim", "data", "train", "metrics", "plot", "linalg", "distributions"}
 
 -- Names that only Neap's own Lua uses.
 local internal = {["loader:new"] = true}
 for name in ("add group_count group_size parameter get set steps state"):gmatch "%S+" do internal["optimizer:" .. name] = true end
 for name in ("text init class Parameter"):gmatch "%S+" do internal["module:" .. name] = true end
 
-local entries, by_full -- a list of {full = "neap.data.split", last = "split", text = function}; and by full name
+local entries, by_full -- a list of {full = "neap.data.split", last = "split", text = function, row = made from a table}; and by full name
 
 local function add(full, text, family)
   if by_full[full] or internal[full] then return end
@@ -108,6 +108,12 @@ local function add_table(prefix, list)
     if is_lua and not op and not seen[value] then
       seen[value] = true
       add(full, function() return heading(full, comments.of(value, name)) end)
+    elseif type(value) == "table" and rawget(value, "names") and getmetatable(value) then -- of neap.distributions
+      add(full, function()
+        return heading(full, table.concat(value.names, ", "), "A probability distribution" ..
+          (value.has_rsample and ", whose rsample lets gradients flow to its parameters" or "") ..
+          '. neap.help "distributions" shows what all of them can do.')
+      end)
     elseif type(value) == "table" and rawget(value, "init") and getmetatable(value) then
       add(full, function() return heading(full, comments.of_class(value, name)) end)
     end
@@ -122,6 +128,7 @@ local function gather()
   end
   for _, row in ipairs(core.layer_rows()) do add("neap.nn." .. row.name, function() return layer_text(row) end) end
   for _, row in ipairs(core.rule_rows()) do add("neap.optim." .. row.name, function() return rule_text(row) end) end
+  for _, entry in ipairs(entries) do entry.row = true end
   for _, one in ipairs(require "neap.help.binding") do add(one.name, function() return one.text end) end
   add_table("neap.", require "neap")
   local nn = require "neap.nn"
@@ -191,7 +198,7 @@ local function overview()
   end
   out[#out + 1] = "\nParts"
   for _, prefix in ipairs{"neap.nn.", "neap.nn.init.", "neap.optim.", "neap.optim.lr.", "neap.data.", "neap.train.",
-    "neap.metrics.", "neap.plot."} do
+    "neap.metrics.", "neap.plot.", "neap.distributions."} do
     out[#out + 1] = listed("  " .. prefix, below(prefix))
   end
   return table.concat(out, "\n")
@@ -199,18 +206,18 @@ end
 
 -- A part of the library: what its file says, and its names. nil when there is none of this name.
 local function part_text(name)
-  local files = {["nn.init"] = "neap.nn.initialise", ["optim.lr"] = "neap.optim.schedules"}
-  for _, part in ipairs(parts) do files[part] = "neap." .. part end
-  local prefix = ("neap.%s."):format(name)
-  if not files[name] then return nil end
-  local names = below(prefix)
-  for _, one in pairs(require(files[name])) do
-    local source = type(one) == "function" and debug.getinfo(one, "S").source or ""
-    if source:find(files[name]:gsub("%.", "/") .. ".lua", 1, true) then
-      return comments.head(source) .. "\n\n" .. listed(prefix, names)
-    end
+  local file = name == "nn.init" and "nn/initialise.lua" or name == "optim.lr" and "optim/schedules.lua"
+  for _, part in ipairs(parts) do
+    if part == name then file = part .. ".lua" end
   end
-  return listed(prefix, names)
+  if not file then return nil end
+  local prefix = ("neap.%s."):format(name)
+  local names = below(prefix)
+  if #names == 0 then -- other names for ops
+    for one in next, require("neap." .. name) do names[#names + 1] = one end
+    table.sort(names)
+  end
+  return comments.head(file) .. "\n\n" .. listed(prefix, names)
 end
 
 -- ---- looking up ----

@@ -116,31 +116,28 @@ function metrics.roc_curve(scores, y)
     check.fail("metrics.roc_curve: takes scores (N) and truths (N); not (%s) and (%s)",
       table.concat(scores.shape, ", "), table.concat(y.shape, ", "))
   end
-  local score, truth, order = scores:totable(), y:to "int64":totable(), {}
-  local positives = 0
-  for i, t in ipairs(truth) do
-    if t ~= 0 and t ~= 1 then
-      check.fail("metrics.roc_curve: truth %d is %d, not 0 or 1; compare first, as in y:eq(2)", i, t)
-    end
-    if score[i] ~= score[i] then check.fail("metrics.roc_curve: score %d is NaN", i) end
-    order[i] = i
-    positives = positives + t
+  local _ <close> = neap.no_grad()
+  local _ <close> = neap.scope()
+  local truth = y:to "int64"
+  local wrong = truth:ne(0):logical_and(truth:ne(1)):nonzero()
+  if #wrong > 0 then
+    local i = wrong[1][1]:item()
+    check.fail("metrics.roc_curve: truth %d is %d, not 0 or 1; compare first, as in y:eq(2)", i, truth[i]:item())
   end
-  if positives == 0 or positives == #truth then
+  local undefined = scores:isnan():nonzero()
+  if #undefined > 0 then check.fail("metrics.roc_curve: score %d is NaN", undefined[1][1]:item()) end
+  local n, positives = #truth, truth:sum():item()
+  if positives == 0 or positives == n then
     check.fail("metrics.roc_curve: all truths are %d; the curve needs both", positives == 0 and 0 or 1)
   end
-  table.sort(order, function(i, j) return score[i] > score[j] end)
-  local fpr, tpr, thresholds = {0.0}, {0.0}, {math.huge}
-  local hits, alarms = 0, 0
-  for k, i in ipairs(order) do
-    hits, alarms = hits + truth[i], alarms + 1 - truth[i]
-    if k == #order or score[order[k + 1]] ~= score[i] then -- equal scores fall together
-      fpr[#fpr + 1] = alarms / (#truth - positives)
-      tpr[#tpr + 1] = hits / positives
-      thresholds[#thresholds + 1] = score[i]
-    end
-  end
-  return fpr, tpr, thresholds
+  local score, order = scores:sort(1, true)
+  local hits = truth:index_select(1, order):cumsum(1)
+  local last = score:narrow(1, 2, n - 1):ne(score:narrow(1, 1, n - 1)):nonzero():reshape(-1) -- equal scores fall together
+  last = neap.cat({last, neap.tensor({n}, {dtype = "int64"})}, 1)
+  hits = hits:index_select(1, last)
+  local function from(first, list) return table.move(list, 1, #list, 2, {first}) end
+  return from(0.0, ((last - hits):double() / (n - positives)):totable()), from(0.0, (hits:double() / positives):totable()),
+    from(math.huge, score:index_select(1, last):totable())
 end
 
 --- The area under the curve through the points (x[i], y[i]), lists or tensors, by trapezoids; x rises or falls.
