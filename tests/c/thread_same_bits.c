@@ -1,4 +1,5 @@
-/* The same bits at any number of threads: 200 steps of a 784-256-128-10 net on random data, with 1, 2, 3 and 8. */
+/* The same bits at any number of threads: 200 steps of a 784-256-128-10 net on random data, with 1, 2, 3 and 8; and sums
+ * of values that meet at one place. */
 #include "check.h"
 
 enum { BATCH = 64, WEIGHTS = 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10 };
@@ -44,6 +45,37 @@ static void trained(int threads, int steps, float *out) {
   neap_close(c);
 }
 
+enum { PLACES = 300, MEET = 20000, WIDE = 40, SUMS = 5 * PLACES * WIDE + 3 * WIDE * PLACES };
+
+/* Many values for few places, by rows and one by one, along the first and the last dimension; and gradients that are such sums. */
+static void met(int threads, float *out) {
+  neap_context *c = neap_open(&(neap_config){.seed = 5, .threads = threads - 1});
+  const int64_t table[2] = {PLACES, WIDE}, list[2] = {MEET, WIDE}, turned[2] = {WIDE, MEET}, few[2] = {WIDE, PLACES}, n = MEET;
+  const int64_t border[4] = {1, 1, PLACES - 1, PLACES - 1};
+  neap_scope *s = neap_scope_open(c);
+  neap_tensor *y = neap_randn(c, 2, list, -1, NULL), *i = neap_randint(c, 0, PLACES, 1, &n, -1, NULL);
+  neap_tensor *each = neap_randint(c, 0, PLACES, 2, list, -1, NULL), *across = neap_randint(c, 0, PLACES, 2, turned, -1, NULL);
+  neap_tensor *zeros = neap_zeros(c, 2, table, -1), *w = neap_randn(c, 2, table, -1, NULL), *g[3] = {NULL};
+  neap_set_requires_grad(w, 1);
+  neap_tensor *loss[3] = {neap_embedding(c, i, w, NEAP_ABSENT), neap_unfold(c, w, 0, PLACES - 100, 1),
+                          neap_pad(c, w, 4, border, NEAP_MODE_REFLECT, 0)};
+  for (int k = 0; k < 3; k++) {
+    neap_tensor *sum = neap_sum(c, neap_mul(c, loss[k], loss[k]), 0, NULL, 0, -1);
+    neap_grad(c, 1, &sum, NULL, 1, &w, &g[k], 0);
+  }
+  neap_tensor *results[] = {neap_index_add(c, zeros, 0, i, y, 1), neap_scatter_add(c, zeros, 0, each, y), g[0], g[1], g[2],
+                            neap_scatter_add(c, neap_zeros(c, 2, few, -1), 1, across, neap_t(c, y)),
+                            neap_scatter_reduce(c, neap_zeros(c, 2, few, -1), 1, across, neap_t(c, y), NEAP_REDUCE_MEAN, 1),
+                            neap_scatter_reduce(c, neap_zeros(c, 2, few, -1), 1, across, neap_t(c, y), NEAP_REDUCE_PROD, 0)};
+  check(neap_error(c) == NEAP_OK);
+  for (int k = 0; k < 8; k++) {
+    neap_copy_out(results[k], NEAP_F32, out);
+    out += neap_count(results[k]);
+  }
+  neap_scope_close(s);
+  neap_close(c);
+}
+
 int main(void) {
   static float one[WEIGHTS], many[WEIGHTS];
   const char *mode = getenv("NEAP_TEST_MODE");
@@ -54,6 +86,14 @@ int main(void) {
     int threads = (const int[]){2, 3, 8}[i];
     trained(threads, steps, many);
     check_at(__LINE__, memcmp(one, many, sizeof one) == 0, "%d threads", threads);
+  }
+  static float sums[SUMS], more[SUMS];
+  test_case("threads: sums of what meets have the same bits at 1, 2, 3 and 8 threads");
+  met(1, sums);
+  for (int i = 0; i < 3; i++) {
+    int threads = (const int[]){2, 3, 8}[i];
+    met(threads, more);
+    check_at(__LINE__, memcmp(sums, more, sizeof sums) == 0, "%d threads", threads);
   }
   return check_done();
 }
