@@ -90,18 +90,17 @@ static const char *next_choice(const void *arg, int i) {
   return c->word;
 }
 
-/* The hint is remembered by address: choices share one buffer, so they are compared one by one here. */
 static int wrong_choice(lua_State *L, nl_state *s, const nl_binding *b, const neap_param *p, const char *word) {
   luaL_Buffer names;
   choice_list c = {.text = p->choices};
-  const char *name;
+  const char *name, *hint = nl_hint(L, word, next_choice, &c);
   luaL_buffinit(L, &names);
   for (int i = 0; (name = next_choice(&c, i)) != NULL; i++) {
     if (i > 0) luaL_addstring(&names, ", ");
     luaL_addstring(&names, name);
   }
   luaL_pushresult(&names);
-  return nl_fail(L, s, "%s: %s is '%s'; there is %s", b->name, p->name, word, lua_tostring(L, -1));
+  return nl_fail(L, s, "%s: %s is '%s'%s; there is %s", b->name, p->name, word, hint, lua_tostring(L, -1));
 }
 
 static const char *dtype_name(const void *arg, int i) {

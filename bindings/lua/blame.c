@@ -189,12 +189,12 @@ static int distance(const char *a, const char *b) {
 }
 
 const char *nl_hint(lua_State *L, const char *word, const char *(*next)(const void *arg, int i), const void *arg) {
-  const char *best = NULL, *name;
-  int least = (int)strlen(word) / 3;
+  const char *name;
+  int best = -1, least = (int)strlen(word) / 3;
   if (least < 1) least = 1;
   for (int i = 0; (name = next(arg, i)) != NULL; i++) {
     int d = distance(word, name);
-    if (d <= least) best = name, least = d - 1;
+    if (d <= least) best = i, least = d - 1;
   }
-  return best ? lua_pushfstring(L, " (did you mean '%s'?)", best) : lua_pushliteral(L, "");
+  return best >= 0 ? lua_pushfstring(L, " (did you mean '%s'?)", next(arg, best)) : lua_pushliteral(L, "");
 }

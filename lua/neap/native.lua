@@ -8,10 +8,9 @@ local glue, methods = core.glue, core.module_methods
 
 local hooks = setmetatable({}, {__mode = "k"}) -- module -> {before = list, after = list}
 
-local function any_hooked(module)
-  if hooks[module] then return true end
+local function hooked_below(module)
   for i = 1, #module do
-    if any_hooked(module[i]) then return true end
+    if hooks[module[i]] or hooked_below(module[i]) then return true end
   end
   return false
 end
@@ -22,7 +21,7 @@ local forward
 
 -- Without hooks of its own, but with those of what it holds.
 local function inner(module, ...)
-  if #module == 0 or not any_hooked(module) then return core.module_forward(module, ...) end
+  if not hooked_below(module) then return core.module_forward(module, ...) end
   core.push_path(module)
   local _ <close> = leaving
   local x = ...
@@ -43,12 +42,7 @@ function forward(module, ...)
       args = {n = 1, changed}
     end
   end
-  -- The hooks are left aside for the module itself, not for its children.
-  hooks[module] = nil
-  local out = table.pack(pcall(inner, module, table.unpack(args, 1, args.n)))
-  hooks[module] = own
-  if not out[1] then error(out[2], 0) end
-  local y = out[2]
+  local y = inner(module, table.unpack(args, 1, args.n))
   for _, hook in ipairs(own.after) do
     local changed = hook(module, args, y)
     if changed ~= nil then y = changed end

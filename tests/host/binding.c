@@ -144,6 +144,12 @@ static const struct { const char *name, *text; } tests[] = {
    "  local co = coroutine.wrap(function() return hooked(x):sum():item() end)\n"
    "  assert(co() == 'in a hook' and type(co()) == 'number')\n"
    "  assert(calls(m, x) > plain)\n"
+   "  local ran, net = 0, neap.nn.Sequential(neap.nn.Linear(2, 2), hooked)\n"
+   "  net:register_forward_hook(function() ran = ran + 1 end)\n"
+   "  local second = coroutine.wrap(function() return net(x) end)\n"
+   "  local third = coroutine.wrap(function() return net(x) end)\n"
+   "  second() third() second() third()\n"
+   "  assert(ran == 2)\n"
    "end\n"
    "collectgarbage() collectgarbage()\n"
    "assert(calls(m, x) == plain)"},
@@ -156,7 +162,7 @@ static const struct { const char *name, *text; } tests[] = {
    "says(function() return x:sum(1.5) end, 'dims must be')\n"
    "says(function() return neap.cat{x, 3} end, 'entry 2 is a number (3)')\n"
    "says(function() return x + 'y' end, \"a string ('y')\")\n"
-   "says(function() return neap.mse_loss(x, x, 'men') end, \"reduction is 'men'; there is none, mean, sum\")\n"
+   "says(function() return neap.mse_loss(x, x, 'men') end, \"reduction is 'men' (did you mean 'mean'?); there is none, mean, sum\")\n"
    "says(function() return x:to 'flot32' end, \"did you mean 'float32'\")\n"
    "says(function() return x:matmul(x, 1, 2, 3) end, 'arguments at most')\n"
    "says(function() return x < x end, 'x:lt(y)')\n"
@@ -294,6 +300,23 @@ static void test_host_base(void) {
   neap_close(c);
 }
 
+/* The mode of the host's collector is the host's, and what it stopped stays stopped. */
+static void test_collector(void) {
+  static const int modes[] = {LUA_GCINC, LUA_GCGEN};
+  int good = 1;
+  for (int i = 0; i < 2; i++) {
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    if (i == 0) lua_gc(L, LUA_GCINC, 0, 0, 0);
+    else lua_gc(L, LUA_GCGEN, 0, 0);
+    luaL_requiref(L, "neap", luaopen_neap, 1);
+    good &= run(L, "for _ = 1, 200 do local _ = neap.zeros(512, 512) end", 0);
+    good &= lua_gc(L, LUA_GCINC, 0, 0, 0) == modes[i];
+    lua_close(L);
+  }
+  result("binding: the mode of the collector is left alone", good, "it changed");
+}
+
 static void *live_in_a_state(void *arg) {
   static const char text[] =
     "local neap = require 'neap'\n"
@@ -335,6 +358,7 @@ int main(void) {
   lua_close(L);
   test_closing();
   test_host_base();
+  test_collector();
   test_threads();
   return failures > 0;
 }
