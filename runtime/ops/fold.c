@@ -58,11 +58,11 @@ static void sort_by_stride(dims *d) { /* the order of what is summed is free: de
 
 static int64_t offset_of(const dims *d, int64_t i) {
   int64_t at = 0;
-  for (int k = d->n - 1; k >= 0; k--) {
+  for (int k = d->n - 1; k > 0; k--) {
     at += i % d->shape[k] * d->stride[k];
     i /= d->shape[k];
   }
-  return at;
+  return d->n ? at + i * d->stride[0] : 0;
 }
 
 /* ---- one value into another ---- */
@@ -114,6 +114,7 @@ static value fold_row(const fold *f, int64_t result, int64_t from, int64_t to) {
   union { double align; char at[TILE * 8]; } tile;
   const dims *r = &f->reduced;
   int64_t base = offset_of(&f->kept, result), filled = 0;
+  if (f->direct && r->n == 1 && r->stride[0] == 1) return fold_run(f, to - from, f->x + (base + from) * f->size, result);
   int64_t length = r->n ? r->shape[r->n - 1] : 1, stride = r->n ? r->stride[r->n - 1] : 1;
   dims outer = *r;
   if (outer.n) outer.n--;

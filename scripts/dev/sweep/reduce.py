@@ -116,3 +116,13 @@ def cases(s):
         s.case(op, s.t([2, 0, 3], grad=False), fn=getattr(torch, op))
     for op in ("amax", "amin", "max", "min", "argmax", "argmin"):
         s.case(op, s.t([0, 3], grad=False), Dim(1), fn=getattr(torch, op), positions=True)
+
+    for dtype in ("bfloat16", "float16"):
+        half = [[1.5, -2.0, 0.25, 3.0], [0.5, 0.125, -1.0, 8.0], [2.0, 2.0, -4.0, 1.0]]
+        for op in ("sum", "mean", "prod", "amax", "amin", "var", "std", "logsumexp", "nansum", "count_nonzero", "any", "all"):
+            for d in (0, 1):
+                s.case(op, Values(half, dtype), Dim(d), fn=getattr(torch, op), f32=False)
+        for d in (0, 1):
+            s.case("norm", Values(half, dtype), 2.0, Dim(d), fn=lambda x, p, d: torch.linalg.vector_norm(x, p, d), f32=False)
+            for op in ("max", "min", "argmin"):
+                s.case(op, Values(half[:2], dtype), Dim(d), fn=getattr(torch, op), positions=True, f32=False)

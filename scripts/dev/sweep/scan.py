@@ -60,3 +60,8 @@ def cases(s):
                 x = s.t([shape[d]] if kind == 1 else shape)
                 s.case(op, s.t(shape), x, 1, Dim(d), fn=lambda y, x, _, d, fn=fn: fn(y, x, dim=d))
         s.case(op, s.i([3, 4], -5, 5))
+
+    for dtype in ("bfloat16", "float16"):
+        for op in ("cumsum", "cumprod", "logcumsumexp", "cummax", "cummin"):
+            for d in (0, 1):
+                s.case(op, Values([[1.5, -2.0, 0.25], [0.5, 0.125, -1.0]], dtype), Dim(d), fn=getattr(torch, op), positions=True, f32=False)

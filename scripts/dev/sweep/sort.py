@@ -90,3 +90,13 @@ def cases(s):
             for how in ("linear", "lower", "nearest"):
                 s.case(op, Values([row for row in ODD if INF not in row and -INF not in row]), Values([0.0, 0.4, 1.0]), Dim(d), False, how,
                        fn=lambda x, q, d, k, how, fn=fn: fn(x, q, dim=d, keepdim=k, interpolation=how))
+
+    for dtype in ("bfloat16", "float16"):
+        half = [[1.5, -2.0, 0.25, 3.0], [0.5, 0.125, -1.0, 8.0], [2.0, 4.0, -4.0, 1.0]]
+        for d in (0, 1):
+            x = Values(half, dtype)
+            s.case("sort", x, Dim(d), True, fn=lambda x, d, down: torch.sort(x, dim=d, descending=down), positions=True, f32=False)
+            s.case("topk", x, 2, Dim(d), positions=True, f32=False)
+            s.case("kthvalue", x, 2, Dim(d), positions=True, f32=False)
+            s.case("median", x, Dim(d), positions=True, f32=False)
+            s.case("mode", x, Dim(d), fn=lambda x, d: x.mode(d)[0], post="first", f32=False)
