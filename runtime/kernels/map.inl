@@ -81,6 +81,7 @@
 #define POLYGAMMA(k, a) F_(polygamma)(p0 + (k), a)
 #define SIGMOID(a) F_(sigmoid)(a)
 #define LOGSIGMOID(a) F_(logsigmoid)(a)
+#define NDTR(a) F_(cdf)(a)
 #define GELU(a) F_(gelu)(a)
 #define GELU_TANH(a) F_(gelu_tanh)(a)
 #define SILU(a) F_(silu)(a)
@@ -194,26 +195,37 @@ NP_FN const T *np_spread(const void *in, int step, int64_t n, T *buf) {
   const T V = p##_used ? p[p##_step * i + j] : 0;                                                                   \
   (void)V;
 
-/* The float32 sine and cosine lose their way beyond 1e8 (scalar.h). Where an operand k is that far out, element by
-   element, with libm where it must be. */
+/* The float32 sine and cosine lose their way beyond 1e8, fmod beyond quotients of 2^28 (scalar.h). Where an element is
+   that far out the loop runs element by element, with libm where it must. x is operand k, z operand k + 1. */
 #ifdef NP_SINGLE
 NP_FN int np_is_far(float x) { return fabsf(x) > 1e8f; }
 NP_FN float np_far_sin(float x) { return np_is_far(x) ? (float)sin((double)x) : np_sin_f32(x); }
 NP_FN float np_far_cos(float x) { return np_is_far(x) ? (float)cos((double)x) : np_cos_f32(x); }
 NP_FN float np_far_tan(float x) { return np_is_far(x) ? (float)tan((double)x) : np_tan_f32(x); }
-#define NP_CAREFUL(fn, k, value)                                                                                    \
+NP_FN int np_are_far(float x, float z) { return (fabsf(x) > 268435456.0f * fabsf(z)) & (z != 0); }
+NP_FN float np_far_fmod(float x, float z) { return np_are_far(x, z) ? fmodf(x, z) : np_fmod_f32(x, z); }
+NP_FN float np_far_remainder(float x, float z) { return np_remainder_of_f32(np_far_fmod(x, z), z); }
+NP_FN float np_far_floor_divide(float x, float z) { return np_floor_divide_of_f32(np_far_remainder(x, z), x, z); }
+#define NP_CAREFUL(fn, k, two, is_far, value)                                                                       \
   static void careful_##fn(int64_t n, const void *const *in, const uint8_t *step, void *out, const double *par) {   \
-    const float *xs = in[k], *gs = in[0], x0 = n ? xs[0] : 0, g0 = n ? gs[0] : 0; /* out may lie over these */     \
+    enum { other = (two) ? (k) + 1 : (k) };                                                                         \
+    const float *xs = in[k], *zs = in[other], *gs = in[0]; /* out may lie over their first elements */              \
+    const float x0 = n ? *xs : 0, z0 = n ? *zs : 0, g0 = n ? *gs : 0;                                               \
+    const int64_t xstep = step[k], zstep = step[other], gstep = step[0], m = xstep | zstep ? n : n > 0;             \
     float *y = out;                                                                                                 \
     int far = 0;                                                                                                    \
-    for (int64_t i = 0; i < (step[k] ? n : n > 0); i++) far |= np_is_far(xs[i]);                                    \
+    for (int64_t i = 0; i < m; i++) {                                                                               \
+      const float x = xs[xstep * i], z = zs[zstep * i];                                                             \
+      (void)z;                                                                                                      \
+      far |= is_far;                                                                                                \
+    }                                                                                                               \
     if (!far) {                                                                                                     \
       fn(n, in, step, out, par);                                                                                    \
       return;                                                                                                       \
     }                                                                                                               \
     for (int64_t i = 0; i < n; i++) {                                                                               \
-      const float x = step[k] ? xs[i] : x0, g = step[0] ? gs[i] : g0;                                               \
-      (void)g;                                                                                                      \
+      const float x = xstep ? xs[i] : x0, z = zstep ? zs[i] : z0, g = gstep ? gs[i] : g0;                           \
+      (void)z, (void)g;                                                                                             \
       y[i] = value;                                                                                                 \
     }                                                                                                               \
   }
@@ -235,9 +247,15 @@ NP_FN float np_far_tan(float x) { return np_is_far(x) ? (float)tan((double)x) : 
 #undef TERNARY
 
 #ifdef NP_SINGLE
-NP_CAREFUL(map_sin, 0, np_far_sin(x))
-NP_CAREFUL(map_cos, 0, np_far_cos(x))
-NP_CAREFUL(map_tan, 0, np_far_tan(x))
+NP_CAREFUL(map_sin, 0, 0, np_is_far(x), np_far_sin(x))
+NP_CAREFUL(map_cos, 0, 0, np_is_far(x), np_far_cos(x))
+NP_CAREFUL(map_tan, 0, 0, np_is_far(x), np_far_tan(x))
+NP_CAREFUL(map_fmod, 0, 1, np_are_far(x, z), np_far_fmod(x, z))
+NP_CAREFUL(map_remainder, 0, 1, np_are_far(x, z), np_far_remainder(x, z))
+NP_CAREFUL(map_floor_divide, 0, 1, np_are_far(x, z), np_far_floor_divide(x, z))
+#define map_fmod careful_map_fmod
+#define map_remainder careful_map_remainder
+#define map_floor_divide careful_map_floor_divide
 #define map_sin careful_map_sin
 #define map_cos careful_map_cos
 #define map_tan careful_map_tan
@@ -275,8 +293,10 @@ const np_map NP_NAME(NP_CAT(np_map_, S))[NP_EW_COUNT] = {
 #undef TERNARY
 
 #ifdef NP_SINGLE
-NP_CAREFUL(grad_sin_x, 1, g * np_far_cos(x))
-NP_CAREFUL(grad_cos_x, 1, -(g * np_far_sin(x)))
+NP_CAREFUL(grad_sin_x, 1, 0, np_is_far(x), g * np_far_cos(x))
+NP_CAREFUL(grad_cos_x, 1, 0, np_is_far(x), -(g * np_far_sin(x)))
+NP_CAREFUL(grad_remainder_z, 1, 1, np_are_far(x, z), -(g * np_far_floor_divide(x, z)))
+#define grad_remainder_z careful_grad_remainder_z
 #define grad_sin_x careful_grad_sin_x
 #define grad_cos_x careful_grad_cos_x
 #endif

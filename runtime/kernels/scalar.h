@@ -1,7 +1,8 @@
 /* scalar.h: what an op means for one number, for each compute type: np_NAME_f32, np_NAME_f64, np_NAME_i64. The loops
    around these functions must vectorise, so they are branch-free: bits, selections and polynomials (minimax fits on the
    interval in the comment). Errors against the true value, tested in tests/kernels/math.c: float32 within 2.5 ulp
-   (most within 1.5), sin, cos and tan for |x| < 1e8, map.inl sees to the rest; float64 exp and log within 1 ulp, the
+   (most within 1.5), sin, cos and tan for |x| < 1e8 and fmod
+   for quotients below 2^28, map.inl sees to the rest; float64 exp and log within 1 ulp, the
    rest of float64 is libm's.
    sigmoid may round a result below 1e-38 to 0. NaN in gives NaN out, infinities and domain errors are C's. Rounding to
    nearest is assumed. _f32 functions compute in double where that is shorter than care. Loops belong elsewhere. */
@@ -220,6 +221,26 @@ NP_FN float np_erf_f32(float x) {
   return t < 0.92f ? x + x * p : big;
 }
 
+/* The normal distribution function, within 2^-23: with v = |x| / sqrt 2, erfc(v) = exp(-v S(v)), v < 4.1; 0 beyond. */
+NP_FN float np_cdf_f32(float x) {
+  float t = fabsf(x) * 0.707106781f, v = t > 4.1f ? 4.1f : t, s = 4.55224977e-07f;
+  s = s * v - 1.00748790e-05f;
+  s = s * v + 9.54966398e-05f;
+  s = s * v - 4.90470213e-04f;
+  s = s * v + 1.28243786e-03f;
+  s = s * v + 3.95570106e-04f;
+  s = s * v - 1.96017357e-02f;
+  s = s * v + 1.02972137e-01f;
+  s = s * v + 6.36579717e-01f;
+  s = s * v + 1.12838188f;
+  int32_t n;
+  float r = np_exp_reduce_f32(-(v * s), &n);
+  float h = (0.5f + 0.5f * np_exp_core_f32(r)) * np_from_f32((uint32_t)(n + 127) << 23);
+  h = t > 4.1f ? 0 : h;
+  return x != x ? x : x < 0 ? h : 1 - h;
+}
+NP_FN double np_cdf_f64(double x) { return 0.5 * erfc(x * -0.70710678118654752440); }
+
 /* erfc(t) = u exp(P(u) - t^2), u = 1/(1 + t/2), t >= 0 */
 NP_FN float np_erfc_f32(float x) {
   double t = fabs((double)x), v = t > 10.3 ? 10.3 : t, u = 2 / (2 + v), p = -0.078805754078732734;
@@ -238,14 +259,38 @@ NP_FN float np_erfc_f32(float x) {
   return (float)(x < 0 ? 2 - y : y);
 }
 
-/* exp(y log|x|) in double, then C's special cases. */
+/* Logarithms and powers for float32 results, in double: log2 to 2^-37 of itself, 2^t to 2^-29. log2(1+f) = s P(s^2),
+   s = f/(2+f); x not subnormal. */
+NP_FN double np_short_log2(double x) {
+  double e, f = np_split_f64(x, &e), s = f / (2 + f), z = s * s, p = 0.340738186968630813;
+  p = p * z + 0.41167222758848363;
+  p = p * z + 0.57708359429669316;
+  p = p * z + 0.961796673285128556;
+  p = p * z + 2.88539008179013992;
+  double y = x < INFINITY ? e + s * p : x;
+  return x > 0 ? y : x == 0 ? -INFINITY : NAN;
+}
+NP_FN double np_short_log(double x) { return np_short_log2(x) * NP_LN2; }
+NP_FN double np_short_exp2(double t) { /* 2^160 and 2^-160 stand for all that is beyond float32 */
+  t = t > 160 ? 160 : t;
+  t = t < -160 ? -160 : t;
+  double m = t + NP_MAGIC_F64, r = t - (m - NP_MAGIC_F64), q = 0.000153457064194131746;
+  q = q * r + 0.00133999303633227862;
+  q = q * r + 0.0096184893495988074;
+  q = q * r + 0.0555032877963053562;
+  q = q * r + 0.240226468870083424;
+  q = q * r + 0.693147205735613478;
+  q = q * r + 1.00000000055465525;
+  return q * np_from_f64((np_bits_f64(m) + 1023) << 52);
+}
+
+/* 2^(y log2|x|), then C's special cases. */
 NP_FN float np_pow_f32(float x, float y) {
-  double r = np_exp_f64((double)y * np_log_f64(fabs((double)x)));
+  float v = (float)np_short_exp2((double)y * np_short_log2(fabs((double)x)));
   float whole = (y + copysignf(8388608.0f, y)) - copysignf(8388608.0f, y), h = 0.5f * y;
   float half = (h + copysignf(8388608.0f, h)) - copysignf(8388608.0f, h);
   int integral = (whole == y) | (fabsf(y) >= 8388608.0f);
   int odd = integral & (half != h) & (fabsf(h) < 8388608.0f);
-  float v = (float)r;
   v = ((fabsf(x) == 1) & (y == y)) ? 1 : v;
   v = odd ? copysignf(v, x) : v;
   v = ((x < 0) & (x > -INFINITY) & !integral) ? NAN : v;
@@ -329,7 +374,19 @@ NP_FN float np_hypot_f32(float x, float z) {
   return ((fabsf(x) == INFINITY) | (fabsf(z) == INFINITY)) ? INFINITY : y;
 }
 
+/* x - n z with n the quotient cut to an integer, exact while |x| < 2^28 |z| (map.inl sees to the rest): the quotient in
+   double is below n + 1 if the true one is, but may be rounded up to it. */
+NP_FN float np_fmod_f32(float x, float z) {
+  double a = fabs((double)x), b = fabs((double)z), q = a / b, n = (q + 4503599627370496.0) - 4503599627370496.0;
+  n = n > q ? n - 1 : n;
+  double r = a - n * b;
+  r = r < 0 ? r + b : r;
+  r = (b == INFINITY) & (a < INFINITY) ? a : r;
+  return copysignf((float)r, x);
+}
+
 /* ---- float64 from libm ---- */
+NP_FN double np_fmod_f64(double x, double z) { return fmod(x, z); }
 
 #define NP_LIBM(name) NP_FN double np_##name##_f64(double x) { return name(x); }
 NP_LIBM(exp2) NP_LIBM(expm1) NP_LIBM(log2) NP_LIBM(log10) NP_LIBM(log1p) NP_LIBM(tanh) NP_LIBM(erf) NP_LIBM(erfc)
@@ -357,15 +414,13 @@ NP_FN double np_hypot_f64(double x, double z) { return hypot(x, z); }
   NP_FN T np_floor_##S(T x) { T y = np_round_##S(x); return y > x ? y - 1 : y; }                                    \
   NP_FN T np_ceil_##S(T x) { T y = np_round_##S(x); return copysign##F(y < x ? y + 1 : y, x); }                     \
   NP_FN T np_trunc_##S(T x) { T y = np_floor_##S(fabs##F(x)); return copysign##F(y, x); }                           \
-  NP_FN T np_fmod_##S(T x, T z) { return fmod##F(x, z); }                                                           \
-  NP_FN T np_remainder_##S(T x, T z) {                                                                              \
-    T r = fmod##F(x, z);                                                                                            \
-    return ((r != 0) & ((r < 0) != (z < 0))) ? r + z : r;                                                           \
-  }                                                                                                                 \
-  NP_FN T np_floor_divide_##S(T x, T z) { /* (x - remainder) / z is an integer but for rounding */                  \
-    T y = np_round_##S((x - np_remainder_##S(x, z)) / z);                                                           \
+  NP_FN T np_remainder_of_##S(T r, T z) { return ((r != 0) & ((r < 0) != (z < 0))) ? r + z : r; }  /* r: fmod's */   \
+  NP_FN T np_remainder_##S(T x, T z) { return np_remainder_of_##S(np_fmod_##S(x, z), z); }                          \
+  NP_FN T np_floor_divide_of_##S(T r, T x, T z) { /* (x - remainder) / z is an integer but for rounding */          \
+    T y = np_round_##S((x - r) / z);                                                                                \
     return z == 0 ? x / z : y == 0 ? copysign##F(y, x / z) : y;                                                     \
   }                                                                                                                 \
+  NP_FN T np_floor_divide_##S(T x, T z) { return np_floor_divide_of_##S(np_remainder_##S(x, z), x, z); }            \
   NP_FN T np_lerp_##S(T x, T z, T w) { return w < (T)0.5 ? x + w * (z - x) : z - (z - x) * (1 - w); }               \
   NP_FN T np_logsigmoid_##S(T x) {                                                                                  \
     return (x < 0 ? x : 0) - np_log1p_unit_##S(np_exp_##S(-fabs##F(x)));                                            \
@@ -374,7 +429,7 @@ NP_FN double np_hypot_f64(double x, double z) { return hypot(x, z); }
     return np_maximum_##S(x, z) + np_log1p_unit_##S(np_exp_##S(x == z ? 0 : -fabs##F(x - z)));                      \
   }                                                                                                                 \
   NP_FN T np_silu_##S(T x) { return x / (1 + np_exp_##S(-x)); }                                                     \
-  NP_FN T np_gelu_##S(T x) { return (T)0.5 * x * (1 + np_erf_##S(x * (T)0.70710678118654752440)); }                 \
+  NP_FN T np_gelu_##S(T x) { return x * np_cdf_##S(x); }                                                              \
   NP_FN T np_gelu_tanh_##S(T x) {                                                                                   \
     return (T)0.5 * x * (1 + np_tanh_##S((T)0.79788456080286535588 * (x + (T)0.044715 * x * x * x)));               \
   }                                                                                                                 \

@@ -13,26 +13,29 @@
 /* Below 0.02 the series; beyond log(a + sqrt(a^2 + 1)). */
 NP_FN float np_asinh_f32(float x) {
   double a = fabs((double)x), z = a * a;
-  double small = a * (1 - z * (1 / 6.0 - z * (3 / 40.0 - z * (15 / 336.0)))), big = np_log_f64(a + sqrt(z + 1));
+  double small = a * (1 - z * (1 / 6.0 - z * (3 / 40.0 - z * (15 / 336.0)))), big = np_short_log(a + sqrt(z + 1));
   return copysignf((float)(a < 0.02 ? small : big), x);
 }
 NP_FN float np_acosh_f32(float x) {
   double v = (double)x;
-  return (float)np_log_f64(v + sqrt(v - 1) * sqrt(v + 1));
+  return (float)np_short_log(v + sqrt(v - 1) * sqrt(v + 1));
 }
 NP_FN float np_atanh_f32(float x) {
   double a = fabs((double)x), z = a * a;
-  double small = a * (1 + z * (1 / 3.0 + z * (1 / 5.0 + z * (1 / 7.0)))), big = 0.5 * np_log_f64((1 + a) / (1 - a));
+  double small = a * (1 + z * (1 / 3.0 + z * (1 / 5.0 + z * (1 / 7.0)))), big = 0.5 * np_short_log((1 + a) / (1 - a));
   return copysignf((float)(a < 0.02 ? small : big), x);
 }
-NP_FN float np_cbrt_f32(float x) { return copysignf((float)np_exp_f64(np_log_f64(fabs((double)x)) / 3), x); }
+NP_FN float np_cbrt_f32(float x) { /* 2^-160 stands for cbrt 0 */
+  float y = (float)np_short_exp2(np_short_log2(fabs((double)x)) / 3);
+  return copysignf(y, x);
+}
 NP_LIBM(asinh) NP_LIBM(acosh) NP_LIBM(atanh)
 NP_FN double np_cbrt_f64(double x) { /* libm's is off by up to 4 ulp: one step of Newton's method more */
   double y = cbrt(x), better = y - (y * y * y - x) / (3 * (y * y));
   return (x != 0) & (fabs(y) < INFINITY) ? better : y;
 }
 
-NP_FN float np_logit_f32(float x) { return (float)np_log_f64((double)x / (1 - (double)x)); }
+NP_FN float np_logit_f32(float x) { return (float)np_short_log((double)x / (1 - (double)x)); }
 NP_FN double np_logit_f64(double x) { /* around 1/2 the quotient is near 1 */
   return fabs(x - 0.5) < 0.25 ? log1p((2 * x - 1) / (1 - x)) : np_log_f64(x / (1 - x));
 }
@@ -41,7 +44,7 @@ NP_FN double np_logit_f64(double x) { /* around 1/2 the quotient is near 1 */
 
 /* erfinv(x) / x: of w = -log(1 - x^2) < 5, and of sqrt(w) in [2.2, 6.2]; relative error 2.3e-8 */
 NP_FN double np_erfinv_start(double x) {
-  double w = -np_log_f64((1 - x) * (1 + x)), v = w - 2.5, s = sqrt(w) - 4.2;
+  double w = -np_short_log((1 - x) * (1 + x)), v = w - 2.5, s = sqrt(w) - 4.2;
   double p = 4.67193250903866511e-10, q = -2.49744929835363022e-9;
   p = p * v - 8.73901070283012274e-9;
   p = p * v + 1.59843061339000604e-8;

@@ -12,6 +12,8 @@ Times elementwise ops beside PyTorch's; both sides take turns, so that a machine
   --rounds N=5
 ]])
 
+local BINARY = "add sub mul div pow atan2 hypot remainder fmod floor_divide maximum minimum copysign logaddexp"
+
 local torch = [=[
 import sys, time, torch
 import torch.nn.functional as F
@@ -21,7 +23,7 @@ x, z = (torch.rand(n) * 0.9 + 0.05).to(dtype), (torch.rand(n) + 0.5).to(dtype)
 for line in sys.stdin:
     name = line.strip()
     f = getattr(torch, name, None) or getattr(F, name)
-    args = (x, z) if name in ("add", "mul", "div", "pow", "atan2") else (x,)
+    args = (x, z) if name in sys.argv[3].split() else (x,)
     best = 1e9
     for i in range(14):
         start = time.perf_counter()
@@ -38,7 +40,8 @@ local function partner()
   file:close()
   os.remove(answers)
   assert(os.execute(("mkfifo '%s'"):format(answers)))
-  local pipe = assert(io.popen(("env -u OPENBLAS_CORETYPE '%s' %s %d %s > %s"):format(options.python, script, options.size, options.dtype, answers), "w"))
+  local pipe = assert(io.popen(("env -u OPENBLAS_CORETYPE '%s' %s %d %s '%s' > %s"):format(options.python, script, options.size,
+    options.dtype, BINARY, answers), "w"))
   local reader = assert(io.open(answers, "r"))
   return function(name)
     pipe:write(name, "\n")
@@ -51,7 +54,8 @@ local ask, close
 if options.python ~= "" then ask, close = partner() end
 local x = (neap.rand(options.size) * 0.9 + 0.05):to(options.dtype)
 local z = (neap.rand(options.size) + 0.5):to(options.dtype)
-local binary = { add = true, mul = true, div = true, pow = true, atan2 = true }
+local binary = {}
+for name in BINARY:gmatch "%a[%w_]*" do binary[name] = true end
 
 print(("%-12s %10s %10s %8s   (%s, %d elements, %d thread%s)"):format("op", "neap ns", "torch ns", "ratio", options.dtype, options.size,
   neap.info().threads, neap.info().threads == 1 and "" or "s"))
