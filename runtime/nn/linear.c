@@ -1,4 +1,4 @@
-/* Layers with weights: Linear, Bilinear, Embedding, LayerNorm. Shapes and first values are PyTorch's. */
+/* Layers with weights: Linear, Bilinear, Embedding, LayerNorm, PReLU. Shapes and first values are PyTorch's. */
 #include <math.h>
 #include "module.h"
 
@@ -86,4 +86,14 @@ int np_layer_norm_setup(neap_module *m) {
 
 neap_tensor *np_layer_norm_forward(neap_module *m, neap_tensor *const *x) {
   return neap_layer_norm(m->ctx, x[0], m->arg[0].n, m->arg[0].is, np_part_of(m, 0), np_part_of(m, 1), m->arg[1].d);
+}
+
+/* ---- PReLU: weight (num_parameters) ---- */
+
+int np_prelu_setup(neap_module *m) {
+  return positive(m, 0, 1) != 0 ? (int)m->ctx->error : constant_part(m, "weight", 1, &m->arg[0].i, m->arg[1].d);
+}
+
+neap_tensor *np_prelu_forward(neap_module *m, neap_tensor *const *x) {
+  return neap_prelu(m->ctx, x[0], np_part_of(m, 0));
 }

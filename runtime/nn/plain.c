@@ -44,6 +44,10 @@ neap_tensor *np_flatten_forward(neap_module *m, neap_tensor *const *x) {
   return neap_flatten(m->ctx, x[0], m->arg[0].i, m->arg[1].i);
 }
 
+neap_tensor *np_rrelu_forward(neap_module *m, neap_tensor *const *x) {
+  return neap_rrelu(m->ctx, x[0], m->arg[0].d, m->arg[1].d, m->training, NULL);
+}
+
 int np_dropout_setup(neap_module *m) {
   double p = m->arg[0].d;
   if (p >= 0 && p <= 1) return NEAP_OK;

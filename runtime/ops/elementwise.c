@@ -35,7 +35,7 @@ static void put_number(int ctype, const neap_value *v, void *out) {
   double d = v->kind == NEAP_INT ? (double)v->i : v->d;
   if (ctype == NP_CF32) *(float *)out = (float)d;
   else if (ctype == NP_CF64) *(double *)out = d;
-  else *(int64_t *)out = v->kind == NEAP_INT ? v->i : (int64_t)d;
+  else *(int64_t *)out = v->kind == NEAP_INT ? v->i : np_whole(d);
 }
 
 /* n elements from element i of the row whose offsets are at. */
@@ -204,12 +204,26 @@ static int check_dtype(np_call *c, int dtype) {
   return NEAP_OK;
 }
 
-static int check_settings(np_call *c) {
-  if (c->op->map == NP_EW_polygamma && np_i(c, 1) < 0)
-    return np_reject(c, NEAP_ERR_ARGUMENT, "n is %lld, it must be at least 0", (long long)np_i(c, 1));
-  if (c->op->map == NP_EW_isclose && (!(np_d(c, 2) >= 0) || !(np_d(c, 3) >= 0)))
-    return np_reject(c, NEAP_ERR_ARGUMENT, "rtol is %g and atol %g, they must be at least 0", np_d(c, 2), np_d(c, 3));
-  return NEAP_OK;
+/* The settings after the operands, as the kernels take them. */
+static void settings(const np_signature *sig, int n, const neap_value *arg, double par[4]) {
+  for (int i = n; i < sig->n_params; i++)
+    par[i - n] = arg[i].kind == NEAP_NONE ? NAN : arg[i].kind == NEAP_NUMBER ? arg[i].d : (double)arg[i].i;
+}
+
+int np_settings_wrong(int map, const double *par, char *text, size_t size) {
+  np_text t;
+  np_text_init(&t, text, size);
+  if (map == NP_EW_polygamma && par[0] < 0) np_text_add(&t, "n is %g, it must be at least 0", par[0]);
+  if (map == NP_EW_isclose && !(par[0] >= 0 && par[1] >= 0)) np_text_add(&t, "rtol is %g and atol %g, they must be at least 0", par[0], par[1]);
+  return t.used > 0;
+}
+
+static int check_settings(np_call *c, int n) {
+  double par[4] = { 0 };
+  char text[96];
+  if (n == c->sig->n_params) return NEAP_OK;
+  settings(c->sig, n, c->arg, par);
+  return np_settings_wrong(c->op->map, par, text, sizeof text) ? np_reject(c, NEAP_ERR_ARGUMENT, "%s", text) : NEAP_OK;
 }
 
 /* Whether all operands are tensors of one dtype and shape: then there is nothing to broadcast or to promote. */
@@ -239,16 +253,10 @@ int np_elementwise_infer(np_call *c) {
   }
   int dtype = same ? float_if_needed(c->op, c->arg[0].t->at.dtype) : compute_dtype(c->op, n, c->arg);
   c->room[0] = dtype;
-  if (check_dtype(c, dtype) != 0 || check_settings(c) != 0) return c->ctx->error;
+  if (check_dtype(c, dtype) != 0 || check_settings(c, n) != 0) return c->ctx->error;
   if (np_layout_set(&c->spec[0], gives_bool(c->op, dtype) ? NEAP_BOOL : dtype, ndim, shape) != 0)
     return np_reject(c, NEAP_ERR_SHAPE, "the result is too large");
   return NEAP_OK;
-}
-
-/* The settings after the operands, as the kernels take them. */
-static void settings(const np_signature *sig, int n, const neap_value *arg, double par[4]) {
-  for (int i = n; i < sig->n_params; i++)
-    par[i - n] = arg[i].kind == NEAP_NONE ? NAN : arg[i].kind == NEAP_NUMBER ? arg[i].d : (double)arg[i].i;
 }
 
 void np_settings_of_dtype(int map, int dtype, double *par) {

@@ -41,7 +41,7 @@ typedef struct run_state {
 static void put(int ctype, double d, double *bits) {
   if (ctype == NP_CF32) *(float *)bits = (float)d;
   else if (ctype == NP_CF64) *bits = d;
-  else *(int64_t *)bits = (int64_t)d;
+  else *(int64_t *)bits = np_whole(d);
 }
 
 static void open_operand(run_state *s, int i, const neap_tensor *t) {
@@ -395,7 +395,7 @@ int np_map_back(np_back *b) {
 static neap_value setting_value(const neap_param *q, double d) {
   if (isnan(d)) return (neap_value){ .kind = NEAP_NONE };
   if (q->kind == NEAP_NUMBER) return (neap_value){ .kind = NEAP_NUMBER, .d = d };
-  return (neap_value){ .kind = q->kind, .i = (int64_t)d };
+  return (neap_value){ .kind = q->kind, .i = np_whole(d) };
 }
 
 static neap_tensor *recorded_step(neap_context *c, const np_value *e, neap_tensor *const *x) {

@@ -176,6 +176,9 @@ neap_tensor *np_sum_to(neap_context *c, neap_tensor *g, const np_layout *at); /*
 neap_tensor *np_accumulate(neap_context *c, neap_tensor *sum, neap_tensor *g, int create_graph); /* sum may be NULL; a new reference */
 
 /* ---- shared by the families ---- */
+static inline int64_t np_whole(double d) { /* cut towards 0, saturated; NaN is 0 */
+  return d >= 9223372036854775808.0 ? INT64_MAX : d <= -9223372036854775808.0 ? INT64_MIN : d == d ? (int64_t)d : 0;
+}
 /* Elementwise engine (elementwise.c): out = map over inputs that broadcast to it, computed in ctype; in[i] NULL takes
  * the number scalar[i], or nothing when skip has bit i. to_bool: the map puts out uint8. poll: may be cancelled. */
 typedef struct np_map_job {
@@ -195,6 +198,7 @@ int np_elementwise_infer(np_call *c);
 int np_elementwise_run(np_call *c);
 int np_elementwise_back(np_back *b);
 int np_elementwise_twin(np_back *b);
+int np_settings_wrong(int map, const double *par, char *text, size_t size); /* whether a row refuses its settings, and why */
 void np_settings_of_dtype(int map, int dtype, double *par); /* fills absent settings that stand for something of the dtype */
 /* The gradient of a row for one operand in recorded ops, over b's g[0], x and y[0]; NULL: none (twin.c). */
 neap_tensor *np_elementwise_slope(np_back *b, int map, int operand, const double *par);

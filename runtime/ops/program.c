@@ -201,6 +201,10 @@ static int setting(parser *s, const char *function, const neap_param *q, double 
     fail(s, from, "%s of %s is %s", q->name, function, q->kind == NEAP_FLAG ? "true or false" : "a number, not a tensor");
     return 0;
   }
+  if (q->kind == NEAP_INT && (!v->whole || fabs(v->number) > 1e15)) {
+    fail(s, from, "%s of %s is a whole number", q->name, function);
+    return 0;
+  }
   *out = v->number;
   return 1;
 }
@@ -231,6 +235,8 @@ static expr call(parser *s, const char *where, int map) {
     }
   }
   if (given < n) return FAIL(s, where, "%s takes %d operands, %d %s given", np_ops[map].name, n, given, given == 1 ? "is" : "are");
+  char wrong[96];
+  if (np_settings_wrong(map, par, wrong, sizeof wrong)) return FAIL(s, where, "%s: %s", np_ops[map].name, wrong);
   return (expr){ add_step(s, where, map, n, in, par), -1 };
 }
 
