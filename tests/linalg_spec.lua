@@ -23,7 +23,6 @@ local function near(a, b, tolerance)
     assert.is_true(far <= (tolerance or 1e-11) * scale, ("%g away"):format(far / scale))
   end
 end
-local function diagonal(s) return s:unsqueeze(-1) * identity(s:size(-1)) end
 local function random(...)
   neap.seed(3)
   local shape = type(...) == "table" and ... or { ... }

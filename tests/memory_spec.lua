@@ -258,3 +258,23 @@ describe("a net that is dropped leaves nothing:", function()
     assert.is_truthy(inside:find("(in layer Mixed.body[1])", 1, true), inside)
   end)
 end)
+
+describe("neap.keep", function()
+  it("lets tensors outlive every scope that is open, also those in tables", function()
+    local x, list, dropped
+    do
+      local _ <close> = neap.scope()
+      do
+        local _ <close> = neap.scope()
+        x, list, dropped = neap.ones(2), {a = {neap.ones(3)}}, neap.ones(4)
+        assert.equal(x, neap.keep(x))
+        local same, again = neap.keep(list, x) -- twice does nothing more
+        assert.is_true(same == list and again == x)
+        assert.is_nil(neap.keep(nil))
+      end
+    end
+    assert.equal(2, x:sum():item())
+    assert.equal(3, list.a[1]:sum():item())
+    assert.error_matches(function() return dropped:sum() end, "released when its scope closed")
+  end)
+end)

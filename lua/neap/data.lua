@@ -75,25 +75,25 @@ function data.standardise(x)
   return scale(x), scale
 end
 
---- Shifts each image of x (N, H, W) by up to `pixels` rows and columns, at random and filled with 0; generator optional.
---- For augmentation, in the map of data.batches.
+--- Shifts each image of x, (N, H, W) or (N, C, H, W), by up to `pixels` rows and columns, at random and filled with 0;
+--- generator optional. For augmentation, in the map of data.batches.
 function data.shift(x, pixels, generator)
-  if not neap.is_tensor(x) or x:dim() ~= 3 then
-    check.fail("data.shift: images are (N, H, W), not %s", neap.is_tensor(x) and tostring(x.shape) or check.describe(x))
+  local shape = neap.is_tensor(x) and x.shape
+  if not shape or #shape ~= 3 and #shape ~= 4 then
+    check.fail("data.shift: images are (N, H, W) or (N, C, H, W), not %s", shape and tostring(shape) or check.describe(x))
   end
   if math.type(pixels) ~= "integer" or pixels < 0 then
     check.fail("data.shift: pixels is a whole number from 0 on, not %s", check.describe(pixels))
   end
-  local N, H, W = table.unpack(x.shape)
-  local options = {generator = generator}
-  local function moved(n, size) -- (N, size): positions along one dimension, of a padded image
-    local by = neap.randint(0, 2 * pixels + 1, {n, 1}, options)
-    return by + neap.range(1, size):to "int64":reshape(1, size)
+  local n, options = #shape, {generator = generator}
+  local out = neap.pad(x, {pixels, pixels, pixels, pixels})
+  for dim = n - 1, n do
+    local size, index, all = shape[dim], {shape[1], 1, 1, 1}, table.move(out.shape, 1, n, 1, {})
+    local from = neap.randint(0, 2 * pixels + 1, {shape[1], 1}, options)
+    index[dim], index[n + 1], all[dim] = size, nil, size
+    out = out:gather(dim, (from + neap.arange(1, size + 1)):reshape(index):expand(all))
   end
-  local padded = neap.zeros({N, H + 2 * pixels, W + 2 * pixels}, {dtype = x.dtype})
-  padded[{{}, {pixels + 1, pixels + H}, {pixels + 1, pixels + W}}] = x
-  padded = padded:gather(2, moved(N, H):reshape(N, H, 1):expand(N, H, W + 2 * pixels):contiguous())
-  return padded:gather(3, moved(N, W):reshape(N, 1, W):expand(N, H, W):contiguous())
+  return out
 end
 
 return check.named("data", data)
