@@ -63,7 +63,12 @@ static void stopped(void) {
   neap_tensor *x = leaf(c, 2, start), *l = loss_of(c, x), *g = NULL;
   neap_walk *w = neap_walk_begin(c, 1, &l, NULL, 0, NULL, 0);
   check(neap_walk_step(w) == 1);
-  check(neap_walk_begin(c, 1, &l, NULL, 0, NULL, 0) == NULL || neap_error(c) == NEAP_OK);
+  neap_walk *second = neap_walk_begin(c, 1, &l, NULL, 0, NULL, 0);
+  int more = 1;
+  while (second && more == 1) more = neap_walk_step(second);
+  check(second && more == NEAP_ERR_STATE); /* it met a record that the first one has */
+  check_text(c, "already being walked");
+  neap_walk_end(second);
   neap_clear(c);
   neap_tensor *also = neap_exp(c, x), *both = neap_sum(c, also, 0, NULL, 0, -1);
   check(neap_backward(both) == NEAP_OK); /* another graph over the same leaf */
