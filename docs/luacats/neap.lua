@@ -5529,6 +5529,11 @@ function neap.nn.Flatten(start_dim, end_dim) end
 ---@return neap.Module
 function neap.nn.GELU(approximate) end
 
+--- The first half of x along dim times the sigmoid of the second half (Dauphin et al., 2016).
+---@param dim? integer
+---@return neap.Module
+function neap.nn.GLU(dim) end
+
 --- 0 where |x| <= lambd, else x.
 ---@param lambd? number
 ---@return neap.Module
@@ -5614,6 +5619,18 @@ function neap.nn.Mish() end
 ---@return neap.Module
 function neap.nn.NLLLoss(weight, ignore_index, reduction) end
 
+--- x where it is positive, else weight x: one weight for all, or one for each position of dimension 2 (He et al., 2015).
+---@param num_parameters? integer
+---@param init? number
+---@return neap.Module
+function neap.nn.PReLU(num_parameters, init) end
+
+--- x where it is positive, else x times a slope: in training drawn from [lower, upper) for each element, else their mean (Xu et al., 2015).
+---@param lower? number
+---@param upper? number
+---@return neap.Module
+function neap.nn.RReLU(lower, upper) end
+
 --- x where it is positive, else 0.
 ---@return neap.Module
 function neap.nn.ReLU() end
@@ -5671,6 +5688,12 @@ function neap.nn.Tanh() end
 --- x - tanh(x).
 ---@return neap.Module
 function neap.nn.Tanhshrink() end
+
+--- x where it is over the threshold, else value.
+---@param threshold? number
+---@param value? number
+---@return neap.Module
+function neap.nn.Threshold(threshold, value) end
 
 --- Adam (Kingma and Ba, 2015); weight_decay is added to the gradient; amsgrad after Reddi et al., 2018.
 ---@param parameters neap.Tensor[]|table[]
