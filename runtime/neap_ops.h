@@ -486,6 +486,8 @@ NEAP_API neap_tensor *neap_dropout_at(neap_context *c, neap_tensor *x, double p,
 /* draw */
 NEAP_API neap_tensor *neap_standard_gamma(neap_context *c, neap_tensor *x, int log, neap_generator *generator); /* Gamma numbers of shape x and rate 1, or their logarithms; the gradient to x is that of implicit reparameterisation (Marsaglia and Tsang, 2000; Figurnov et al., 2018). */
 NEAP_API neap_tensor *neap_standard_gamma_grad(neap_context *c, neap_tensor *x, neap_tensor *y, int log); /* dy/dx of gamma numbers y of shape x, or of their logarithms, at a fixed probability. */
+NEAP_API neap_tensor *neap_gammainc(neap_context *c, neap_tensor *x, neap_tensor *z); /* The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast. */
+NEAP_API neap_tensor *neap_gammaincc(neap_context *c, neap_tensor *x, neap_tensor *z); /* The upper one, 1 - gammainc(x, z), exact where it is small. */
 NEAP_API neap_tensor *neap_dirichlet(neap_context *c, neap_tensor *x, neap_generator *generator); /* Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C). */
 NEAP_API neap_tensor *neap_beta(neap_context *c, neap_tensor *x, neap_tensor *z, neap_generator *generator); /* Beta numbers in (0, 1) with concentrations x and z, which broadcast. */
 NEAP_API neap_tensor *neap_poisson(neap_context *c, neap_tensor *x, neap_generator *generator); /* Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993). */

@@ -247,6 +247,29 @@ describe("gradients of gamma numbers", function()
   end)
 end)
 
+describe("the distribution function of gamma numbers", function()
+  it("is exact for large shapes too", function() -- values of 30 digits' arithmetic
+    for _, case in ipairs {
+      { 39.5, 36, 0.30126214374941597, 0.69873785625058403 }, { 100, 130, 0.99724959163269347, 0.0027504083673065263 },
+      { 1000, 1100, 0.99894067674607002, 0.0010593232539299773 }, { 1000, 950.5, 0.056899878608551284, 0.94310012139144872 },
+      { 0.01, 1e-9, 0.81746895666247862, 0.18253104333752138 }, { 5000, 5100, 0.92067111892238102, 0.079328881077618977 },
+    } do
+      local a, z = neap.tensor({ case[1] }, { dtype = "float64" }), neap.tensor({ case[2] }, { dtype = "float64" })
+      assert.is_true(math.abs(a:gammainc(z):item() / case[3] - 1) < 1e-11)
+      assert.is_true(math.abs(a:gammaincc(z):item() / case[4] - 1) < 1e-11)
+    end
+  end)
+  it("has ends", function()
+    local a = neap.tensor { 1, 1, 0, -1, 2 }
+    local z = neap.tensor { 0, math.huge, 1, 1, -1 }
+    local y = a:gammainc(z):totable()
+    assert.are.same({ 0, 1, 1 }, { y[1], y[2], y[3] })
+    assert.is_true(y[4] ~= y[4] and y[5] ~= y[5])
+    says(function() neap.gammainc(neap.ones(2), neap.ones(3)) end, "gammainc", "(2)", "(3)")
+    says(function() neap.gammainc(neap.ones(2, { dtype = "int64" }), neap.ones(2)) end, "int64")
+  end)
+end)
+
 describe("generators", function()
   it("begin anew with a seed, and save and restore their state", function()
     local g = neap.Generator(7)

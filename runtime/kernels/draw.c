@@ -6,7 +6,7 @@
 #include <math.h>
 
 #include "kernels.h"
-#include "scalar.h"
+#include "special.h"
 
 typedef struct stream {
   uint64_t seed, counter, block; /* block: the high half of the next counter */
@@ -42,9 +42,9 @@ static double normal(stream *s) { /* Box and Muller, 1958 */
 
 /* ---- gamma ---- */
 
-/* Logarithm of a standard gamma number (Marsaglia and Tsang, "A simple method for generating gamma variables", 2000);
+/* A standard gamma number, or its logarithm (Marsaglia and Tsang, "A simple method for generating gamma variables", 2000);
    below 1 by the number for a + 1 times u^(1/a), as they say. */
-static double log_gamma_number(stream *s, double a) {
+static double gamma_number(stream *s, double a, int logarithm) {
   double boost = a < 1 ? np_log_f64(above_zero(s)) / a : 0, d = (a < 1 ? a + 1 : a) - 1.0 / 3, c = 1 / sqrt(9 * d);
   for (;;) {
     double x = normal(s), v = 1 + c * x;
@@ -52,24 +52,15 @@ static double log_gamma_number(stream *s, double a) {
     v = v * v * v;
     double u = above_zero(s), square = x * x;
     if (u < 1 - 0.0331 * square * square || np_log_f64(u) < 0.5 * square + d * (1 - v + np_log_f64(v)))
-      return np_log_f64(d * v) + boost;
+      return logarithm ? np_log_f64(d * v) + boost : boost == 0 ? d * v : d * v * np_exp_f64(boost);
   }
 }
 
-void np_draw_gamma(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, const double *a, double *y) {
+void np_draw_gamma(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, const double *a, int logarithm, double *y) {
   for (int64_t i = 0; i < n; i++) {
     stream s = stream_of(seed, offset + (uint64_t)(i0 + i));
-    y[i] = log_gamma_number(&s, a[i]);
+    y[i] = gamma_number(&s, a[i], logarithm);
   }
-}
-
-/* digamma(1 + a), a >= 0: up to 8 by the recurrence, then its asymptotic series. */
-static double digamma_next(double a) {
-  double x = a + 1, sum = 0;
-  for (; x < 8; x++) sum -= 1 / x;
-  double r = 1 / (x * x);
-  double tail = r * (1.0 / 12 - r * (1.0 / 120 - r * (1.0 / 252 - r * (1.0 / 240 - r * (1.0 / 132 - r * (691.0 / 32760 - r / 12))))));
-  return sum + np_log_f64(x) - 0.5 / x - tail;
 }
 
 /* Positive halves of the 32 nodes and weights of Gauss and Legendre on [-1, 1]. */
@@ -84,33 +75,56 @@ static const double legendre[16][2] = {
   { 0.98561151154526838, 0.016274394730905743 },  { 0.99726386184948157, 0.0070186100094705058 },
 };
 
-/* d log z / d a at a fixed probability P(a, z), that is -(dP/da) / (z pdf). With S = sum t_n, t_n = z^n / (a ... (a+n)):
-   P = z^a e^-z S / gamma(a), so the slope is -(S (log z - digamma(1+a)) - sum t_n h_n), h_n = sum 1/(a+k), k = 1..n. */
-static double slope_series(double a, double z, double lz) {
-  double t = 1 / a, h = 0, S = t, H = 0;
-  for (int n = 1; n < 4000; n++) {
+/* The distribution function P(a, z) = z^a e^-z S / gamma(a), S = sum of t_n = z^n / (a ... (a+n)); and H = sum of t_n h_n,
+   h_n = sum 1/(a+k), k = 1..n, of which its slope in a is made. */
+static double lower_sum(double a, double z, double *H) {
+  double t = 1 / a, h = 0, S = t;
+  *H = 0;
+  for (int n = 1; n < 1000000; n++) {
     t *= z / (a + n);
     h += 1 / (a + n);
     S += t;
-    H += t * h;
-    if (t * h < 1e-17 * H) break;
+    *H += t * h;
+    if (t * h < 1e-17 * *H || t == 0) break;
   }
-  return -(S * (lz - digamma_next(a)) - H);
+  return S;
+}
+/* d log z / d a at a fixed probability, that is -(dP/da) / (z pdf): -(S (log z - digamma(1+a)) - H). */
+static double slope_series(double a, double z, double lz) {
+  double H, S = lower_sum(a, z, &H);
+  return -(S * (lz - np_digamma_f64(1 + a)) - H);
 }
 
-/* The same by the other tail, for z over a: with U = integral of e^(-z s) (1+s)^(a-1), s > 0, it is
-   U (log z - digamma(a)) + integral of e^(-z s) (1+s)^(a-1) log(1+s); both are positive. */
-static double slope_tail(double a, double z, double lz) {
+/* The other tail, for z over a: 1 - P = z^a e^-z U / gamma(a), U = integral of e^(-z s) (1+s)^(a-1), s > 0; and L, the same
+   integral of that times log(1+s). */
+static double upper_integral(double a, double z, double *L) {
   const double far = 40; /* e^-40 is nothing */
-  double end = far / (a > 1 ? z - a + 1 : z), U = 0, L = 0;
+  double end = far / (a > 1 ? z - a + 1 : z), U = 0;
+  *L = 0;
   for (int i = 0; a > 1 && i < 8; i++) /* Newton on a concave function, from its right */
     end -= (far - z * end + (a - 1) * log1p(end)) / (-z + (a - 1) / (1 + end));
   for (int i = 0; i < 32; i++) {
     double x = legendre[i / 2][0], s = 0.5 * end * (1 + (i & 1 ? x : -x)), l = log1p(s), f = legendre[i / 2][1] * exp((a - 1) * l - z * s);
     U += f;
-    L += f * l;
+    *L += f * l;
   }
-  return 0.5 * end * (U * (lz - digamma_next(a) + 1 / a) + L);
+  *L *= 0.5 * end;
+  return 0.5 * end * U;
+}
+/* The slope from there: U (log z - digamma(a)) + L, both positive. */
+static double slope_tail(double a, double z, double lz) {
+  double L, U = upper_integral(a, z, &L);
+  return U * (lz - np_digamma_f64(1 + a) + 1 / a) + L;
+}
+
+void np_draw_gamma_share(int64_t n, const double *a, const double *z, int upper, double *y) {
+  for (int64_t i = 0; i < n; i++) {
+    double rest, whole = a[i] * np_log_f64(z[i]) - z[i] - np_lgamma_f64(a[i]);
+    if (!(a[i] >= 0 && z[i] >= 0)) y[i] = NAN;
+    else if (a[i] == 0 || z[i] == 0 || z[i] == INFINITY) y[i] = (a[i] > 0 && z[i] == 0) == !upper ? 0 : 1;
+    else if (z[i] > a[i] && z[i] > 4) y[i] = exp(whole) * upper_integral(a[i], z[i], &rest), y[i] = upper ? y[i] : 1 - y[i];
+    else y[i] = exp(whole) * lower_sum(a[i], z[i], &rest), y[i] = upper ? 1 - y[i] : y[i];
+  }
 }
 
 /* For large a by the expansion of the quantile in the normal one x (Cornish and Fisher, 1938):

@@ -30,6 +30,7 @@
 #define KEEP_HIGH(e, h) ((e) & (h) ? V + (e) : (e) + (h))
 #define EVEN(e, h) (2 * (e) + (h))
 #define ZIP(e, h) ((e) / 2 + (e) % 2 * V + (h))
+#define LAST_FIRST(e, h) (V - 1 - (e) + (h))
 
 /* t[i][j] and t[j][i] change places, by blocks of h. */
 #define TURN(h)                                                                   \
@@ -282,32 +283,75 @@ static void rows(const np_fft *p, int64_t n, const void *x, int64_t x_ld, void *
 
 /* ---- real rows of even length 2 n as n pairs z: X[k] = E[k] + w^k O[k], E and O the transforms of z's parts ---- */
 
-/* From Z (n pairs) in y to X (n + 1 pairs) in its place: E = (Z[k] + Z*[n-k]) / 2, O = -i (Z[k] - Z*[n-k]) / 2. */
+/* A vector of pairs k, k + 1, ... and their mirror images n - k, n - k - 1, ... */
+typedef struct { pair near, far; } mirrored;
+NP_FN mirrored both_load(const T *x, int64_t n, int64_t k) {
+  vec a[2], b[2];
+  pairs_load(x + 2 * k, V, 0, a);
+  pairs_load(x + 2 * (n - k - V + 1), V, 0, b);
+  for (int c = 0; c < 2; c++) b[c] = __builtin_shufflevector(b[c], b[c], MIX(LAST_FIRST, 0));
+  return (mirrored){{a[0], a[1]}, {b[0], b[1]}};
+}
+NP_FN void both_store(T *y, int64_t n, int64_t k, mirrored m, T scale) {
+  vec a[2] = {m.near.r, m.near.i}, b[2] = {m.far.r, m.far.i};
+  for (int c = 0; c < 2; c++) b[c] = __builtin_shufflevector(b[c], b[c], MIX(LAST_FIRST, 0));
+  pairs_store(y + 2 * k, V, 0, a, scale);
+  pairs_store(y + 2 * (n - k - V + 1), V, 0, b, scale);
+}
+
+/* E and O of Z[k] (near) and Z[n-k] (far), doubled, to X[k] and X[n-k]: E = Z[k] + Z*[n-k], O = -i (Z[k] - Z*[n-k]). */
+#define SPLIT(ar, ai, br, bi, wr, wi)                                            \
+  er = ar + br, ei = ai - bi, or = ai + bi, oi = br - ar;                        \
+  tr = or * wr - oi * wi, ti = or * wi + oi * wr;                                \
+  ar = er + tr, ai = ei + ti, br = er - tr, bi = ti - ei
+
+/* From Z (n pairs) in y to X (n + 1 pairs) in its place. */
 static void split(int64_t n, T *y, const T *w, T inner) {
   T r = y[0], i = y[1];
+  int64_t k = 1;
   y[0] = r + i, y[1] = 0;
   y[2 * n] = r - i, y[2 * n + 1] = 0;
   inner *= (T)0.5;
-  for (int64_t k = 1; k <= n / 2; k++) {
-    T *a = y + 2 * k, *b = y + 2 * (n - k);
-    T er = a[0] + b[0], ei = a[1] - b[1], or = a[1] + b[1], oi = b[0] - a[0];
-    T tr = or * w[2 * k] - oi * w[2 * k + 1], ti = or * w[2 * k + 1] + oi * w[2 * k];
-    a[0] = (er + tr) * inner, a[1] = (ei + ti) * inner;
-    b[0] = (er - tr) * inner, b[1] = (ti - ei) * inner;
+  for (; k + V <= n - k - V + 1; k += V) {
+    mirrored m = both_load(y, n, k);
+    vec u[2], er, ei, or, oi, tr, ti;
+    pairs_load(w + 2 * k, V, 0, u);
+    SPLIT(m.near.r, m.near.i, m.far.r, m.far.i, u[0], u[1]);
+    both_store(y, n, k, m, inner);
+  }
+  for (; k <= n / 2; k++) {
+    T *a = y + 2 * k, *b = y + 2 * (n - k), ar = a[0], ai = a[1], br = b[0], bi = b[1], er, ei, or, oi, tr, ti;
+    SPLIT(ar, ai, br, bi, w[2 * k], w[2 * k + 1]);
+    a[0] = ar * inner, a[1] = ai * inner;
+    b[0] = br * inner, b[1] = bi * inner;
   }
 }
 
-/* And back: Z[k] = E[k] + i O[k] with E = X[k] + X*[n-k], O = (X[k] - X*[n-k]) w*^k, all but the ends times inner / 2. */
+/* And back: Z[k] = E[k] + i O[k] with E = X[k] + X*[n-k], O = (X[k] - X*[n-k]) w*^k. */
+#define JOIN(ar, ai, br, bi, wr, wi)                                             \
+  er = ar + br, ei = ai - bi, tr = ar - br, ti = ai + bi;                        \
+  or = tr * wr + ti * wi, oi = ti * wr - tr * wi;                                \
+  ar = er - oi, ai = ei + or, br = er + oi, bi = or - ei
+
+/* All but the ends times inner / 2. */
 static void join(int64_t n, const T *x, T *z, const T *w, T inner) {
+  int64_t k = 1;
   z[0] = x[0] + x[2 * n];
   z[1] = x[0] - x[2 * n];
   inner *= (T)0.5;
-  for (int64_t k = 1; k <= n / 2; k++) {
+  for (; k + V <= n - k - V + 1; k += V) {
+    mirrored m = both_load(x, n, k);
+    vec u[2], er, ei, or, oi, tr, ti;
+    pairs_load(w + 2 * k, V, 0, u);
+    JOIN(m.near.r, m.near.i, m.far.r, m.far.i, u[0], u[1]);
+    both_store(z, n, k, m, inner);
+  }
+  for (; k <= n / 2; k++) {
     const T *a = x + 2 * k, *b = x + 2 * (n - k);
-    T er = a[0] + b[0], ei = a[1] - b[1], dr = a[0] - b[0], di = a[1] + b[1];
-    T or = dr * w[2 * k] + di * w[2 * k + 1], oi = di * w[2 * k] - dr * w[2 * k + 1];
-    z[2 * k] = (er - oi) * inner, z[2 * k + 1] = (ei + or) * inner;
-    z[2 * (n - k)] = (er + oi) * inner, z[2 * (n - k) + 1] = (or - ei) * inner;
+    T ar = a[0], ai = a[1], br = b[0], bi = b[1], er, ei, or, oi, tr, ti;
+    JOIN(ar, ai, br, bi, w[2 * k], w[2 * k + 1]);
+    z[2 * k] = ar * inner, z[2 * k + 1] = ai * inner;
+    z[2 * (n - k)] = br * inner, z[2 * (n - k) + 1] = bi * inner;
   }
 }
 

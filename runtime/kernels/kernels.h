@@ -246,11 +246,13 @@ typedef struct np_random {
 
 /* Samplers (draw.c) of elements i0 .. i0+n in double, the same under every instruction set; each element uses up one
    counter, whose high half counts the words it needs. */
-/* y = log of a standard gamma number of shape a > 0. */
-void np_draw_gamma(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, const double *a, double *y);
+/* Standard gamma numbers of shape a > 0, or their logarithms. */
+void np_draw_gamma(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, const double *a, int logarithm, double *y);
 /* d = d log z / d a where the distribution function of shape a is held fixed (implicit reparameterisation: Figurnov et
    al., 2018), to 1e-10. */
 void np_draw_gamma_slope(int64_t n, const double *a, const double *log_z, double *d);
+/* y = P(a, z), the distribution function of a gamma number of shape a at z; with upper 1 - P. To 1e-10; NaN below 0. */
+void np_draw_gamma_share(int64_t n, const double *a, const double *z, int upper, double *y);
 void np_draw_poisson(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, const double *rate, double *y); /* rate >= 0 */
 /* count >= 0 and whole, 0 <= p <= 1 */
 void np_draw_binomial(uint64_t seed, uint64_t offset, int64_t i0, int64_t n, const double *count, const double *p, double *y);

@@ -6,12 +6,12 @@
 #include "loops.h"
 
 enum { TILE = 128, PER_TASK = 1024 };
-typedef enum sampler { GAMMA, SLOPE, POISSON, BINOMIAL } sampler;
+typedef enum sampler { GAMMA, SLOPE, SHARE, POISSON, BINOMIAL } sampler;
 
 typedef struct sampling {
   neap_context *c;
   sampler kind;
-  int logarithm, n_in, dtype[2];
+  int logarithm, upper, n_in, dtype[2];
   uint64_t seed, offset;
   int64_t n;
   const char *in[2];
@@ -19,9 +19,9 @@ typedef struct sampling {
   int out_dtype;
 } sampling;
 
-static void gamma_values(const sampling *s, int64_t n, double *y) { /* from logarithms; never 0 */
+static void never_zero(const sampling *s, int64_t n, double *y) {
   double least = s->out_dtype == NEAP_F64 ? DBL_MIN : s->out_dtype == NEAP_F16 ? 0x1p-24 : FLT_MIN;
-  for (int64_t i = 0; i < n && !s->logarithm; i++) y[i] = fmax(exp(y[i]), least);
+  for (int64_t i = 0; i < n && !s->logarithm; i++) y[i] = fmax(y[i], least);
 }
 
 static void sample_task(void *arg, int64_t task) {
@@ -34,7 +34,8 @@ static void sample_task(void *arg, int64_t task) {
     int64_t n = np_min(TILE, last - i);
     for (int j = 0; j < s->n_in; j++) k->load[s->dtype[j]][NP_CF64](n, s->in[j] + i * np_size_of(s->dtype[j]), 1, x[j]);
     switch (s->kind) {
-    case GAMMA: np_draw_gamma(s->seed, s->offset, i, n, x[0], y), gamma_values(s, n, y); break;
+    case GAMMA: np_draw_gamma(s->seed, s->offset, i, n, x[0], s->logarithm, y), never_zero(s, n, y); break;
+    case SHARE: np_draw_gamma_share(n, x[0], x[1], s->upper, y); break;
     case POISSON: np_draw_poisson(s->seed, s->offset, i, n, x[0], y); break;
     case BINOMIAL: np_draw_binomial(s->seed, s->offset, i, n, x[0], x[1], y); break;
     case SLOPE:
@@ -113,6 +114,34 @@ int np_standard_gamma_grad_infer(np_call *c) {
 }
 int np_standard_gamma_grad_run(np_call *c) {
   return sample(c, &(sampling){ .kind = SLOPE, .logarithm = (int)np_i(c, 2) }, NULL, np_t(c, 0), np_t(c, 1));
+}
+
+/* ---- its distribution function: x z ---- */
+
+int np_gammainc_infer(np_call *c) {
+  neap_tensor *x = np_t(c, 0), *z = np_t(c, 1);
+  int ndim;
+  int64_t shape[NEAP_MAX_DIMS];
+  if (np_need_float(c, "x", x) != 0 || np_need_float(c, "z", z) != 0) return c->ctx->error;
+  if (np_broadcast(c->ctx, c->op->name, &x->at, &z->at, &ndim, shape) != 0) return c->ctx->error;
+  return np_spec(c, 0, neap_promote(x->at.dtype, z->at.dtype), ndim, shape);
+}
+int np_gammainc_run(np_call *c) { return sample(c, &(sampling){ .kind = SHARE }, NULL, np_t(c, 0), np_t(c, 1)); }
+int np_gammaincc_run(np_call *c) { return sample(c, &(sampling){ .kind = SHARE, .upper = 1 }, NULL, np_t(c, 0), np_t(c, 1)); }
+
+/* gz = g pdf, pdf = z^(x-1) e^-z / gamma(x); gx = -g pdf dz/dx, with dz/dx what it is at a fixed probability */
+int np_gammainc_back(np_back *b) {
+  neap_context *c = b->ctx;
+  int ndim;
+  int64_t shape[NEAP_MAX_DIMS];
+  if (np_broadcast(c, b->op->name, &b->in[0].at, &b->in[1].at, &ndim, shape) != 0) return c->error;
+  neap_tensor *x = neap_expand(c, b->x[0], ndim, shape), *z = neap_expand(c, b->x[1], ndim, shape);
+  neap_tensor *power = neap_xlogy(c, neap_sub(c, x, NP_C(c, 1)), z);
+  neap_tensor *slope = neap_mul(c, b->g[0], neap_exp(c, neap_sub(c, neap_sub(c, power, z), neap_lgamma(c, x))));
+  if (strcmp(b->op->name, "gammaincc") == 0) slope = neap_neg(c, slope);
+  b->gx[1] = slope;
+  if (b->in[0].needs) b->gx[0] = neap_neg(c, neap_mul(c, slope, neap_standard_gamma_grad(c, x, z, 0)));
+  return c->error;
 }
 
 /* ---- made of them ---- */

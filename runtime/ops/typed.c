@@ -1353,6 +1353,12 @@ neap_tensor *neap_standard_gamma(neap_context *c, neap_tensor *x, int log, neap_
 neap_tensor *neap_standard_gamma_grad(neap_context *c, neap_tensor *x, neap_tensor *y, int log) {
   return call(c, NP_OP_standard_gamma_grad, 3, (neap_value[]){ of_tensor(x), of_tensor(y), of_kind(NEAP_FLAG, log) }, 0, NULL);
 }
+neap_tensor *neap_gammainc(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_gammainc, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
+neap_tensor *neap_gammaincc(neap_context *c, neap_tensor *x, neap_tensor *z) {
+  return call(c, NP_OP_gammaincc, 2, (neap_value[]){ of_tensor(x), of_tensor(z) }, 0, NULL);
+}
 neap_tensor *neap_dirichlet(neap_context *c, neap_tensor *x, neap_generator *generator) {
   return call(c, NP_OP_dirichlet, 2, (neap_value[]){ of_tensor(x), of_generator(generator) }, 0, NULL);
 }

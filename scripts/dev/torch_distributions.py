@@ -103,8 +103,8 @@ def describe(name, params, value):
     d = getattr(D, name)(**{k: symmetric(k, v) for k, v in leaves.items()})
     p = D.Uniform(0.05, 0.95).sample(d.batch_shape).to(torch.float64)
     found = {"log_prob": d.log_prob(value), "entropy": ask(d.entropy), "mean": d.mean, "variance": d.variance}
-    found["cdf"] = ask(lambda: d.cdf(value)) if name != "Gamma" else None
-    found["icdf"] = ask(lambda: d.icdf(p)) if found["cdf"] is not None else None
+    found["cdf"] = ask(lambda: d.cdf(value))
+    found["icdf"] = ask(lambda: d.icdf(p))
     grads = torch.autograd.grad(found["log_prob"].sum(), list(leaves.values()), allow_unused=True)
     if name == "Binomial":
         grads = (None,) + grads[1:]

@@ -133,7 +133,7 @@ static void moments(void) {
 }
 
 static void sampled(int f, int64_t i, int64_t n, const double *a, const double *b, double *y) {
-  if (f == 0) np_draw_gamma(seed, offset, i, n, a, y);
+  if (f == 0) np_draw_gamma(seed, offset, i, n, a, 0, y);
   if (f == 1) np_draw_poisson(seed, offset, i, n, a, y);
   if (f == 2) np_draw_binomial(seed, offset, i, n, a, b, y);
 }

@@ -178,6 +178,7 @@ function Gamma:entropy()
   local c = self.concentration
   return c - self.rate:log() + c:lgamma() + (1 - c) * c:digamma()
 end
+function Gamma:cdf(x) return self.concentration:gammainc(self.rate * self:value(x)) end
 Gamma.properties.mean = function(self) return self.concentration / self.rate end
 Gamma.properties.mode = function(self) return ((self.concentration - 1) / self.rate):clamp(0) end
 Gamma.properties.variance = function(self) return self.concentration / self.rate:square() end
