@@ -66,35 +66,49 @@ typedef struct padding {
   int64_t size, rows, per_task;
 } padding;
 
-/* The run of a row before x (at 0) or behind it (at n - count of the result): count elements. */
+/* The run of a row before x (at 0) or behind it (at n - count of the result), from x itself: count elements. */
 static void border(const padding *p, const char *x, char *row, int64_t at, int64_t count) {
   int d = p->y->ndim - 1;
-  int64_t n = p->x->shape[d], stride = p->x->stride[d], low = p->room[d], high = p->room[BEHIND + d], size = p->size;
-  char *to = row + at * size;
+  int64_t stride = p->x->stride[d], size = p->size;
   if (count <= 0) return;
+  const char *from = x + source_of(p->mode, at, p->room[d], p->room[BEHIND + d], p->x->shape[d]) * stride * size;
+  int64_t step = p->mode == REPLICATE ? 0 : p->mode == REFLECT ? -stride : stride;
+  p->k->copy2d((int)size, 1, count, from, 0, step, row + at * size, 0, 1);
+}
+
+/* Both runs of m rows at once, from what stands between them: `low`, `middle`, `high` elements make a row. */
+static void borders(const padding *p, char *rows, int64_t m, int64_t low, int64_t middle, int64_t high) {
+  int64_t n = low + middle + high, size = p->size, step = p->mode == REPLICATE ? 0 : p->mode == REFLECT ? -1 : 1;
   if (p->mode == CONSTANT) {
-    p->k->fill((int)size, count, p->value, to, 1);
+    p->k->copy2d((int)size, m, low, p->value, 0, 0, rows, n, 1);
+    p->k->copy2d((int)size, m, high, p->value, 0, 0, rows + (n - high) * size, n, 1);
     return;
   }
-  const char *from = x + source_of(p->mode, at, low, high, n) * stride * size;
-  if (p->mode == REPLICATE) p->k->fill((int)size, count, from, to, 1);
-  else p->k->copy2d((int)size, 1, count, from, 0, p->mode == REFLECT ? -stride : stride, to, 0, 1);
+  int64_t left = p->mode == REFLECT ? 2 * low : p->mode == REPLICATE ? low : middle;
+  int64_t right = p->mode == REFLECT ? low + middle - 2 : p->mode == REPLICATE ? low + middle - 1 : low;
+  if (low > 0) p->k->copy2d((int)size, m, low, rows + left * size, n, step, rows, n, 1);
+  if (high > 0) p->k->copy2d((int)size, m, high, rows + right * size, n, step, rows + (n - high) * size, n, 1);
 }
 
 static void pad_task(void *arg, int64_t task) {
   const padding *p = arg;
   const np_layout *x = p->x, *y = p->y;
   int d = y->ndim - 1;
-  int64_t n = y->shape[d], low = np_max(0, np_min(p->room[d], n)), skip = np_max(0, -p->room[d]);
-  int64_t high = np_max(0, np_min(p->room[BEHIND + d], n - low)), middle = n - low - high, size = p->size;
-  for (int64_t r = task * p->per_task; r < p->rows && r < (task + 1) * p->per_task; r++) {
-    int64_t rest = r, at = 0;
+  int64_t n = y->shape[d], low = np_max(0, np_min(p->room[d], n)), skip = np_max(0, -p->room[d]), size = p->size;
+  int64_t high = np_max(0, np_min(p->room[BEHIND + d], n - low)), middle = n - low - high, first = task * p->per_task;
+  int64_t last = np_min(p->rows, first + p->per_task);
+  int together = p->mode == CONSTANT || (p->mode == REFLECT ? np_max(low, high) < middle : middle > 0);
+  int64_t place[NEAP_MAX_DIMS] = { 0 }, seen[NEAP_MAX_DIMS], rest = first;
+  for (int i = d - 1; i >= 0; i--) place[i] = rest % y->shape[i], rest /= y->shape[i];
+  for (int i = 0; i < d; i++) seen[i] = source_of(p->mode, place[i], p->room[i], p->room[BEHIND + i], x->shape[i]);
+  for (int64_t r = first; r < last; r++) {
+    int64_t at = 0;
     int none = 0;
-    for (int i = d - 1; i >= 0; i--) {
-      int64_t s = source_of(p->mode, rest % y->shape[i], p->room[i], p->room[BEHIND + i], x->shape[i]);
-      none |= s < 0;
-      at += s * x->stride[i];
-      rest /= y->shape[i];
+    for (int i = 0; i < d; i++) none |= seen[i] < 0, at += seen[i] * x->stride[i];
+    for (int i = d - 1; i >= 0; i--) { /* the next row's place */
+      if (++place[i] == y->shape[i]) place[i] = 0;
+      seen[i] = source_of(p->mode, place[i], p->room[i], p->room[BEHIND + i], x->shape[i]);
+      if (place[i] > 0) break;
     }
     char *row = p->to + r * n * size;
     const char *from = p->from + at * size;
@@ -102,10 +116,12 @@ static void pad_task(void *arg, int64_t task) {
       p->k->fill((int)size, n, p->value, row, 1);
       continue;
     }
-    border(p, from, row, 0, low);
     if (middle > 0) p->k->copy2d((int)size, 1, middle, from + skip * x->stride[d] * size, 0, x->stride[d], row + low * size, 0, 1);
+    if (together) continue;
+    border(p, from, row, 0, low);
     border(p, from, row, n - high, high);
   }
+  if (together) borders(p, p->to + first * n * size, last - first, low, middle, high);
 }
 
 int np_pad_run(np_call *c) {
