@@ -24,7 +24,7 @@ NP_FN vec vec_abs(vec v) { return (vec)((bits)v & ((BITS)-1 >> 1)); }
 /* x where it is greater or NaN, else m: a NaN, once in, stays. Lane by lane the greater one is a single instruction. */
 NP_FN vec vec_max(vec x, vec m) {
   const bits nan = (bits)(x != x);
-  vec y;
+  vec y = m;
   for (int j = 0; j < (int)LANES; j++) y[j] = x[j] > m[j] ? x[j] : m[j];
   return (vec)(((bits)x & nan) | ((bits)y & ~nan));
 }
