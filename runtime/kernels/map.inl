@@ -206,19 +206,25 @@ NP_FN int np_are_far(float x, float z) { return (fabsf(x) > 268435456.0f * fabsf
 NP_FN float np_far_fmod(float x, float z) { return np_are_far(x, z) ? fmodf(x, z) : np_fmod_f32(x, z); }
 NP_FN float np_far_remainder(float x, float z) { return np_remainder_of_f32(np_far_fmod(x, z), z); }
 NP_FN float np_far_floor_divide(float x, float z) { return np_floor_divide_of_f32(np_far_remainder(x, z), x, z); }
+#define NP_SEARCH(when, m, is_far, element_x, element_z)                                                            \
+  if (when)                                                                                                         \
+    for (int64_t i = 0; i < (m); i++) {                                                                             \
+      const float x = element_x, z = element_z;                                                                     \
+      (void)z;                                                                                                      \
+      far |= is_far;                                                                                                \
+    }
 #define NP_CAREFUL(fn, k, two, is_far, value)                                                                       \
   static void careful_##fn(int64_t n, const void *const *in, const uint8_t *step, void *out, const double *par) {   \
     enum { other = (two) ? (k) + 1 : (k) };                                                                         \
     const float *xs = in[k], *zs = in[other], *gs = in[0]; /* out may lie over their first elements */              \
     const float x0 = n ? *xs : 0, z0 = n ? *zs : 0, g0 = n ? *gs : 0;                                               \
-    const int64_t xstep = step[k], zstep = step[other], gstep = step[0], m = xstep | zstep ? n : n > 0;             \
+    const int xstep = step[k], zstep = step[other], gstep = step[0];                                                \
     float *y = out;                                                                                                 \
     int far = 0;                                                                                                    \
-    for (int64_t i = 0; i < m; i++) {                                                                               \
-      const float x = xs[xstep * i], z = zs[zstep * i];                                                             \
-      (void)z;                                                                                                      \
-      far |= is_far;                                                                                                \
-    }                                                                                                               \
+    NP_SEARCH(xstep && zstep, n, is_far, xs[i], zs[i])                                                              \
+    NP_SEARCH(xstep && !zstep, n, is_far, xs[i], z0)                                                                \
+    NP_SEARCH(!xstep && zstep, n, is_far, x0, zs[i])                                                                \
+    NP_SEARCH(!xstep && !zstep, n > 0, is_far, x0, z0)                                                              \
     if (!far) {                                                                                                     \
       fn(n, in, step, out, par);                                                                                    \
       return;                                                                                                       \
