@@ -124,9 +124,8 @@ static int places(passes *s, int64_t parts) {
   return 1;
 }
 
-static uint64_t *sort_entries(const np_order *o, int64_t n, uint64_t *e, uint64_t *room) {
+static uint64_t *sort_long(const np_order *o, int64_t n, uint64_t *e, uint64_t *room) {
   uint32_t counts[PARTS][1 << BITS];
-  if (n <= LONG) return o->k->sort(n, e, room);
   passes s = { .o = o, .n = n, .counts = counts, .part = np_max(LONG, np_blocks(n, PARTS)) };
   int64_t parts = np_blocks(n, s.part);
   for (s.shift = 32; s.shift < 64; s.shift += BITS) {
@@ -138,6 +137,10 @@ static uint64_t *sort_entries(const np_order *o, int64_t n, uint64_t *e, uint64_
     room = e, e = s.out;
   }
   return e;
+}
+
+static uint64_t *sort_entries(const np_order *o, int64_t n, uint64_t *e, uint64_t *room) {
+  return n <= LONG ? o->k->sort(n, e, room) : sort_long(o, n, e, room);
 }
 
 /* Runs of equal upper halves, each sorted by the lower ones. */

@@ -66,7 +66,7 @@ static int flat(groups *g, int sort) {
   if (g->group && (g->entry || !sort)) {
     if (sort) np_order_run(&o, flat_task, g);
     else g->count = ctx->kernels->count->groups[o.ctype](g->n, np_data(o.turned), NULL, g->group);
-    if (!np_failed(ctx)) v = np_tensor_new(ctx, np_native_of(x->at.dtype), 1, &g->count);
+    if (!np_failed(ctx) && !np_cancelled(ctx)) v = np_tensor_new(ctx, np_native_of(x->at.dtype), 1, &g->count);
   }
   if (v) {
     for (int64_t i = 0; i < g->n; i++)
