@@ -1933,6 +1933,28 @@ function neap.full_like(x, fill_value, dtype) end
 ---@return neap.Tensor y
 function Tensor:full_like(fill_value, dtype) end
 
+--- The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast.
+---@param x neap.Tensor
+---@param z neap.Tensor
+---@return neap.Tensor y
+function neap.gammainc(x, z) end
+
+--- The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast.
+---@param z neap.Tensor
+---@return neap.Tensor y
+function Tensor:gammainc(z) end
+
+--- The upper one, 1 - gammainc(x, z), exact where it is small.
+---@param x neap.Tensor
+---@param z neap.Tensor
+---@return neap.Tensor y
+function neap.gammaincc(x, z) end
+
+--- The upper one, 1 - gammainc(x, z), exact where it is small.
+---@param z neap.Tensor
+---@return neap.Tensor y
+function Tensor:gammaincc(z) end
+
 --- y[i][j] = x[index[i][j]][j] for dim 1, and so on.
 ---@param x neap.Tensor
 ---@param dim integer

@@ -7,6 +7,8 @@ enum { SUM, PROD, MEAN, AMAX, AMIN };
 
 /* ---- scatter_reduce: x dim index src reduce include_self ---- */
 
+static int may_record(const neap_tensor *t) { return np_needs_grad(t) || (t->base && np_needs_grad(t->base)); }
+
 /* A change in place would overwrite the x that the gradient reads, so a recorded one goes through a copy. */
 int np_scatter_reduce_run(np_call *c) {
   neap_context *ctx = c->ctx;
@@ -14,7 +16,7 @@ int np_scatter_reduce_run(np_call *c) {
   int64_t d = np_i(c, 1);
   int how = (int)np_i(c, 4), self = (int)np_i(c, 5);
   if (np_scatter_add_infer(c) != 0) return ctx->error;
-  int adds = how == SUM && self, records = np_wants_record(c);
+  int adds = how == SUM && self, records = ctx->grad_mode && (may_record(x) || may_record(src));
   if (adds && c->in_place) c->out[0] = neap_scatter_add_(ctx, x, d, index, src);
   else if (adds) c->out[0] = neap_scatter_add(ctx, x, d, index, src);
   else if (!c->in_place) c->out[0] = neap_scatter_reduce_at(ctx, x, d, index, src, how, self);
