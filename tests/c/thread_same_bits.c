@@ -76,6 +76,33 @@ static void met(int threads, float *out) {
   neap_close(c);
 }
 
+enum { DRAWN = 5 * 20000 + 600 * 3 + 2 * 40 * 1000 + 2 * 300 * 40 + 2 * 201 * 126 };
+
+/* Numbers of each sampler, then transforms of some of them, one after the other in out. */
+static void drawn(int threads, float *out) {
+  neap_context *c = neap_open(&(neap_config){.seed = 5, .threads = threads - 1});
+  const int64_t n = 20000, wide[] = {40, 1000}, square[] = {300, 40}, weights[] = {600, 50};
+  neap_scope *s = neap_scope_open(c);
+  neap_tensor *shape = neap_add(c, neap_rand(c, 1, &n, -1, NULL), neap_full(c, 1, &n, 0.3, -1));
+  neap_tensor *x = neap_randn(c, 2, wide, -1, NULL), *z = neap_randn(c, 2, square, -1, NULL);
+  neap_tensor *got[] = {
+    neap_standard_gamma(c, shape, 0, NULL), neap_poisson(c, neap_mul(c, shape, neap_full(c, 1, &n, 20, -1)), NULL),
+    neap_binomial(c, neap_full(c, 1, &n, 40, -1), neap_rand(c, 1, &n, -1, NULL), NULL), neap_dropout(c, shape, 0.4, 1, NULL),
+    neap_exponential(c, shape, 2, NULL), neap_multinomial(c, neap_rand(c, 2, weights, -1, NULL), 3, 0, NULL),
+    neap_fft(c, neap_complex(c, x, NULL), NEAP_ABSENT, -2, 0), neap_fft(c, neap_complex(c, z, NULL), NEAP_ABSENT, 0, 0),
+    neap_stft(c, neap_reshape(c, neap_narrow(c, x, 0, 0, 10), 1, (const int64_t[]){10000}), 400, 80, NEAP_ABSENT, NULL, 1, 1, 0, 1),
+  };
+  int64_t count = 0;
+  check(neap_error(c) == NEAP_OK);
+  for (size_t i = 0; i < sizeof got / sizeof *got && neap_error(c) == NEAP_OK; i++) {
+    neap_copy_out(got[i], NEAP_F32, out + count);
+    count += neap_count(got[i]);
+  }
+  check_int(count, DRAWN);
+  neap_scope_close(s);
+  neap_close(c);
+}
+
 int main(void) {
   static float one[WEIGHTS], many[WEIGHTS];
   const char *mode = getenv("NEAP_TEST_MODE");
@@ -94,6 +121,14 @@ int main(void) {
     int threads = (const int[]){2, 3, 8}[i];
     met(threads, more);
     check_at(__LINE__, memcmp(sums, more, sizeof sums) == 0, "%d threads", threads);
+  }
+  static float lone[DRAWN], several[DRAWN];
+  test_case("threads: samplers and transforms have the same bits at 1, 2, 3 and 8 threads");
+  drawn(1, lone);
+  for (int i = 0; i < 3; i++) {
+    int threads = (const int[]){2, 3, 8}[i];
+    drawn(threads, several);
+    check_at(__LINE__, memcmp(lone, several, sizeof lone) == 0, "%d threads", threads);
   }
   return check_done();
 }
