@@ -390,6 +390,8 @@ NEAP_API neap_tensor *neap_pad_add(neap_context *c, neap_tensor *g, int n_pad, c
 /* unfold */
 NEAP_API neap_tensor *neap_unfold(neap_context *c, neap_tensor *x, int64_t dim, int64_t size, int64_t step); /* All runs of size positions of dim, step apart, as a view: dim counts the runs, a new last dimension the positions in one. */
 NEAP_API neap_tensor *neap_unfold_add(neap_context *c, neap_tensor *g, int64_t dim, int64_t length, int64_t step); /* The adjoint of unfold: runs added into a dimension of the given length. */
+NEAP_API neap_tensor *neap_im2col(neap_context *c, neap_tensor *x, int n_kernel_size, const int64_t *kernel_size, int n_dilation, const int64_t *dilation, int n_padding, const int64_t *padding, int n_stride, const int64_t *stride); /* Windows of images (N, C, H, W) as columns (N, C kh kw, windows): PyTorch's nn.functional.unfold. One number stands for both dimensions. */
+NEAP_API neap_tensor *neap_fold(neap_context *c, neap_tensor *x, int n_output_size, const int64_t *output_size, int n_kernel_size, const int64_t *kernel_size, int n_dilation, const int64_t *dilation, int n_padding, const int64_t *padding, int n_stride, const int64_t *stride); /* Columns (N, C kh kw, windows) added back into images (N, C, H, W) where im2col would take them from: its adjoint. */
 /* join */
 NEAP_API neap_tensor *neap_cat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim); /* The tensors one after the other along dim. */
 NEAP_API neap_tensor *neap_stack(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim); /* Tensors of one shape along a new dimension. */

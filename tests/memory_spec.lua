@@ -90,7 +90,8 @@ describe_large("memory of a training step:", function()
         local most = kept + peak_of(step)
         -- Each block's output is read by backward, and so is the loss's difference.
         local needed = 4 * parameters + (depth + 1) * activation
-        local bound = (scoped or way.name == "layers of C") and needed * 1.1 or needed + neap.memory().limit
+        local room = neap.info().blas == "internal" and 1.2 or 1.1 -- the internal product packs its blocks
+        local bound = (scoped or way.name == "layers of C") and needed * room or needed + neap.memory().limit
         assert.is_true(most < bound, ("%.2f MB at most, %.2f needed"):format(most / MB, needed / MB))
         assert.are.equal(kept, live() - before)
       end)

@@ -181,6 +181,15 @@ local rules = {
   {"x[1.5]", "x[...]: a number (1.5) is no position; there are whole numbers, tables, index tensors and masks"},
   {"x[{'...', 1, '...'}]", "x[...]: '...' stands for several dimensions once at most"},
   {"x[v]", "index: index 1 must hold integers, got float32: convert it with to('int64')"},
+  -- windows of images
+  {"x:im2col({2, 2})", "im2col: x is (N, C, H, W) or (C, H, W), got (2, 3)"},
+  {"neap.ones(1, 3, 3):im2col({4, 2})", "im2col: a window reaches over 4 positions, an image with its padding has 3"},
+  {"neap.ones(1, 3, 3):im2col({1, 2, 3})", "im2col: kernel_size takes one number or two, got 3"},
+  {"neap.ones(1, 3, 3):im2col(2, 1, -1)", "im2col: padding is -1, it must be at least 0"},
+  {"neap.ones(1, 3, 3):im2col(2, 0)", "im2col: dilation is 0, it must be at least 1"},
+  {"v:fold({3, 3}, 2)", "fold: x is (N, C kh kw, windows) or (C kh kw, windows), got (3)"},
+  {"neap.ones(3, 4):fold({3, 3}, 2)", "fold: x (3, 4): its columns have 3 elements, which windows of 4 do not divide"},
+  {"neap.ones(4, 5):fold({3, 3}, 2)", "fold: x (4, 5) has 5 columns; an output of (3, 3) has 2 by 2 windows"},
   -- any view
   {"x:as_strided({2}, {1, 1}, 0)", "as_strided: 1 sizes and 2 strides: there must be as many"},
   {"x:as_strided({2, 3}, {3, -1}, 0)", "as_strided: stride -1 is negative"},

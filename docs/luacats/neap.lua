@@ -1900,6 +1900,25 @@ function Tensor:fmod(z) end
 ---@return neap.Tensor
 function Tensor:fmod_(z) end
 
+--- Columns (N, C kh kw, windows) added back into images (N, C, H, W) where im2col would take them from: its adjoint.
+---@param x neap.Tensor
+---@param output_size integer[]
+---@param kernel_size integer[]
+---@param dilation? integer[]
+---@param padding? integer[]
+---@param stride? integer[]
+---@return neap.Tensor y
+function neap.fold(x, output_size, kernel_size, dilation, padding, stride) end
+
+--- Columns (N, C kh kw, windows) added back into images (N, C, H, W) where im2col would take them from: its adjoint.
+---@param output_size integer[]
+---@param kernel_size integer[]
+---@param dilation? integer[]
+---@param padding? integer[]
+---@param stride? integer[]
+---@return neap.Tensor y
+function Tensor:fold(output_size, kernel_size, dilation, padding, stride) end
+
 --- The fraction of x, with its sign.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -2312,6 +2331,23 @@ function neap.ifftshift(x, dims) end
 ---@param dims? integer[]
 ---@return neap.Tensor y
 function Tensor:ifftshift(dims) end
+
+--- Windows of images (N, C, H, W) as columns (N, C kh kw, windows): PyTorch's nn.functional.unfold. One number stands for both dimensions.
+---@param x neap.Tensor
+---@param kernel_size integer[]
+---@param dilation? integer[]
+---@param padding? integer[]
+---@param stride? integer[]
+---@return neap.Tensor y
+function neap.im2col(x, kernel_size, dilation, padding, stride) end
+
+--- Windows of images (N, C, H, W) as columns (N, C kh kw, windows): PyTorch's nn.functional.unfold. One number stands for both dimensions.
+---@param kernel_size integer[]
+---@param dilation? integer[]
+---@param padding? integer[]
+---@param stride? integer[]
+---@return neap.Tensor y
+function Tensor:im2col(kernel_size, dilation, padding, stride) end
 
 --- The imaginary parts of pairs (..., 2), as a view.
 ---@param x neap.Tensor

@@ -21,7 +21,7 @@ for name, layer in pairs(core.layers) do nn[name] = layer end
 for name, container in pairs(require "neap.nn.containers") do nn[name] = container end
 
 -- The ops under the name that PyTorch's users look for.
-nn.functional = setmetatable({}, {
+nn.functional = setmetatable({unfold = core.im2col}, {
   __index = function(_, name) return type(core[name]) == "function" and core[name] or nil end,
 })
 

@@ -1089,6 +1089,12 @@ neap_tensor *neap_unfold(neap_context *c, neap_tensor *x, int64_t dim, int64_t s
 neap_tensor *neap_unfold_add(neap_context *c, neap_tensor *g, int64_t dim, int64_t length, int64_t step) {
   return call(c, NP_OP_unfold_add, 4, (neap_value[]){ of_tensor(g), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, length), of_kind(NEAP_INT, step) }, 0, NULL);
 }
+neap_tensor *neap_im2col(neap_context *c, neap_tensor *x, int n_kernel_size, const int64_t *kernel_size, int n_dilation, const int64_t *dilation, int n_padding, const int64_t *padding, int n_stride, const int64_t *stride) {
+  return call(c, NP_OP_im2col, 5, (neap_value[]){ of_tensor(x), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_dilation, dilation), of_maybe_ints(n_padding, padding), of_maybe_ints(n_stride, stride) }, 0, NULL);
+}
+neap_tensor *neap_fold(neap_context *c, neap_tensor *x, int n_output_size, const int64_t *output_size, int n_kernel_size, const int64_t *kernel_size, int n_dilation, const int64_t *dilation, int n_padding, const int64_t *padding, int n_stride, const int64_t *stride) {
+  return call(c, NP_OP_fold, 6, (neap_value[]){ of_tensor(x), of_ints(n_output_size, output_size), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_dilation, dilation), of_maybe_ints(n_padding, padding), of_maybe_ints(n_stride, stride) }, 0, NULL);
+}
 neap_tensor *neap_cat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim) {
   return call(c, NP_OP_cat, 2, (neap_value[]){ of_tensors(n_tensors, tensors), of_kind(NEAP_INT, dim) }, 0, NULL);
 }

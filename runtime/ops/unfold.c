@@ -1,5 +1,6 @@
 /* Runs of a dimension that may overlap, seen as a view; and the adjoint, which adds runs back to where they lay. Within
- * one place of all runs no two elements meet, nor within one run, so the sums go by whichever is fewer, always in order. */
+ * one place of all runs no two elements meet, nor within one run, so the sums go by whichever is fewer, always in order.
+ * Windows of images are runs of two dimensions. */
 #include "loops.h"
 
 /* ---- unfold: x dim size step ---- */
@@ -77,4 +78,97 @@ int np_unfold_add_back(np_back *b) { /* gg = the runs of g */
   int64_t d = b->arg[1].i < 0 ? b->arg[1].i + b->out[0].at.ndim : b->arg[1].i;
   b->gx[0] = neap_unfold(b->ctx, b->g[0], d, b->in[0].at.shape[b->in[0].at.ndim - 1], b->arg[3].i);
   return b->ctx->error;
+}
+
+/* ---- windows of images: im2col and fold ---- */
+
+typedef struct windows { /* of the two last dimensions; [0] is of the height */
+  int64_t kernel[2], dilation[2], padding[2], stride[2], reach[2], count[2]; /* reach: from first to last of a window, count: of windows */
+} windows;
+
+static int pair(np_call *c, int i, int64_t standard, int64_t least, int64_t out[2]) {
+  const neap_value *v = &c->arg[i];
+  if (v->kind == NEAP_NONE) {
+    out[0] = out[1] = standard;
+    return NEAP_OK;
+  }
+  if (v->n < 1 || v->n > 2) return np_reject(c, NEAP_ERR_ARGUMENT, "%s takes one number or two, got %d", c->sig->param[i].name, v->n);
+  for (int d = 0; d < 2; d++) {
+    out[d] = v->is[v->n == 2 ? d : 0];
+    if (out[d] < least || out[d] > INT32_MAX)
+      return np_reject(c, NEAP_ERR_ARGUMENT, "%s is %lld, it must be at least %lld", c->sig->param[i].name, (long long)out[d], (long long)least);
+  }
+  return NEAP_OK;
+}
+
+/* The settings that begin at argument i, for images of this height and width. */
+static int windows_of(np_call *c, int i, const int64_t size[2], windows *w) {
+  if (pair(c, i, 1, 1, w->kernel) != 0 || pair(c, i + 1, 1, 1, w->dilation) != 0 || pair(c, i + 2, 0, 0, w->padding) != 0 ||
+      pair(c, i + 3, 1, 1, w->stride) != 0) return c->ctx->error;
+  for (int d = 0; d < 2; d++) {
+    int64_t padded = size[d] + 2 * w->padding[d];
+    w->reach[d] = w->dilation[d] * (w->kernel[d] - 1) + 1;
+    if (w->reach[d] > padded)
+      return np_reject(c, NEAP_ERR_SHAPE, "a window reaches over %lld positions, an image with its padding has %lld", (long long)w->reach[d], (long long)padded);
+    w->count[d] = (padded - w->reach[d]) / w->stride[d] + 1;
+  }
+  return NEAP_OK;
+}
+
+int np_im2col_run(np_call *c) {
+  neap_context *ctx = c->ctx;
+  neap_tensor *x = np_t(c, 0);
+  int n = x->at.ndim;
+  windows w;
+  char shape[128];
+  np_shape_text(shape, sizeof shape, x);
+  if (n != 3 && n != 4) return np_reject(c, NEAP_ERR_SHAPE, "x is (N, C, H, W) or (C, H, W), got %s", shape);
+  if (windows_of(c, 1, x->at.shape + n - 2, &w) != 0) return ctx->error;
+  neap_tensor *y = n == 3 ? neap_unsqueeze(ctx, x, 0) : x;
+  int64_t around[] = { w.padding[1], w.padding[1], w.padding[0], w.padding[0] };
+  if (w.padding[0] || w.padding[1]) y = neap_pad(ctx, y, 4, around, 0, 0);
+  for (int d = 0; d < 2; d++) { /* (N, C, Lh, Lw, kh, kw) */
+    y = neap_unfold(ctx, y, 2 + d, w.reach[d], w.stride[d]);
+    if (w.dilation[d] > 1) y = neap_slice(ctx, y, -1, 0, w.kernel[d], w.dilation[d]);
+  }
+  y = neap_permute(ctx, y, 6, (int64_t[]){ 0, 1, 4, 5, 2, 3 });
+  int64_t columns[] = { n == 4 ? x->at.shape[0] : 1, x->at.shape[n - 3] * w.kernel[0] * w.kernel[1], w.count[0] * w.count[1] };
+  y = n == 4 ? neap_reshape(ctx, y, 3, columns) : neap_reshape(ctx, y, 2, columns + 1);
+  c->out[0] = y;
+  return ctx->error;
+}
+
+int np_col2im_run(np_call *c) {
+  neap_context *ctx = c->ctx;
+  neap_tensor *x = np_t(c, 0);
+  int n = x->at.ndim;
+  int64_t size[2];
+  windows w;
+  char shape[128];
+  np_shape_text(shape, sizeof shape, x);
+  if (n != 2 && n != 3) return np_reject(c, NEAP_ERR_SHAPE, "x is (N, C kh kw, windows) or (C kh kw, windows), got %s", shape);
+  if (pair(c, 1, 1, 1, size) != 0 || windows_of(c, 2, size, &w) != 0) return ctx->error;
+  int64_t area = w.kernel[0] * w.kernel[1], rows = x->at.shape[n - 2];
+  if (rows % area != 0)
+    return np_reject(c, NEAP_ERR_SHAPE, "x %s: its columns have %lld elements, which windows of %lld do not divide", shape, (long long)rows, (long long)area);
+  if (x->at.shape[n - 1] != w.count[0] * w.count[1])
+    return np_reject(c, NEAP_ERR_SHAPE, "x %s has %lld columns; an output of (%lld, %lld) has %lld by %lld windows", shape, (long long)x->at.shape[n - 1],
+                     (long long)size[0], (long long)size[1], (long long)w.count[0], (long long)w.count[1]);
+  int64_t N = n == 3 ? x->at.shape[0] : 1, C = rows / area;
+  neap_tensor *y = neap_reshape(ctx, x, 6, (int64_t[]){ N, C, w.kernel[0], w.kernel[1], w.count[0], w.count[1] });
+  y = neap_permute(ctx, y, 6, (int64_t[]){ 0, 1, 4, 2, 5, 3 }); /* (N, C, Lh, kh, Lw, kw) */
+  for (int d = 1; d >= 0; d--) { /* the width's windows first, then (N, C, Lh, W, kh) */
+    if (d == 0) y = neap_transpose(ctx, y, 3, 4);
+    if (y && w.dilation[d] > 1) {
+      int64_t spread[NEAP_MAX_DIMS];
+      memcpy(spread, y->at.shape, sizeof spread);
+      spread[y->at.ndim - 1] = w.reach[d];
+      y = neap_place(ctx, y, y->at.ndim, spread, -1, 0, w.dilation[d]);
+    }
+    y = neap_unfold_add(ctx, y, d == 1 ? 4 : 2, size[d] + 2 * w.padding[d], w.stride[d]);
+  }
+  for (int d = 0; d < 2; d++)
+    if (w.padding[d]) y = neap_narrow(ctx, y, 2 + d, w.padding[d], size[d]);
+  c->out[0] = n == 3 ? y : neap_squeeze(ctx, y, 1, (int64_t[]){ 0 });
+  return ctx->error;
 }

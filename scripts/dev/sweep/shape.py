@@ -172,6 +172,18 @@ def strided(s):
         s.case("as_strided_scatter", s.t([4, 5], layout="", grad=False), s.t(size), size, [s.choice(5, 7), s.choice(1, 2)], offset)
 
 
+def windows(s):
+    for k in range(24):
+        kernel, dilation = [s.choice(1, 2, 3), s.choice(1, 2, 3)], [s.choice(1, 1, 2), s.choice(1, 1, 2)]
+        padding, stride = [s.choice(0, 0, 1), s.choice(0, 1, 2)], [s.choice(1, 2), s.choice(1, 1, 3)]
+        size = [s.random.randint(5, 7), s.random.randint(5, 8)]
+        counts = [(n + 2 * p - d * (m - 1) - 1) // t + 1 for n, p, d, m, t in zip(size, padding, dilation, kernel, stride)]
+        lead = [2] if k % 3 else []
+        settings = [kernel, dilation, padding, stride]
+        s.case("im2col", s.t(lead + [3] + size), *settings, fn=F.unfold)
+        s.case("fold", s.t(lead + [2 * kernel[0] * kernel[1], counts[0] * counts[1]]), size, *settings, fn=F.fold)
+
+
 def cases(s):
-    for family in (views, cuts, arranged, padded, diagonals, joined, strided):
+    for family in (views, cuts, arranged, padded, diagonals, joined, strided, windows):
         family(s)
