@@ -130,6 +130,17 @@ describe("linear algebra", function()
     assert.are.equal(0, select(2, x:lstsq(random(6))):numel())
   end)
 
+  it("matrix_rank of symmetric matrices reads their lower triangle", function()
+    local x = random(3, 5, 2)
+    local y = x:matmul(t(x)) - x:narrow(-1, 1, 1):matmul(t(x:narrow(-1, 1, 1))) * 3
+    assert.are.same({ 2, 2, 2 }, y:matrix_rank(nil, nil, true):tolist())
+    assert.are.same({ 2, 2, 2 }, (y:tril() + ones(5, 5):double():triu(1) * 7):matrix_rank(nil, nil, true):tolist())
+    local d = neap.tensor({ { 3, 9, 9 }, { 0, -2, 9 }, { 0, 0, 0.5 } }, { dtype = "float64" })
+    assert.are.equal(2, d:matrix_rank(1, nil, true):item())
+    assert.are.equal(1, d:matrix_rank(nil, 0.7, true):item())
+    says(function() ones(2, 3):matrix_rank(nil, nil, true) end, "matrix_rank: x must be square")
+  end)
+
   it("matrix_exp adds up, and turns", function()
     local x = neap.tensor({ { 0, -1 }, { 1, 0 } }, { dtype = "float64" })
     near((x * 3):matrix_exp(), neap.tensor({ { math.cos(3), -math.sin(3) }, { math.sin(3), math.cos(3) } }, { dtype = "float64" }))

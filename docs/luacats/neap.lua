@@ -3314,18 +3314,20 @@ function neap.matrix_power(x, n) end
 ---@return neap.Tensor y
 function Tensor:matrix_power(n) end
 
---- How many singular values lie above atol and rtol times the largest, as in pinv.
+--- How many singular values lie above atol and rtol times the largest, as in pinv; with hermitian x is symmetric, its lower triangle alone is read, and its eigenvalues' sizes count.
 ---@param x neap.Tensor
 ---@param atol? number
 ---@param rtol? number
+---@param hermitian? boolean
 ---@return neap.Tensor rank
-function neap.matrix_rank(x, atol, rtol) end
+function neap.matrix_rank(x, atol, rtol, hermitian) end
 
---- How many singular values lie above atol and rtol times the largest, as in pinv.
+--- How many singular values lie above atol and rtol times the largest, as in pinv; with hermitian x is symmetric, its lower triangle alone is read, and its eigenvalues' sizes count.
 ---@param atol? number
 ---@param rtol? number
+---@param hermitian? boolean
 ---@return neap.Tensor rank
-function Tensor:matrix_rank(atol, rtol) end
+function Tensor:matrix_rank(atol, rtol, hermitian) end
 
 --- Largest value of all; with dim, the largest ones along it and their positions, the first of equal ones.
 ---@param x neap.Tensor

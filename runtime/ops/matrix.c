@@ -52,11 +52,15 @@ int np_pinv_back(np_back *b) {
   return c->error;
 }
 
-int np_matrix_rank_run(np_call *call) {
+int np_matrix_rank_run(np_call *call) { /* x atol rtol hermitian */
   neap_context *c = call->ctx;
-  neap_tensor *x = np_t(call, 0);
-  if (np_need_matrices(call, "x", x) != 0) return c->error;
-  neap_tensor *s = neap_svdvals(c, x);
+  neap_tensor *x = np_t(call, 0), *s;
+  int hermitian = (int)np_i(call, 3);
+  if ((hermitian ? np_need_square : np_need_matrices)(call, "x", x) != 0) return c->error;
+  if (hermitian)
+    s = neap_abs(c, neap_eigvalsh(c, neap_add(c, neap_tril(c, x, 0), np_mt(c, neap_tril(c, x, -1)))));
+  else
+    s = neap_svdvals(c, x);
   call->out[0] = neap_count_nonzero(c, neap_gt(c, s, cut_off(call, s, np_n_rows(&x->at), np_n_cols(&x->at), 1, 2)), 1, &last, 0);
   return c->error;
 }
@@ -75,7 +79,7 @@ int np_lstsq_run(np_call *call) {
     return np_reject(call, NEAP_ERR_SHAPE, "other %s does not fit x %s: it must have %lld rows", t, s, (long long)np_n_rows(&x->at));
   if (vector) w = neap_unsqueeze(c, w, -1);
   double rcond = np_given(call, 2) ? np_d(call, 2) : NAN;
-  neap_tensor *y = neap_matmul(c, neap_pinv(c, x, NAN, rcond), w), *rank = neap_matrix_rank(c, x, NAN, rcond);
+  neap_tensor *y = neap_matmul(c, neap_pinv(c, x, NAN, rcond), w), *rank = neap_matrix_rank(c, x, NAN, rcond, 0);
   neap_tensor *residuals = NULL, *lowest = rank && rank->at.count ? neap_amin(c, rank, 0, NULL, 0) : NULL;
   int full = lowest && neap_item_int(lowest) == np_n_cols(&x->at);
   if (np_n_rows(&x->at) > np_n_cols(&x->at) && full)

@@ -1638,8 +1638,8 @@ neap_tensor *neap_eigvals(neap_context *c, neap_tensor *x) {
 neap_tensor *neap_lstsq(neap_context *c, neap_tensor *x, neap_tensor *other, double rcond, neap_tensor **residuals, neap_tensor **rank) {
   return call(c, NP_OP_lstsq, 3, (neap_value[]){ of_tensor(x), of_tensor(other), of_maybe_number(rcond) }, 0, (neap_tensor **const[]){ residuals, rank });
 }
-neap_tensor *neap_matrix_rank(neap_context *c, neap_tensor *x, double atol, double rtol) {
-  return call(c, NP_OP_matrix_rank, 3, (neap_value[]){ of_tensor(x), of_maybe_number(atol), of_maybe_number(rtol) }, 0, NULL);
+neap_tensor *neap_matrix_rank(neap_context *c, neap_tensor *x, double atol, double rtol, int hermitian) {
+  return call(c, NP_OP_matrix_rank, 4, (neap_value[]){ of_tensor(x), of_maybe_number(atol), of_maybe_number(rtol), of_kind(NEAP_FLAG, hermitian) }, 0, NULL);
 }
 neap_tensor *neap_matrix_norm(neap_context *c, neap_tensor *x, const char *ord, int n_dims, const int64_t *dims, int keepdim) {
   return call(c, NP_OP_matrix_norm, 4, (neap_value[]){ of_tensor(x), of_text(ord), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
