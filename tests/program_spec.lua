@@ -146,7 +146,7 @@ describe("the REPL", function()
     assert.are.equal("> 9000\n> 9000\n> ", answers(long .. "\\n" .. long))
   end)
 
-  local has_terminal = os.execute "script --version >/dev/null 2>&1"
+  local has_terminal = os.execute "script -qec true /dev/null >/dev/null 2>&1 </dev/null"
   local on_terminal = has_terminal and it or pending
   on_terminal("edits, remembers and completes at a terminal", function()
     local keys = {
