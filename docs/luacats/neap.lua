@@ -1478,13 +1478,13 @@ function Tensor:dropout(p, training, generator) end
 ---@return neap.Tensor y
 function neap.dstack(tensors) end
 
---- Eigenvalues (..., n, 2) and eigenvectors (..., n, n, 2), V's columns, of each matrix; the last dimension is real and imaginary part. They have no gradient.
+--- Eigenvalues (..., n, 2) and eigenvectors (..., n, n, 2), V's columns, of each matrix; the last dimension is real and imaginary part. A vector's norm is 1, and of a complex one the largest element is real and positive.
 ---@param x neap.Tensor
 ---@return neap.Tensor w
 ---@return neap.Tensor V
 function neap.eig(x) end
 
---- Eigenvalues (..., n, 2) and eigenvectors (..., n, n, 2), V's columns, of each matrix; the last dimension is real and imaginary part. They have no gradient.
+--- Eigenvalues (..., n, 2) and eigenvectors (..., n, n, 2), V's columns, of each matrix; the last dimension is real and imaginary part. A vector's norm is 1, and of a complex one the largest element is real and positive.
 ---@return neap.Tensor w
 ---@return neap.Tensor V
 function Tensor:eig() end
@@ -1500,12 +1500,12 @@ function neap.eigh(x) end
 ---@return neap.Tensor V
 function Tensor:eigh() end
 
---- Eigenvalues (..., n, 2) of each matrix; the last dimension is real and imaginary part. They have no gradient.
+--- Eigenvalues (..., n, 2) of each matrix; the last dimension is real and imaginary part.
 ---@param x neap.Tensor
 ---@return neap.Tensor w
 function neap.eigvals(x) end
 
---- Eigenvalues (..., n, 2) of each matrix; the last dimension is real and imaginary part. They have no gradient.
+--- Eigenvalues (..., n, 2) of each matrix; the last dimension is real and imaginary part.
 ---@return neap.Tensor w
 function Tensor:eigvals() end
 

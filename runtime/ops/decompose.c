@@ -7,13 +7,6 @@
 
 static double cube(const np_batch *b) { return (double)b->m * b->n * (b->m < b->n ? b->m : b->n); }
 
-/* What LAPACK said of the batch: elements that are no numbers, or steps that did not end. */
-static int failed(np_call *call, const np_layout *x, int info, int64_t which) {
-  if (info == 0) return call->ctx->error;
-  if (info == NP_NOT_FINITE) return np_batch_not_finite(call, x, which);
-  return np_batch_reject(call, x, which, "made the iteration not converge");
-}
-
 /* ---- qr: x (m, n) = Q R ---- */
 
 enum { REDUCED, COMPLETE, R_ALONE }; /* the choices of `mode`, in order */
@@ -77,7 +70,7 @@ int np_qr_run(np_call *call) {
     np_batch_run(&b, 100, &which);
   }
   neap_release(a);
-  return failed(call, &x->at, info, which);
+  return np_batch_failed(call, &x->at, info, which);
 }
 
 /* m >= n: gx = (gQ + Q s(triu(gR R' - Q' gQ))) R'^-1 with s(M) = M + M', the diagonal counted once. Wide x = (x1 x2) has
@@ -191,7 +184,7 @@ static int svd(np_call *call, int job, neap_tensor *u, neap_tensor *s, neap_tens
   b.one = svd_one;
   int info = np_batch_run(&b, 3000 + cube(&b) / (job == 'N' ? 2 : 1), &which);
   neap_release(a);
-  return failed(call, &x->at, info, which);
+  return np_batch_failed(call, &x->at, info, which);
 }
 int np_svd_run(np_call *call) { return svd(call, np_i(call, 1) ? 'A' : 'S', call->out[0], call->out[1], call->out[2]); }
 int np_svdvals_run(np_call *call) { return svd(call, 'N', NULL, call->out[0], NULL); }
@@ -279,7 +272,7 @@ static int eigh(np_call *call, int job) {
   b.one = eigh_one;
   int info = np_batch_run(&b, 2000 + cube(&b) / (job == 'V' ? 2 : 4), &which);
   neap_release(a);
-  return failed(call, &x->at, info, which);
+  return np_batch_failed(call, &x->at, info, which);
 }
 int np_eigh_run(np_call *call) { return eigh(call, 'V'); }
 int np_eigvalsh_run(np_call *call) { return eigh(call, 'N'); }
@@ -303,64 +296,3 @@ int np_eigvalsh_back(np_back *b) { /* gx = V diag(g) V', the vectors worked out 
   if (w) b->gx[0] = neap_matmul(c, column_scaled(c, v, b->g[0]), np_mt(c, v));
   return c->error;
 }
-
-/* ---- eig: x V = V diag(w), complex numbers as pairs in a last dimension of 2 ---- */
-
-int np_eig_infer(np_call *call) {
-  neap_tensor *x = np_t(call, 0);
-  int d = x->at.ndim;
-  int64_t shape[NEAP_MAX_DIMS + 1];
-  if (np_need_square(call, "x", x) != 0) return call->ctx->error;
-  memcpy(shape, x->at.shape, sizeof x->at.shape);
-  shape[d] = 2;
-  if (call->sig->n_outputs > 1 && np_spec(call, 1, x->at.dtype, d + 1, shape) != 0) return call->ctx->error;
-  shape[d - 1] = 2;
-  return np_spec(call, 0, x->at.dtype, d, shape);
-}
-
-static int eig_one(const np_batch *b, int64_t i, char *scratch) { /* flag: the job */
-  int64_t n = b->n;
-  const char *x = b->in[0] + i * n * n * b->size;
-  char *a = np_carve(&scratch, n * n * b->size), *v = np_carve(&scratch, n * n * b->size);
-  char *re = np_carve(&scratch, n * b->size), *im = np_carve(&scratch, n * b->size), *w = b->out[0] + i * 2 * n * b->size;
-  if (!np_is_finite(b, x, n * n)) return NP_NOT_FINITE;
-  np_turn(b, b->n, b->n, x, a);
-  int info = b->lapack->geev((char)b->flag, b->n, a, b->n, re, im, v, b->n, scratch, b->lwork);
-  if (info != 0) return info;
-  for (int64_t j = 0; j < n; j++) {
-    double y = np_element(b, im, j);
-    np_set_element(b, w, 2 * j, np_element(b, re, j));
-    np_set_element(b, w, 2 * j + 1, y);
-    if (b->flag == 'N') continue;
-    /* A pair of conjugate values has its real parts in one column, the imaginary ones of the first in the next. */
-    int64_t at = y < 0 ? j - 1 : j;
-    char *out = b->out[1] + i * 2 * n * n * b->size;
-    for (int64_t k = 0; k < n; k++) {
-      np_set_element(b, out, 2 * (k * n + j), np_element(b, v, k + at * n));
-      np_set_element(b, out, 2 * (k * n + j) + 1, y == 0 ? 0 : copysign(1, y) * np_element(b, v, k + (at + 1) * n));
-    }
-  }
-  return 0;
-}
-
-static int eig(np_call *call, int job) {
-  neap_context *c = call->ctx;
-  neap_tensor *x = np_t(call, 0), *a;
-  int64_t which = 0;
-  double query[2] = { 0 };
-  if (x->at.count == 0) return NEAP_OK;
-  a = np_contiguous_of(c, x, x->at.dtype);
-  if (!a) return c->error;
-  np_batch b = np_batch_of(c, &x->at);
-  b.flag = job;
-  b.in[0] = np_data(a), b.out[0] = np_data(call->out[0]), b.out[1] = job == 'V' ? np_data(call->out[1]) : NULL;
-  b.lapack->geev((char)job, b.n, query, b.n, query, query, query, b.n, query, -1);
-  b.lwork = np_work_size(&b, query);
-  b.scratch = 2 * np_carved((int64_t)b.n * b.n * b.size) + 2 * np_carved(b.n * b.size) + np_carved(b.lwork * b.size);
-  b.one = eig_one;
-  int info = np_batch_run(&b, 3000 + cube(&b) * 2, &which);
-  neap_release(a);
-  return failed(call, &x->at, info, which);
-}
-int np_eig_run(np_call *call) { return eig(call, 'V'); }
-int np_eigvals_run(np_call *call) { return eig(call, 'N'); }

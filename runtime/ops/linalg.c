@@ -148,3 +148,9 @@ int np_batch_reject(np_call *call, const np_layout *x, int64_t which, const char
 int np_batch_not_finite(np_call *call, const np_layout *x, int64_t which) {
   return np_batch_reject(call, x, which, "has elements that are infinite or NaN");
 }
+
+int np_batch_failed(np_call *call, const np_layout *x, int info, int64_t which) {
+  if (info == 0) return call->ctx->error;
+  if (info == NP_NOT_FINITE) return np_batch_not_finite(call, x, which);
+  return np_batch_reject(call, x, which, "made the iteration not converge");
+}

@@ -42,6 +42,7 @@ np_batch np_batch_of(neap_context *c, const np_layout *x);
 int np_batch_run(np_batch *b, double ns, int64_t *which);
 /* An error about matrix `which` of x: "solve: matrix 2 of the batch is singular: ...". */
 int np_batch_reject(np_call *call, const np_layout *x, int64_t which, const char *what);
+int np_batch_failed(np_call *call, const np_layout *x, int info, int64_t which); /* of an iteration: not finite, or no end */
 int np_batch_not_finite(np_call *call, const np_layout *x, int64_t which);
 
 neap_tensor *np_batch_open(neap_context *c, neap_tensor *x, int dtype, const np_layout *batch); /* contiguous, its batch that of `batch` */

@@ -26,4 +26,12 @@ function posts.eig_sums(outs)
   return { re:sum(-1), (re:square() - im:square()):sum(-1), (re:square() + im:square()):sum(-1), im:abs():sum(-1) }
 end
 
+-- The same, and sums over the vectors of the sizes of their elements: no phase in them.
+function posts.eig_sizes(outs)
+  local sums, size = posts.eig_sums(outs), outs[2]:square():sum(-1)
+  sums[#sums + 1] = (size * outs[1]:square():sum(-1):unsqueeze(-2)):sum(-1)
+  sums[#sums + 1] = size:square():sum(-1)
+  return sums
+end
+
 return posts

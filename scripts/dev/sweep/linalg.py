@@ -54,6 +54,11 @@ def eig_sums(w):
     return [re.sum(-1), (re * re - im * im).sum(-1), (re * re + im * im).sum(-1), im.abs().sum(-1)]
 
 
+def eig_sizes(w, v):
+    size = torch.view_as_real(v).square().sum(-1)
+    return eig_sums(w) + [(size * torch.view_as_real(w).square().sum(-1).unsqueeze(-2)).sum(-1), size.square().sum(-1)]
+
+
 def cond(x, p):  # torch.linalg.cond has no gradient with some of the norms
     return L.matrix_norm(x, p) * L.matrix_norm(L.inv(x), p) if p not in (2.0, -2.0) else L.cond(x, p)
 
@@ -103,8 +108,8 @@ def orthogonal(s):
 def eigenvalues(s):
     for _ in range(15):
         lead, n = s.shape(0, 1, 3), s.random.randint(1, 6)
-        s.case("linalg.eigvals", s.t(lead + [n, n], grad=False), post="eig_sums", fn=lambda a: eig_sums(L.eigvals(a)))
-        s.case("linalg.eig", s.t(lead + [n, n], grad=False), post="eig_sums", fn=lambda a: eig_sums(L.eig(a)[0]))
+        s.case("linalg.eigvals", s.t(lead + [n, n]), post="eig_sums", fn=lambda a: eig_sums(L.eigvals(a)))
+        s.case("linalg.eig", s.t(lead + [n, n]), post="eig_sizes", fn=lambda a: eig_sizes(*L.eig(a)))
 
 
 def norms(s):
