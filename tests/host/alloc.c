@@ -84,7 +84,10 @@ static const char *survive(lua_State *L, neap_context *c, heap *h, int i, int on
     if (status != LUA_OK) snprintf(message, sizeof message, "fails without a refused request: %s", luaL_tolstring(L, -1, NULL));
     lua_settop(L, top);
     if (neap_error(c) != NEAP_OK) return "an error is pending";
-    if (met >= n) continue;
+    if (met >= n) {
+      stale = 0;
+      continue;
+    }
     if (status == LUA_OK) return NULL;
     if (stale++) return message;
     clean(L); /* a guard whose __close found no memory ends when it is collected */
