@@ -255,27 +255,32 @@ static int eigh_one(const np_batch *b, int64_t i, char *scratch) { /* flag: the 
   return info;
 }
 
-static int eigh(np_call *call, int job) {
+int np_eigen_run(np_call *call, int job, double (*plan)(np_batch *b), int (*one)(const np_batch *b, int64_t i, char *scratch)) {
   neap_context *c = call->ctx;
   neap_tensor *x = np_t(call, 0), *a;
   int64_t which = 0;
-  double query[2] = { 0 };
   if (x->at.count == 0) return NEAP_OK;
   a = np_contiguous_of(c, x, x->at.dtype);
   if (!a) return c->error;
   np_batch b = np_batch_of(c, &x->at);
   b.flag = job;
   b.in[0] = np_data(a), b.out[0] = np_data(call->out[0]), b.out[1] = job == 'V' ? np_data(call->out[1]) : NULL;
-  b.lapack->syevd((char)job, b.n, query, b.n, query, query, -1, &b.liwork, -1);
-  b.lwork = np_work_size(&b, query);
-  b.scratch = np_carved((int64_t)b.n * b.n * b.size) + np_carved(b.liwork * (int64_t)sizeof(int)) + np_carved(b.lwork * b.size);
-  b.one = eigh_one;
-  int info = np_batch_run(&b, 2000 + cube(&b) / (job == 'V' ? 2 : 4), &which);
+  b.one = one;
+  double ns = plan(&b);
+  int info = np_batch_run(&b, ns, &which);
   neap_release(a);
   return np_batch_failed(call, &x->at, info, which);
 }
-int np_eigh_run(np_call *call) { return eigh(call, 'V'); }
-int np_eigvalsh_run(np_call *call) { return eigh(call, 'N'); }
+
+static double eigh_plan(np_batch *b) {
+  double query[2] = { 0 };
+  b->lapack->syevd((char)b->flag, b->n, query, b->n, query, query, -1, &b->liwork, -1);
+  b->lwork = np_work_size(b, query);
+  b->scratch = np_carved((int64_t)b->n * b->n * b->size) + np_carved(b->liwork * (int64_t)sizeof(int)) + np_carved(b->lwork * b->size);
+  return 2000 + cube(b) / (b->flag == 'V' ? 2 : 4);
+}
+int np_eigh_run(np_call *call) { return np_eigen_run(call, 'V', eigh_plan, eigh_one); }
+int np_eigvalsh_run(np_call *call) { return np_eigen_run(call, 'N', eigh_plan, eigh_one); }
 
 static neap_tensor *symmetric_part(neap_context *c, neap_tensor *x) { return neap_mul(c, neap_add(c, x, np_mt(c, x)), NP_C(c, 0.5)); }
 

@@ -58,27 +58,15 @@ static int eig_one(const np_batch *b, int64_t i, char *scratch) { /* flag: the j
   return 0;
 }
 
-static int eig(np_call *call, int job) {
-  neap_context *c = call->ctx;
-  neap_tensor *x = np_t(call, 0), *a;
-  int64_t which = 0;
+static double eig_plan(np_batch *b) {
   double query[2] = { 0 };
-  if (x->at.count == 0) return NEAP_OK;
-  a = np_contiguous_of(c, x, x->at.dtype);
-  if (!a) return c->error;
-  np_batch b = np_batch_of(c, &x->at);
-  b.flag = job;
-  b.in[0] = np_data(a), b.out[0] = np_data(call->out[0]), b.out[1] = job == 'V' ? np_data(call->out[1]) : NULL;
-  b.lapack->geev((char)job, b.n, query, b.n, query, query, query, b.n, query, -1);
-  b.lwork = np_work_size(&b, query);
-  b.scratch = 2 * np_carved((int64_t)b.n * b.n * b.size) + 2 * np_carved(b.n * b.size) + np_carved(b.lwork * b.size);
-  b.one = eig_one;
-  int info = np_batch_run(&b, 3000 + 2.0 * b.n * b.n * b.n, &which);
-  neap_release(a);
-  return np_batch_failed(call, &x->at, info, which);
+  b->lapack->geev((char)b->flag, b->n, query, b->n, query, query, query, b->n, query, -1);
+  b->lwork = np_work_size(b, query);
+  b->scratch = 2 * np_carved((int64_t)b->n * b->n * b->size) + 2 * np_carved(b->n * b->size) + np_carved(b->lwork * b->size);
+  return 3000 + 2.0 * b->n * b->n * b->n;
 }
-int np_eig_run(np_call *call) { return eig(call, 'V'); }
-int np_eigvals_run(np_call *call) { return eig(call, 'N'); }
+int np_eig_run(np_call *call) { return np_eigen_run(call, 'V', eig_plan, eig_one); }
+int np_eigvals_run(np_call *call) { return np_eigen_run(call, 'N', eig_plan, eig_one); }
 
 /* ---- backward: matrices of complex numbers as their two parts ---- */
 

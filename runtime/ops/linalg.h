@@ -45,6 +45,9 @@ int np_batch_reject(np_call *call, const np_layout *x, int64_t which, const char
 int np_batch_failed(np_call *call, const np_layout *x, int info, int64_t which); /* of an iteration: not finite, or no end */
 int np_batch_not_finite(np_call *call, const np_layout *x, int64_t which);
 
+/* Values, and with job 'V' vectors, of each matrix of argument 0: plan asks LAPACK for room and says the ns a matrix takes. */
+int np_eigen_run(np_call *call, int job, double (*plan)(np_batch *b), int (*one)(const np_batch *b, int64_t i, char *scratch));
+
 neap_tensor *np_batch_open(neap_context *c, neap_tensor *x, int dtype, const np_layout *batch); /* contiguous, its batch that of `batch` */
 static inline void *np_carve(char **scratch, int64_t bytes) { /* a piece of it, aligned */
   char *p = *scratch;
