@@ -183,7 +183,7 @@ int np_max_back(np_back *b) { /* gx[indices] = g, else 0 */
     flat = neap_scatter_(c, flat, 0, neap_reshape(c, b->y[1], 1, &one), neap_reshape(c, b->g[0], 1, &one), 0);
     b->gx[0] = flat ? neap_reshape(c, flat, x->ndim, x->shape) : NULL;
   } else {
-    int64_t d = b->arg[1].i < 0 ? b->arg[1].i + x->ndim : b->arg[1].i;
+    int64_t d = np_axis_of(&b->arg[1], x->ndim);
     neap_tensor *at = np_keep_dims(c, b->y[1], x, 1u << d), *g = np_keep_dims(c, b->g[0], x, 1u << d);
     b->gx[0] = neap_scatter_(c, neap_zeros(c, x->ndim, x->shape, x->dtype), d, at, g, 0);
   }

@@ -94,7 +94,7 @@ int np_cat_run(np_call *c) {
 
 int np_cat_back(np_back *b) { /* each gets its part of g */
   int n_dims = b->out[0].at.ndim;
-  int64_t d = b->arg[DIM].i < 0 ? b->arg[DIM].i + n_dims : b->arg[DIM].i, start = 0;
+  int64_t d = np_axis_of(&b->arg[DIM], n_dims), start = 0;
   for (int i = 0; i < b->n_in; i++) {
     const np_layout *x = &b->in[i].at;
     if (x->ndim == 1 && x->count == 0) continue;
@@ -137,7 +137,7 @@ int np_stack_run(np_call *c) {
 }
 
 int np_stack_back(np_back *b) { /* each gets its slice of g */
-  int64_t d = b->arg[DIM].i < 0 ? b->arg[DIM].i + b->out[0].at.ndim : b->arg[DIM].i;
+  int64_t d = np_axis_of(&b->arg[DIM], b->out[0].at.ndim);
   for (int i = 0; i < b->n_in; i++)
     if (b->in[i].needs) b->gx[i] = neap_select(b->ctx, b->g[0], d, i);
   return b->ctx->error;

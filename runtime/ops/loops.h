@@ -32,6 +32,9 @@ int np_spec(np_call *c, int out, int dtype, int ndim, const int64_t *shape); /* 
 int np_need_float(np_call *c, const char *name, const neap_tensor *t);
 void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name, const neap_tensor *t); /* "dimension 2 of x has size 5" */
 int np_zero(neap_context *c, neap_tensor *t);      /* t contiguous: all zeros */
+static inline int64_t np_axis_of(const neap_value *dim, int ndim) { /* of a recorded dim, already checked: counted from the start */
+  return dim->i < 0 ? dim->i + (ndim ? ndim : 1) : dim->i;
+}
 uint32_t np_mask_of(const neap_value *dims, int ndim); /* of a recorded dims/axes list: as np_axes, already checked */
 neap_tensor *np_keep_dims(neap_context *c, neap_tensor *y, const np_layout *x, uint32_t mask); /* a result with its dims back */
 neap_tensor *np_permuted(neap_context *c, neap_tensor *x, uint32_t mask, int dtype); /* contiguous, dims in mask last */

@@ -58,7 +58,7 @@ static int back(np_back *b, int dim) { /* gx = zeros, gx[indices] = g */
     b->gx[0] = b->g[0];
     return c->error;
   }
-  int64_t d = b->arg[dim].i < 0 ? b->arg[dim].i + x->ndim : b->arg[dim].i;
+  int64_t d = np_axis_of(&b->arg[dim], x->ndim);
   neap_tensor *at = np_keep_dims(c, b->y[1], x, 1u << d), *g = np_keep_dims(c, b->g[0], x, 1u << d);
   b->gx[0] = neap_scatter_(c, np_zeros_like(c, x), d, at, g, 0);
   return c->error;

@@ -165,7 +165,6 @@ static int scan_run(np_call *c, int op, double ns) {
   return c->ctx->error;
 }
 
-static int64_t dim_of(const np_back *b, int arg, const np_layout *x) { return b->arg[arg].i < 0 ? b->arg[arg].i + (x->ndim ? x->ndim : 1) : b->arg[arg].i; }
 
 /* t moved by one place along d, towards the end or the start; fill stands where nothing came. */
 static neap_tensor *shifted(neap_context *c, neap_tensor *t, int64_t d, int to_end, double fill) {
@@ -189,7 +188,7 @@ int np_cumsum_infer(np_call *c) {
 }
 int np_cumsum_run(np_call *c) { return scan_run(c, NP_CUMSUM, 0.4); }
 int np_cumsum_back(np_back *b) { /* gx = sums of g from the other end */
-  b->gx[0] = neap_cumsum(b->ctx, b->g[0], dim_of(b, 1, &b->in[0].at), -1, !b->arg[3].i);
+  b->gx[0] = neap_cumsum(b->ctx, b->g[0], np_axis_of(&b->arg[1], b->in[0].at.ndim), -1, !b->arg[3].i);
   return b->ctx->error;
 }
 
@@ -199,7 +198,7 @@ int np_cumprod_run(np_call *c) { return scan_run(c, NP_CUMPROD, 1); }
 int np_cumprod_back(np_back *b) {
   neap_context *c = b->ctx;
   const np_layout *l = &b->in[0].at;
-  int64_t d = dim_of(b, 1, l);
+  int64_t d = np_axis_of(&b->arg[1], l->ndim);
   if (l->ndim == 0 || l->count == 0) {
     b->gx[0] = b->g[0];
     return c->error;
@@ -225,7 +224,7 @@ int np_logcumsumexp_run(np_call *c) { return scan_run(c, NP_LOGCUMSUMEXP, 10); }
 int np_logcumsumexp_back(np_back *b) {
   neap_context *c = b->ctx;
   const np_layout *l = &b->in[0].at;
-  int64_t d = dim_of(b, 1, l);
+  int64_t d = np_axis_of(&b->arg[1], l->ndim);
   if (l->ndim == 0 || l->count == 0) {
     b->gx[0] = b->g[0];
     return c->error;
@@ -264,7 +263,7 @@ int np_cummax_back(np_back *b) { /* gx = zeros, then gx[indices] += g */
   neap_context *c = b->ctx;
   const np_layout *x = &b->in[0].at;
   if (!b->g[0]) return NEAP_OK;
-  b->gx[0] = x->ndim == 0 ? b->g[0] : neap_scatter_add_(c, np_zeros_like(c, x), dim_of(b, 1, x), b->y[1], b->g[0]);
+  b->gx[0] = x->ndim == 0 ? b->g[0] : neap_scatter_add_(c, np_zeros_like(c, x), np_axis_of(&b->arg[1], x->ndim), b->y[1], b->g[0]);
   return c->error;
 }
 
@@ -304,7 +303,7 @@ int np_linear_recurrence_back(np_back *b) { /* gx[k] = g[k] + w[k+1] gx[k+1], gw
   neap_context *c = b->ctx;
   const np_layout *l = &b->in[0].at;
   int reverse = (int)b->arg[3].i;
-  int64_t d = dim_of(b, 2, l);
+  int64_t d = np_axis_of(&b->arg[2], l->ndim);
   if (l->ndim == 0 || l->count == 0) {
     b->gx[0] = b->g[0];
     return c->error;

@@ -41,7 +41,7 @@ static const np_row *row_of(neap_context *c, int dtype) { return c->kernels->row
 int np_softmax_run(np_call *c) { return forward(c, row_of(c->ctx, np_t(c, X)->at.dtype)->softmax); }
 int np_log_softmax_run(np_call *c) { return forward(c, row_of(c->ctx, np_t(c, X)->at.dtype)->log_softmax); }
 
-static int dim_of(np_back *b) { return (int)(b->arg[DIM].i < 0 ? b->arg[DIM].i + (b->out[0].at.ndim ? b->out[0].at.ndim : 1) : b->arg[DIM].i); }
+static int dim_of(np_back *b) { return (int)np_axis_of(&b->arg[DIM], b->out[0].at.ndim); }
 
 static int fused(np_back *b, void (*kernel)(int64_t, const void *, const void *, void *)) {
   neap_tensor *y = b->y[0], *gx = np_tensor_like(y, y->at.dtype);

@@ -27,7 +27,7 @@ int np_unfold_infer(np_call *c) {
   return NEAP_OK;
 }
 int np_unfold_back(np_back *b) { /* gx[i] = sum of g over the runs that hold x[i] */
-  int64_t d = b->arg[1].i < 0 ? b->arg[1].i + b->in[0].at.ndim : b->arg[1].i;
+  int64_t d = np_axis_of(&b->arg[1], b->in[0].at.ndim);
   b->gx[0] = neap_unfold_add(b->ctx, b->g[0], d, b->in[0].at.shape[d], b->arg[3].i);
   return b->ctx->error;
 }
@@ -75,7 +75,7 @@ int np_unfold_add_run(np_call *c) {
 }
 
 int np_unfold_add_back(np_back *b) { /* gg = the runs of g */
-  int64_t d = b->arg[1].i < 0 ? b->arg[1].i + b->out[0].at.ndim : b->arg[1].i;
+  int64_t d = np_axis_of(&b->arg[1], b->out[0].at.ndim);
   b->gx[0] = neap_unfold(b->ctx, b->g[0], d, b->in[0].at.shape[b->in[0].at.ndim - 1], b->arg[3].i);
   return b->ctx->error;
 }

@@ -323,14 +323,14 @@ int np_select_infer(np_call *c) {
 /* gx = zeros with g where the cut was */
 static int cut_back(np_back *b, neap_tensor *g, int64_t start, int64_t step) {
   const np_layout *x = &b->in[0].at;
-  int64_t d = b->arg[1].i < 0 ? b->arg[1].i + x->ndim : b->arg[1].i;
+  int64_t d = np_axis_of(&b->arg[1], x->ndim);
   b->gx[0] = g ? neap_place(b->ctx, g, x->ndim, x->shape, d, start < 0 ? start + x->shape[d] : start, step) : NULL;
   return b->ctx->error;
 }
 int np_narrow_back(np_back *b) { return cut_back(b, b->g[0], b->arg[2].i, 1); }
 int np_slice_back(np_back *b) { return cut_back(b, b->g[0], b->arg[2].i, b->arg[4].i); }
 int np_select_back(np_back *b) {
-  int64_t d = b->arg[1].i < 0 ? b->arg[1].i + b->in[0].at.ndim : b->arg[1].i;
+  int64_t d = np_axis_of(&b->arg[1], b->in[0].at.ndim);
   return cut_back(b, neap_unsqueeze(b->ctx, b->g[0], d), b->arg[2].i, 1);
 }
 
@@ -360,7 +360,7 @@ int np_place_run(np_call *c) {
   return np_copy(c->ctx, &region, np_t(c, 0));
 }
 int np_place_back(np_back *b) { /* gx = the cut of g */
-  int64_t d = b->arg[2].i < 0 ? b->arg[2].i + b->in[0].at.ndim : b->arg[2].i;
+  int64_t d = np_axis_of(&b->arg[2], b->in[0].at.ndim);
   b->gx[0] = neap_slice(b->ctx, b->g[0], d, b->arg[3].i, b->in[0].at.shape[d], b->arg[4].i);
   return b->ctx->error;
 }

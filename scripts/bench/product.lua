@@ -25,31 +25,12 @@ local cases = {
   {"strided", function() return rand(256, 512):slice(2, 1, 256, 2), rand(256, 256) end},
 }
 
-local names = {}
-for _, case in ipairs(cases) do names[#names + 1] = case[1] end
-
-local options = require "neap.args" (arg, ([[
-Times matrix products in float32; prints one JSON line a case.
-  --cases LIST=%s   which, with commas
-  --time N=1        seconds a case
-  --list            prints the names of the cases
-]]):format(table.concat(names, ",")))
-
-if options.list then
-  print(table.concat(names, ","))
-  return
-end
+local names, operands = {}, {}
+for i, case in ipairs(cases) do names[i], operands[case[1]] = case[1], case[2] end
 
 neap.seed(0)
-for name in options.cases:gmatch "[^,]+" do
-  local found
-  for _, case in ipairs(cases) do
-    if case[1] == name then
-      found = true
-      local x, w = case[2]()
-      local inner = math.max(1, math.min(1000, math.ceil(2e8 / (2 * x:numel() * w:size(-1)))))
-      timing.print(name, timing.time(function() local _ = x:matmul(w) end, inner, options.time), "")
-    end
-  end
-  if not found then error("no case " .. name .. "; there are " .. table.concat(names, ", "), 0) end
-end
+timing.run("matrix products in float32", names, function(name, seconds)
+  local x, w = operands[name]()
+  local inner = math.max(1, math.min(1000, math.ceil(2e8 / (2 * x:numel() * w:size(-1)))))
+  return timing.time(function() local _ = x:matmul(w) end, inner, seconds)
+end)

@@ -24,25 +24,12 @@ for _, call in ipairs(calls) do
   end
 end
 
-local options = require "neap.args" (arg, ([[
-Times reductions, scans and sorting in float32; prints one JSON line a case.
-  --cases LIST=%s   which, with commas
-  --time N=1        seconds a case
-  --list            prints the names of the cases
-]]):format(table.concat(names, ",")))
-
-if options.list then
-  print(table.concat(names, ","))
-  return
-end
-
 neap.seed(0)
 local inputs = {long = neap.randn(1000000), rows = neap.randn(1000, 1000)}
-for name in options.cases:gmatch "[^,]+" do
-  if not cases[name] then error("no case " .. name .. "; there are " .. table.concat(names, ", "), 0) end
+timing.run("reductions, scans and sorting in float32", names, function(name, seconds)
   local f, x = cases[name][1], inputs[cases[name][2]]
-  timing.print(name, timing.time(function()
+  return timing.time(function()
     local _ <close> = neap.scope()
     f(x)
-  end, 1, options.time), "")
-end
+  end, 1, seconds)
+end)

@@ -61,29 +61,8 @@ local cases = {
   end},
 }
 
-local names = {}
-for _, case in ipairs(cases) do names[#names + 1] = case[1] end
-
-local options = require "neap.args" (arg, ([[
-Times Fourier transforms and random numbers; prints one JSON line a case.
-  --cases LIST=%s   which, with commas
-  --time N=1        seconds a case
-  --list            prints the names of the cases
-]]):format(table.concat(names, ",")))
-
-if options.list then
-  print(table.concat(names, ","))
-  return
-end
+local names, prepare = {}, {}
+for i, case in ipairs(cases) do names[i], prepare[case[1]] = case[1], case[2] end
 
 neap.seed(0)
-for name in options.cases:gmatch "[^,]+" do
-  local found
-  for _, case in ipairs(cases) do
-    if case[1] == name then
-      found = true
-      timing.print(name, timing.time(case[2](), 3, options.time), "")
-    end
-  end
-  if not found then error("no case " .. name .. "; there are " .. table.concat(names, ", "), 0) end
-end
+timing.run("Fourier transforms and random numbers", names, function(name, seconds) return timing.time(prepare[name](), 3, seconds) end)

@@ -28,4 +28,25 @@ function timing.print(name, times, more)
     timing.median(times) * 1e3, times[1] * 1e3, #times, more))
 end
 
+--- Times cases by name: names in order, run(name, seconds) giving a case's times. Reads the options of the command line.
+function timing.run(what, names, run)
+  local list = table.concat(names, ",")
+  local options = require "neap.args" (arg, ([[
+Times %s; prints one JSON line a case.
+  --cases LIST=%s   which, with commas
+  --time N=1        seconds a case
+  --list            prints the names of the cases
+]]):format(what, list))
+  if options.list then
+    print(list)
+    return
+  end
+  local known = {}
+  for _, name in ipairs(names) do known[name] = true end
+  for name in options.cases:gmatch "[^,]+" do
+    if not known[name] then error("no case " .. name .. "; there are " .. table.concat(names, ", "), 0) end
+    timing.print(name, run(name, options.time), "")
+  end
+end
+
 return timing
