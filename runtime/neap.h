@@ -306,7 +306,10 @@ NEAP_API void neap_set_site(neap_context *c, const neap_site *site); /* for call
 typedef struct neap_layer_info {
   const char *name, *signature, *doc, *example;
   int n_params;
-  const neap_param *params;
+  const neap_param *params;  /* the settings */
+  int n_inputs, n_outputs;
+  const neap_param *inputs;  /* what a forward takes */
+  const char *const *outputs;
 } neap_layer_info;
 NEAP_API int neap_layer_count(void);
 NEAP_API int neap_layer_find(const char *name);
@@ -316,14 +319,23 @@ NEAP_API neap_module *neap_module_new(neap_context *c, int layer, int n_args, co
 NEAP_API neap_module *neap_sequential(neap_context *c, int n, neap_module *const *children); /* retains them: release yours */
 NEAP_API neap_module *neap_module_retain(neap_module *m);
 NEAP_API void neap_module_release(neap_module *m);
+NEAP_API neap_module *neap_module_clone(neap_module *m);      /* with tensors of its own; what is shared inside of m is shared inside of it */
 NEAP_API neap_tensor *neap_forward(neap_module *m, neap_tensor *x);
-NEAP_API neap_tensor *neap_forward_many(neap_module *m, int n, neap_tensor *const *x); /* e.g. Bilinear */
+NEAP_API neap_tensor *neap_forward_many(neap_module *m, int n, neap_tensor *const *x); /* e.g. Bilinear; NULL: not given; the first output */
+/* The general form: args as neap_layer_info's inputs say, out as its outputs (NULL: not asked for). Returns n_outputs or a negative code. */
+NEAP_API int neap_module_call(neap_module *m, int n_args, const neap_value *args, neap_tensor **out);
 NEAP_API void neap_module_train(neap_module *m, int on);      /* the whole tree */
 NEAP_API int neap_module_is_training(const neap_module *m);
 NEAP_API int neap_module_layer(const neap_module *m);
+NEAP_API const neap_layer_info *neap_module_about(const neap_module *m);
+/* A size was left out (nn.Linear without in_features), and there was no input yet to take it from: there are no parameters yet, and to
+ * ask for them is an error. */
+NEAP_API int neap_module_is_waiting(const neap_module *m);
 NEAP_API const char *neap_module_text(neap_module *m, char *buffer, size_t size); /* "Linear(in_features=3, ...)"; returns buffer */
 NEAP_API int neap_module_child_count(const neap_module *m);
 NEAP_API neap_module *neap_module_child(const neap_module *m, int i); /* borrowed */
+/* "self_attn" or, of a Sequential, ""; place: its number in a list of that name, -1 when it stands alone; may be NULL. */
+NEAP_API const char *neap_module_child_name(const neap_module *m, int i, int *place);
 NEAP_API int neap_module_param_count(const neap_module *m);   /* its own, not its children's; parameters, then buffers */
 NEAP_API const char *neap_module_param_name(const neap_module *m, int i);
 NEAP_API neap_tensor *neap_module_param(const neap_module *m, int i); /* borrowed */
@@ -331,7 +343,8 @@ NEAP_API int neap_module_param_is_buffer(const neap_module *m, int i);
 NEAP_API int neap_module_set_param(neap_module *m, int i, neap_tensor *t); /* replaces the handle by one of its shape */
 NEAP_API int neap_module_to(neap_module *m, neap_dtype d);    /* floating parameters, in place, the whole tree */
 NEAP_API void neap_module_zero_grad(neap_module *m);
-/* Visits parameters and buffers of the tree with dotted names ("0.weight"); stops at nonzero and returns it. */
+/* Visits parameters and buffers of the tree with dotted names ("0.weight"); stops at nonzero and returns it. Of a module that
+ * waits: a negative code, and an error is pending. */
 NEAP_API int neap_module_each(neap_module *m, int (*visit)(void *arg, const char *name, neap_tensor *t, int buffer), void *arg);
 NEAP_API int neap_module_parameters(neap_module *m, neap_tensor **out, int room); /* fills out, borrowed; returns how many there are */
 

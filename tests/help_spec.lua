@@ -51,7 +51,7 @@ describe("neap.help", function()
   end)
 
   it("describes layers and rules", function()
-    shows("Linear", "neap.nn.Linear(in_features, out_features, bias = true)")
+    shows("Linear", "neap.nn.Linear(in_features?, out_features, bias = true)")
     shows("nn.Linear", "neap.nn.Linear(")
     shows("Adam", "neap.optim.Adam(parameters, {lr = 0.001")
     shows("ModuleList", "neap.nn.ModuleList(...)", "called by hand")

@@ -5,11 +5,11 @@
  *   layers              name -> constructor, arguments and options from the layer's signature
  *   sequential(list)    a Sequential of modules of C
  *   is_module(x)        whether x is a module of C
- *   module_methods      the table of methods: what is put there, every module of C has. From here: name children
- *                       named_parameters named_buffers parameters buffers train eval is_training to zero_grad forward
- *                       append text
+ *   module_methods      the table of methods: what is put there, every module of C has. From here: name train eval
+ *                       is_training is_waiting to zero_grad forward append text clone
  *   module_forward(m, ...)      the bare forward, without hooks
  *   module_each(m)      three lists: dotted names, tensors, whether each is a buffer; of the whole tree, ties repeated
+ *   module_children(m)  three lists: the direct children, their names, their places in lists of that name (0: alone)
  *   module_hooked(m, on)        while any module is marked so, m(...) is glue.forward(m, ...), which runs the hooks
  *   glue.forward(m, ...) glue.module_text(m) glue.child_path(parent, child)   what lua/neap/native.lua puts there: hooks,
  *                       printing, and how a child stands in its parent: ".body", "[2]"
@@ -143,7 +143,7 @@ static int sequential(lua_State *L) {
 /* m:append(layer): the runtime's containers are fixed, so the userdata gets a longer one. */
 static int append(lua_State *L) {
   nl_state *s = nl_up(L);
-  const neap_layer_info *info = neap_layer_about(s->ctx, neap_module_layer(check_module(L, s, 1)));
+  const neap_layer_info *info = neap_module_about(check_module(L, s, 1));
   int n = neap_module_child_count(check_module(L, s, 1));
   lua_settop(L, 2);
   if (strcmp(info->name, "Sequential") != 0) return nl_fail(L, s, "append: a %s holds no layers", info->name);
@@ -165,43 +165,52 @@ static int append(lua_State *L) {
 
 /* ---- forward ---- */
 
+enum { MAX_OUT = 3 };
+
+/* m(x, ..., {options}): all outputs; those not asked for are left out at the end and nil between. */
 static int forward(lua_State *L) {
   nl_state *s = nl_up(L);
-  int top = lua_gettop(L), tries = 0, anchored = 0;
-  neap_tensor *x[NL_ARGS], *y;
-  if (top - 1 > NL_ARGS) return nl_fail(L, s, "forward: too many arguments");
-  nl_slot *result = nl_new(L, s, NL_TENSOR);
+  int top = lua_gettop(L), tries = 0, got;
+  const neap_layer_info *info = neap_module_about(check_module(L, s, 1));
+  nl_binding bind = {.name = info->name, .params = info->inputs, .n_params = info->n_inputs};
+  nl_slot *result[MAX_OUT];
+  neap_tensor *out[MAX_OUT];
+  nl_args a;
+  if (info->n_outputs > MAX_OUT) return luaL_error(L, "neap: %s has too many outputs", info->name);
+  nl_bind_room(L, &bind, 2, top, &a);
+  int first = lua_gettop(L) + 1;
+  for (int i = 0; i < info->n_outputs; i++) result[i] = nl_new(L, s, NL_TENSOR);
   size_t before = neap_memory(s->ctx).live;
   for (;;) {
     const char *path = nl_path_of(L, s, 1);
     if (s->grad) nl_locate(L, s);
     else s->site.file = NULL, s->site.line = 0;
     neap_module *m = check_module(L, s, 1);
-    if (!path && neap_module_child_count(m) > 0) path = neap_layer_about(s->ctx, neap_module_layer(m))->name;
-    for (int i = 2; i <= top; i++) {
-      nl_slot *slot = nl_slot_at(L, s, i, NL_TENSOR);
-      if (!slot || !slot->object) {
-        const char *name = neap_layer_about(s->ctx, neap_module_layer(m))->name;
-        if (slot) return nl_gone(L, s, slot, name);
-        const char *got = nl_describe(L, s, i);
-        return nl_fail(L, s, "%s: argument %d must be a tensor, got %s", name, i - 1, got);
-      }
-      anchored |= slot->marks & NL_ANCHORED;
-      x[i - 2] = slot->object;
-    }
+    if (!path && neap_module_child_count(m) > 0) path = info->name;
+    nl_bind(L, s, &bind, 2, top, &a);
     neap_site site = s->site;
     site.path = path;
     site.base = 1;
     neap_set_site(s->ctx, &site);
-    y = neap_forward_many(m, top - 1, x);
+    got = neap_module_call(m, a.n, a.value, out);
     nl_site_done(s);
-    if (NL_LIKELY(y != NULL)) break;
+    if (NL_LIKELY(got >= 0)) break;
     if (!nl_retry(L, s, &tries)) return nl_raise_in(L, s, path);
   }
-  nl_set_slot(s, result, y);
-  if (anchored) nl_inherit(L, s, top + 1, 2, top);
+  int n = 0;
+  for (int i = 0; i < got; i++) {
+    if (!out[i]) {
+      lua_pushnil(L);
+      lua_replace(L, first + i);
+      continue;
+    }
+    n = i + 1;
+    nl_set_slot(s, result[i], out[i]);
+    if (a.anchored) nl_inherit(L, s, first + i, 2, top);
+  }
+  lua_settop(L, first + n - 1);
   nl_account_growth(L, s, before);
-  return 1;
+  return n;
 }
 
 static int after_call(lua_State *L, int status, lua_KContext unused) {
@@ -236,6 +245,20 @@ static int module_hooked(lua_State *L) {
 
 /* ---- fields ---- */
 
+/* A layer's part of that name, or the list of them, or nil. */
+static void push_children_named(lua_State *L, nl_state *s, neap_module *m, const char *name) {
+  int list = 0, place;
+  for (int i = 0; i < neap_module_child_count(m); i++) {
+    if (*name == 0 || strcmp(neap_module_child_name(m, i, &place), name) != 0) continue;
+    if (place >= 0 && !list) lua_newtable(L);
+    nl_push_module(L, s, neap_module_child(m, i), 1);
+    if (place < 0) return;
+    lua_rawseti(L, -2, place + 1);
+    list = 1;
+  }
+  if (!list) lua_pushnil(L);
+}
+
 /* upvalues: the state, the methods */
 static int get_index(lua_State *L) {
   nl_state *s = nl_up(L);
@@ -250,7 +273,7 @@ static int get_index(lua_State *L) {
       return 1;
     }
     if (strcmp(name, "training") == 0) lua_pushboolean(L, neap_module_is_training(m));
-    else lua_pushnil(L);
+    else push_children_named(L, s, m, name);
     return 1;
   }
   neap_module *m = check_module(L, s, 1);
@@ -267,7 +290,7 @@ static int newindex(lua_State *L) {
   nl_state *s = nl_up(L);
   neap_module *m = check_module(L, s, 1);
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  const char *layer = neap_layer_about(s->ctx, neap_module_layer(m))->name;
+  const char *layer = neap_module_about(m)->name;
   for (int i = 0; i < neap_module_param_count(m); i++) {
     if (strcmp(neap_module_param_name(m, i), name) != 0) continue;
     neap_tensor *t = nl_check_tensor(L, s, 3);
@@ -332,9 +355,27 @@ static int zero_grad(lua_State *L) {
   return 0;
 }
 
+static int is_waiting(lua_State *L) {
+  lua_pushboolean(L, neap_module_is_waiting(check_module(L, nl_up(L), 1)));
+  return 1;
+}
+
+static int clone(lua_State *L) {
+  nl_state *s = nl_up(L);
+  int tries = 0;
+  check_module(L, s, 1);
+  nl_slot *slot = nl_new(L, s, NL_MODULE);
+  size_t before = neap_memory(s->ctx).live;
+  while (!(slot->object = neap_module_clone(check_module(L, s, 1))))
+    if (!nl_retry(L, s, &tries)) return nl_raise(L, s);
+  know(L, s, slot->object);
+  nl_account_growth(L, s, before);
+  return 1;
+}
+
 static int name(lua_State *L) {
   nl_state *s = nl_up(L);
-  lua_pushstring(L, neap_layer_about(s->ctx, neap_module_layer(check_module(L, s, 1)))->name);
+  lua_pushstring(L, neap_module_about(check_module(L, s, 1))->name);
   return 1;
 }
 
@@ -388,7 +429,8 @@ void nl_open_module(lua_State *L, nl_state *s) {
   };
   static const luaL_Reg methods[] = {
     {"forward", forward}, {"append", append}, {"train", train}, {"eval", eval}, {"is_training", is_training}, {"to", to},
-    {"zero_grad", zero_grad}, {"name", name}, {"text", module_text}, {NULL, NULL},
+    {"zero_grad", zero_grad}, {"name", name}, {"text", module_text}, {"is_waiting", is_waiting}, {"clone", clone},
+    {NULL, NULL},
   };
   static const luaL_Reg meta[] = {{"__newindex", newindex}, {"__len", length}, {NULL, NULL}};
   static const struct { const char *name; lua_CFunction f; } with_glue[] = {{"__call", call}, {"__tostring", tostring}};

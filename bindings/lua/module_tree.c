@@ -1,5 +1,5 @@
-/* What a module of C holds, itself and below: lists of parameters, buffers and children, and iterators over their names.
- * All of them give the userdata that Lua knows a tensor or module by, which the module at index 1 keeps. */
+/* What a module of C holds, itself and below, in lists: tensors with their dotted names, and children with theirs. They
+ * have the userdata that Lua knows a tensor or module by, which the module at index 1 keeps. */
 #include <string.h>
 #include "state.h"
 
@@ -30,7 +30,7 @@ static void find_all(lua_State *L, nl_state *s, found *f) {
   found now;
   for (;;) {
     memset(f, 0, sizeof *f);
-    neap_module_each(nl_check(L, s, 1, NL_MODULE), count_one, f);
+    if (neap_module_each(nl_check(L, s, 1, NL_MODULE), count_one, f) != 0) nl_raise(L, s);
     size_t n = (size_t)f->n;
     f->t = lua_newuserdatauv(L, n * (sizeof *f->t + 1) + f->text + 1, 0);
     f->buffer = (uint8_t *)(f->t + n);
@@ -66,86 +66,28 @@ static int module_each(lua_State *L) {
   return 3;
 }
 
-/* A list of the parameters (or buffers) of the tree, each once. */
-static int list_of(lua_State *L, int buffers) {
-  nl_state *s = nl_up(L);
-  found f;
-  int n = 0;
-  lua_settop(L, 1);
-  find_all(L, s, &f);
-  lua_createtable(L, f.n, 0);
-  lua_newtable(L); /* seen */
-  for (int i = 0; i < f.n; i++) {
-    if (f.buffer[i] != buffers) continue;
-    if (lua_rawgetp(L, 4, f.t[i]) == LUA_TNIL) {
-      nl_push_param_of(L, s, f.t[i], 1);
-      lua_rawseti(L, 3, ++n);
-      lua_pushboolean(L, 1);
-      lua_rawsetp(L, 4, f.t[i]);
-    }
-    lua_pop(L, 1);
-  }
-  lua_settop(L, 3);
-  return 1;
-}
-static int parameters(lua_State *L) { return list_of(L, 0); }
-static int buffers(lua_State *L) { return list_of(L, 1); }
-
-static int next_named(lua_State *L) { /* upvalues: names, tensors, i */
-  lua_Integer i = lua_tointeger(L, lua_upvalueindex(3)) + 1;
-  lua_pushinteger(L, i);
-  lua_copy(L, -1, lua_upvalueindex(3));
-  if (lua_rawgeti(L, lua_upvalueindex(1), i) == LUA_TNIL) return 1;
-  lua_rawgeti(L, lua_upvalueindex(2), i);
-  return 2;
-}
-
-/* for name, tensor in m:named_parameters() do. Ties come under each of their names. */
-static int named(lua_State *L, int buffers) {
-  nl_state *s = nl_up(L);
-  found f;
-  int n = 0;
-  lua_settop(L, 1);
-  find_all(L, s, &f);
-  const char *name = f.names;
-  lua_newtable(L);
-  lua_newtable(L);
-  for (int i = 0; i < f.n; i++) {
-    if (f.buffer[i] == buffers) {
-      lua_pushstring(L, name);
-      lua_rawseti(L, 3, ++n);
-      nl_push_param_of(L, s, f.t[i], 1);
-      lua_rawseti(L, 4, n);
-    }
-    name += strlen(name) + 1;
-  }
-  lua_pushinteger(L, 0);
-  lua_pushcclosure(L, next_named, 3);
-  return 1;
-}
-static int named_parameters(lua_State *L) { return named(L, 0); }
-static int named_buffers(lua_State *L) { return named(L, 1); }
-
-static int children(lua_State *L) {
+/* module_children(m) -> modules, names, places */
+static int module_children(lua_State *L) {
   nl_state *s = nl_up(L);
   neap_module *m = nl_check(L, s, 1, NL_MODULE);
-  int n = neap_module_child_count(m);
-  lua_createtable(L, n, 0);
+  int n = neap_module_child_count(m), place;
+  lua_settop(L, 1);
+  for (int i = 0; i < 3; i++) lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
     nl_push_module(L, s, neap_module_child(m, i), 1);
-    lua_rawseti(L, -2, i + 1);
+    lua_rawseti(L, 2, i + 1);
+    lua_pushstring(L, neap_module_child_name(m, i, &place));
+    lua_rawseti(L, 3, i + 1);
+    lua_pushinteger(L, place + 1);
+    lua_rawseti(L, 4, i + 1);
   }
-  return 1;
+  return 3;
 }
 
-/* Puts module_each into the module's table at neap, and the rest into the table on top, the methods of modules of C. */
+/* Puts module_each and module_children into the module's table at neap. */
 void nl_open_tree(lua_State *L, int neap) {
-  static const luaL_Reg methods[] = {
-    {"parameters", parameters}, {"buffers", buffers}, {"named_parameters", named_parameters},
-    {"named_buffers", named_buffers}, {"children", children}, {NULL, NULL},
-  };
-  nl_functions(L, methods);
-  nl_push_state(L);
-  lua_pushcclosure(L, module_each, 1);
-  lua_setfield(L, neap, "module_each");
+  static const luaL_Reg list[] = {{"module_each", module_each}, {"module_children", module_children}, {NULL, NULL}};
+  lua_pushvalue(L, neap);
+  nl_functions(L, list);
+  lua_pop(L, 1);
 }

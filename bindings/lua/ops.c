@@ -226,6 +226,14 @@ static void push_params(lua_State *L, nl_state *s, int n, const neap_param *para
   }
 }
 
+static void push_names(lua_State *L, int n, const char *const *names) {
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushstring(L, names[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
 static void push_op(lua_State *L, nl_state *s, int op) {
   const neap_op_info *info = neap_op_about(s->ctx, op);
   if (!info) nl_raise(L, s);
@@ -238,11 +246,7 @@ static void push_op(lua_State *L, nl_state *s, int op) {
   text_field(L, "family", info->family);
   push_params(L, s, info->n_params, info->params);
   lua_setfield(L, -2, "params");
-  lua_createtable(L, info->n_outputs, 0);
-  for (int i = 0; i < info->n_outputs; i++) {
-    lua_pushstring(L, info->outputs[i]);
-    lua_rawseti(L, -2, i + 1);
-  }
+  push_names(L, info->n_outputs, info->outputs);
   lua_setfield(L, -2, "outputs");
   lua_newtable(L);
   for (int i = 0; i < NL_ARRAY(mark_names); i++) {
@@ -265,7 +269,7 @@ static int ops(lua_State *L) {
   return 1;
 }
 
-/* layers() and rules() -> lists of {name, signature, doc, example, params} */
+/* layer_rows() and rule_rows() -> lists of {name, signature, doc, example, params}, and of a layer's forward {inputs, outputs} */
 static int layer_rows(lua_State *L) {
   nl_state *s = nl_open(L);
   int n = neap_layer_count();
@@ -280,6 +284,10 @@ static int layer_rows(lua_State *L) {
     text_field(L, "example", info->example);
     push_params(L, s, info->n_params, info->params);
     lua_setfield(L, -2, "params");
+    push_params(L, s, info->n_inputs, info->inputs);
+    lua_setfield(L, -2, "inputs");
+    push_names(L, info->n_outputs, info->outputs);
+    lua_setfield(L, -2, "outputs");
     lua_rawseti(L, -2, i + 1);
   }
   return 1;
@@ -298,11 +306,7 @@ static int rule_rows(lua_State *L) {
     text_field(L, "doc", info->doc);
     push_params(L, s, info->n_params, info->params);
     lua_setfield(L, -2, "params");
-    lua_createtable(L, info->n_slots, 0);
-    for (int k = 0; k < info->n_slots; k++) {
-      lua_pushstring(L, info->slots[k]);
-      lua_rawseti(L, -2, k + 1);
-    }
+    push_names(L, info->n_slots, info->slots);
     lua_setfield(L, -2, "slots");
     lua_rawseti(L, -2, i + 1);
   }

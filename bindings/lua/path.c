@@ -94,7 +94,7 @@ static int push_path(lua_State *L) {
   if (n > 1) path = push_spelling(L, s, 2, 1);
   else {
     nl_slot *slot = nl_slot_at(L, s, 1, NL_MODULE);
-    if (slot && slot->object) lua_pushstring(L, neap_layer_about(s->ctx, neap_module_layer(slot->object))->name);
+    if (slot && slot->object) lua_pushstring(L, neap_module_about(slot->object)->name);
     else if (luaL_getmetafield(L, 1, "__name") != LUA_TSTRING) lua_pushliteral(L, "?");
     path = nl_intern(L, s, lua_tostring(L, -1));
   }

@@ -5647,8 +5647,8 @@ function neap.nn.LayerNorm(normalized_shape, eps, elementwise_affine, bias) end
 ---@return neap.Module
 function neap.nn.LeakyReLU(negative_slope) end
 
---- y = x weight' + bias for x (..., in_features) and weight (out_features, in_features), both drawn from U(-1/sqrt(in_features), 1/sqrt(in_features)).
----@param in_features integer
+--- y = x weight' + bias for x (..., in_features) and weight (out_features, in_features), both drawn from U(-1/sqrt(in_features), 1/sqrt(in_features)). Without in_features it is taken from the first input.
+---@param in_features? integer
 ---@param out_features integer
 ---@param bias? boolean
 ---@return neap.Module

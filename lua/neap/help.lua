@@ -13,12 +13,13 @@ local function value_text(p)
   return type(p.default) == "string" and ("'%s'"):format(p.default) or tostring(p.default)
 end
 
--- "x, dims = nil, keepdim = false"
+-- "x, dims = nil, keepdim = false"; what may be nil before something required: "in_features?, out_features"
 local function arguments(params, first)
-  local out = {}
+  local out, last = {}, #params
+  while last > 0 and params[last].optional do last = last - 1 end
   for i = first, #params do
     local default = value_text(params[i])
-    out[#out + 1] = params[i].name .. (default and " = " .. default or "")
+    out[#out + 1] = params[i].name .. (i < last and default == "nil" and "?" or default and " = " .. default or "")
   end
   return table.concat(out, ", ")
 end

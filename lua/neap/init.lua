@@ -17,7 +17,7 @@ require "neap.help"
 
 -- What C lends to Neap's own Lua alone stays in neap.core.
 local internal = {}
-for name in ([[own has_file embedded push_path pop_path module_each module_forward module_hooked penalty sequential]]):gmatch "%S+" do
+for name in ([[own has_file embedded push_path pop_path module_each module_children module_forward module_hooked penalty sequential]]):gmatch "%S+" do
   internal[name] = true
 end
 

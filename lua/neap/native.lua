@@ -9,8 +9,8 @@ local glue, methods = core.glue, core.module_methods
 local hooks = setmetatable({}, {__mode = "k"}) -- module -> {before = list, after = list}
 
 local function hooked_below(module)
-  for i = 1, #module do
-    if hooks[module[i]] or hooked_below(module[i]) then return true end
+  for _, child in ipairs(module:children()) do
+    if hooks[child] or hooked_below(child) then return true end
   end
   return false
 end
@@ -22,6 +22,9 @@ local forward
 -- Without hooks of its own, but with those of what it holds.
 local function inner(module, ...)
   if not hooked_below(module) then return core.module_forward(module, ...) end
+  if module:name() ~= "Sequential" then
+    check.fail("%s: something inside of it has a hook, which this layer, made in C, cannot run; hook the layer itself", module:name())
+  end
   core.push_path(module)
   local _ <close> = leaving
   local x = ...
@@ -42,12 +45,12 @@ function forward(module, ...)
       args = {n = 1, changed}
     end
   end
-  local y = inner(module, table.unpack(args, 1, args.n))
+  local out = table.pack(inner(module, table.unpack(args, 1, args.n)))
   for _, hook in ipairs(own.after) do
-    local changed = hook(module, args, y)
-    if changed ~= nil then y = changed end
+    local changed = table.pack(hook(module, args, table.unpack(out, 1, out.n)))
+    if changed[1] ~= nil then out = changed end
   end
-  return y
+  return table.unpack(out, 1, out.n)
 end
 
 glue.forward = forward
@@ -77,7 +80,7 @@ local function add(module, list, hook)
   }
 end
 
---- hook(module, args, output) runs after each forward; what it returns, unless nil, takes the output's place. Returns a
+--- hook(module, args, output, ...) runs after each forward; what it returns, unless nil, takes the outputs' place. Returns a
 --- handle with remove().
 function methods:register_forward_hook(hook) return add(self, "after", hook) end
 

@@ -12,12 +12,20 @@ local nn = {
 }
 
 -- Modules of C bring what must be fast; for the rest, both kinds share one walk over trees that may mix them.
-local own = {train = true, eval = true, is_training = true, to = true, zero_grad = true}
+local own = {train = true, eval = true, is_training = true, is_waiting = true, to = true, zero_grad = true, clone = true}
 for name, method in pairs(tree.methods) do
   if not own[name] then core.module_methods[name] = method end
 end
 
-for name, layer in pairs(core.layers) do nn[name] = layer end
+for _, row in ipairs(core.layer_rows()) do
+  local name, layer, first = row.name, core.layers[row.name], row.params[1]
+  nn[name] = layer
+  if first and first.optional and (first.name:find "^in_" or first.name == "num_features") then
+    --- The layer of that name without the first setting, a size that is then taken from the first input:
+    --- nn.LazyLinear(10) is nn.Linear(nil, 10).
+    nn["Lazy" .. name] = function(...) return layer(nil, ...) end
+  end
+end
 for name, container in pairs(require "neap.nn.containers") do nn[name] = container end
 
 -- The ops under the name that PyTorch's users look for.

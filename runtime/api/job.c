@@ -54,12 +54,12 @@ static int add_leaf(neap_job *j, leaf l) {
 }
 
 static int add_leaves(neap_job *j, neap_module *m, const char *own) {
-  const np_spelling *s = np_spell(j->ctx, own, m->n_children);
+  const np_spelling *s = np_spell(m, own);
   if (!s) return j->ctx->error;
   for (int i = 0; i < m->n_children; i += np_child_steps(m, i)) {
     neap_module *child = m->child[i].m;
     const char *path = np_child_path(s, i);
-    int status = child->n_children > 0 ? add_leaves(j, child, path) : add_leaf(j, (leaf){.parent = m, .i = i, .path = path});
+    int status = np_is_sequential(child) && child->n_children > 0 ? add_leaves(j, child, path) : add_leaf(j, (leaf){.parent = m, .i = i, .path = path});
     if (status != 0) return status;
   }
   return NEAP_OK;
@@ -70,7 +70,7 @@ static int know_leaves(neap_job *j) {
   if (j->base == j->ctx->site.base) return NEAP_OK;
   j->n_leaves = 0;
   j->base = -1;
-  if (add_leaves(j, j->model, NULL) != 0) return j->ctx->error;
+  if (np_is_sequential(j->model) && add_leaves(j, j->model, NULL) != 0) return j->ctx->error;
   j->base = j->ctx->site.base;
   return NEAP_OK;
 }
@@ -85,7 +85,7 @@ neap_job *neap_job_new(neap_module *model, neap_optimizer *optimizer, int loss_o
   int fits = s && s->n_required == 2 && s->param[0].kind == NEAP_TENSOR && s->param[1].kind == NEAP_TENSOR;
   if (!fits) np_fail(c, NEAP_ERR_ARGUMENT, "neap_job_new: the loss must be an op of a prediction and a target");
   else if (optimizer->ctx != c) np_fail(c, NEAP_ERR_ARGUMENT, "neap_job_new: model and optimizer belong to different contexts");
-  else if (model->row->inputs != 1) np_fail(c, NEAP_ERR_ARGUMENT, "neap_job_new: the model must take one tensor");
+  else if (model->call->n_required != 1) np_fail(c, NEAP_ERR_ARGUMENT, "neap_job_new: the model must take one tensor");
   neap_job *j = np_failed(c) ? NULL : np_alloc_zero(c, sizeof *j);
   if (!j) return NULL;
   j->ctx = c;

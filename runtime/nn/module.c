@@ -16,45 +16,130 @@ int np_layer_fail(const neap_module *m, neap_status s, const char *format, ...) 
 /* ---- making ---- */
 
 static neap_module *new_module(neap_context *c, int layer) {
-  const np_signature *s = np_layer_signature(c, layer);
-  neap_module *m = s ? np_alloc_zero(c, sizeof *m) : NULL;
+  const np_signature *s = np_layer_signature(c, layer), *call = s ? np_layer_call(c, layer) : NULL;
+  neap_module *m = call ? np_alloc_zero(c, sizeof *m) : NULL;
   if (!m) return NULL;
   m->ctx = c;
   m->row = np_layer_row(layer);
   m->layer = layer;
   m->sig = s;
+  m->call = call;
+  m->dtype = NEAP_F32;
   m->refs = 1;
   m->training = 1;
   c->handles++;
   return m;
 }
 
-neap_tensor *np_add_part(neap_module *m, const char *name, int buffer, int ndim, const int64_t *shape) {
-  neap_tensor *t = np_tensor_new(m->ctx, NEAP_F32, ndim, shape);
-  if (!t) return NULL;
-  if (!buffer) t->flags |= NP_REQUIRES_GRAD | NP_PARAMETER;
-  m->part[m->n_parts++] = (np_part){.name = name, .t = np_hold(t), .buffer = (uint8_t)buffer};
-  neap_release(t);
-  return t;
+/* Room for one more entry of `size` bytes in a list of n. NULL: no memory. */
+static void *longer(neap_context *c, void *list, int n, int *room, size_t size) {
+  if (n < *room) return list;
+  int more = n < 4 ? 4 : 2 * n;
+  char *fresh = np_alloc(c, (size_t)more * size);
+  if (!fresh) return NULL;
+  if (n > 0) memcpy(fresh, list, (size_t)n * size);
+  np_free(c, list, (size_t)*room * size);
+  *room = more;
+  return fresh;
 }
 
-/* The caller's lists and tensors become the module's own. */
+/* Takes the reference that the caller holds (np_hold). */
+static int add_part(neap_module *m, const char *name, neap_tensor *t, int buffer) {
+  np_part *list = longer(m->ctx, m->part, m->n_parts, &m->room_parts, sizeof *list);
+  if (!list) {
+    np_drop(t);
+    return m->ctx->error;
+  }
+  m->part = list;
+  np_part *p = &list[m->n_parts++];
+  snprintf(p->name, sizeof p->name, "%s", name);
+  p->t = t;
+  p->buffer = (uint8_t)buffer;
+  return NEAP_OK;
+}
+
+static neap_tensor *new_part(neap_module *m, const char *name, int buffer, neap_dtype d, int ndim, const int64_t *shape) {
+  neap_tensor *t = np_tensor_new(m->ctx, d, ndim, shape);
+  if (!t) return NULL;
+  if (!buffer) t->flags |= NP_REQUIRES_GRAD | NP_PARAMETER;
+  int status = add_part(m, name, np_hold(t), buffer);
+  neap_release(t);
+  return status == NEAP_OK ? t : NULL;
+}
+
+neap_tensor *np_add_part(neap_module *m, const char *name, int ndim, const int64_t *shape) {
+  return new_part(m, name, 0, m->dtype, ndim, shape);
+}
+
+neap_tensor *np_add_buffer(neap_module *m, const char *name, neap_dtype d, int ndim, const int64_t *shape) {
+  return new_part(m, name, 1, d, ndim, shape);
+}
+
+int np_add_child(neap_module *m, const char *name, int place, neap_module *child) {
+  if (!child) return m->ctx->error;
+  np_child *list = NULL;
+  if (child->depth + 1 >= NP_MAX_DEPTH) np_layer_fail(m, NEAP_ERR_ARGUMENT, "modules nest at most %d deep", NP_MAX_DEPTH);
+  else list = longer(m->ctx, m->child, m->n_children, &m->room_children, sizeof *list);
+  if (!list) {
+    neap_module_release(child);
+    return m->ctx->error;
+  }
+  m->child = list;
+  list[m->n_children++] = (np_child){.m = child, .name = name, .place = place, .activation = -1};
+  if (child->depth >= m->depth) m->depth = child->depth + 1;
+  return NEAP_OK;
+}
+
+static size_t kept_size(const neap_value *v) {
+  if (v->kind == NEAP_INTS) return (size_t)v->n * sizeof *v->is;
+  return v->kind == NEAP_TEXT ? (strlen(v->s) + sizeof(int64_t)) / sizeof(int64_t) * sizeof(int64_t) : 0;
+}
+
+/* The caller's lists, texts and tensors become the module's own. */
 static int keep_settings(neap_module *m) {
-  for (int i = 0; i < m->sig->n_params; i++) m->n_ints += m->arg[i].kind == NEAP_INTS ? m->arg[i].n : 0;
-  int64_t *room = m->n_ints ? np_alloc(m->ctx, (size_t)m->n_ints * sizeof *room) : NULL;
-  if (m->n_ints && !room) return m->ctx->error;
-  m->ints = room;
+  size_t bytes = 0;
+  for (int i = 0; i < m->sig->n_params; i++) bytes += kept_size(&m->arg[i]);
+  char *room = bytes ? np_alloc(m->ctx, bytes) : NULL;
+  if (bytes && !room) return m->ctx->error;
+  m->kept = room;
+  m->kept_bytes = bytes;
   for (int i = 0; i < m->sig->n_params; i++) {
     neap_value *v = &m->arg[i];
-    if (v->kind == NEAP_INTS && v->n > 0) {
-      memcpy(room, v->is, (size_t)v->n * sizeof *room);
-      v->is = room;
-      room += v->n;
-    } else if (v->kind == NEAP_TENSOR) {
-      m->part[m->n_parts++] = (np_part){.name = m->sig->param[i].name, .t = np_hold(v->t), .buffer = 1};
-    }
+    size_t n = kept_size(v);
+    if (v->kind == NEAP_TENSOR && add_part(m, m->sig->param[i].name, np_hold(v->t), 1) != 0) return m->ctx->error;
+    if (n == 0) continue;
+    memcpy(room, v->kind == NEAP_TEXT ? (const void *)v->s : v->is, v->kind == NEAP_TEXT ? strlen(v->s) + 1 : n);
+    if (v->kind == NEAP_TEXT) v->s = room;
+    else v->is = (const int64_t *)(const void *)room;
+    room += n;
   }
   return NEAP_OK;
+}
+
+int np_take_part(neap_module *m, const np_part *p, neap_tensor *t) { return add_part(m, p->name, np_hold(t), p->buffer); }
+
+/* The settings' lists lie in a copy of m's block. A tensor among them is bound again when it is used, from its part. */
+neap_module *np_module_like(const neap_module *m) {
+  neap_module *fresh = new_module(m->ctx, m->layer);
+  if (!fresh) return NULL;
+  fresh->training = m->training;
+  fresh->waiting = m->waiting;
+  fresh->dtype = m->dtype;
+  memcpy(fresh->arg, m->arg, sizeof m->arg);
+  if (m->kept_bytes == 0) return fresh;
+  fresh->kept = np_alloc(m->ctx, m->kept_bytes);
+  if (!fresh->kept) {
+    neap_module_release(fresh);
+    return NULL;
+  }
+  fresh->kept_bytes = m->kept_bytes;
+  memcpy(fresh->kept, m->kept, m->kept_bytes);
+  for (int i = 0; i < m->sig->n_params; i++) {
+    neap_value *v = &fresh->arg[i];
+    if (v->kind == NEAP_INTS && v->n > 0) v->is = (const int64_t *)(const void *)(fresh->kept + ((const char *)v->is - m->kept));
+    if (v->kind == NEAP_TEXT) v->s = fresh->kept + (v->s - m->kept);
+  }
+  return fresh;
 }
 
 neap_module *neap_module_new(neap_context *c, int layer, int n_args, const neap_value *args) {
@@ -66,18 +151,15 @@ neap_module *neap_module_new(neap_context *c, int layer, int n_args, const neap_
   neap_module *m = new_module(c, layer);
   if (!m) return NULL;
   int status = np_bind(c, m->row->name, m->sig, n_args, args, m->arg);
-  if (status != 0) { /* what was bound is the caller's */
-    for (int i = 0; i < NP_MAX_ARGS; i++) m->arg[i] = (neap_value){0};
-  } else if (keep_settings(m) == 0) {
-    m->row->setup(m);
-  }
+  if (status != 0 || keep_settings(m) != 0) memset(m->arg, 0, sizeof m->arg); /* they are still the caller's */
+  else m->row->setup(m, NULL);
   if (!np_failed(c)) return m;
   neap_module_release(m);
   return NULL;
 }
 
-int np_no_setup(neap_module *m) {
-  (void)m;
+int np_no_setup(neap_module *m, const neap_value *in) {
+  (void)m, (void)in;
   return NEAP_OK;
 }
 
@@ -101,9 +183,9 @@ static int fits(neap_context *c, const neap_module *child, int i) {
   if (!child) return np_fail(c, NEAP_ERR_ARGUMENT, "Sequential: layer %d is NULL", shown);
   if (child->ctx != c)
     return np_fail(c, NEAP_ERR_ARGUMENT, "Sequential: layer %d (%s) belongs to another context", shown, child->row->name);
-  if (child->row->inputs != 1)
+  if (child->call->n_required != 1)
     return np_fail(c, NEAP_ERR_ARGUMENT, "Sequential: layer %d (%s) takes %d tensors; layers in a row take one", shown,
-                   child->row->name, child->row->inputs);
+                   child->row->name, child->call->n_required);
   if (child->depth + 1 >= NP_MAX_DEPTH)
     return np_fail(c, NEAP_ERR_ARGUMENT, "Sequential: containers nest at most %d deep", NP_MAX_DEPTH);
   return NEAP_OK;
@@ -116,8 +198,9 @@ neap_module *neap_sequential(neap_context *c, int n, neap_module *const *childre
   neap_module *m = new_module(c, neap_layer_find("Sequential"));
   if (!m) return NULL;
   m->child = n > 0 ? np_alloc(c, (size_t)n * sizeof *m->child) : NULL;
+  m->room_children = m->child ? n : 0;
   for (int i = 0; m->child && i < n; i++) {
-    m->child[i] = (np_child){.m = neap_module_retain(children[i]), .activation = -1};
+    m->child[i] = (np_child){.m = neap_module_retain(children[i]), .place = i, .activation = -1};
     if (children[i]->depth >= m->depth) m->depth = children[i]->depth + 1;
     if (i + 1 < n) m->child[i].activation = fused(children[i], children[i + 1]);
     m->n_children++;
@@ -137,8 +220,9 @@ void neap_module_release(neap_module *m) {
   neap_context *c = m->ctx;
   for (int i = 0; i < m->n_children; i++) neap_module_release(m->child[i].m);
   for (int i = 0; i < m->n_parts; i++) np_drop(m->part[i].t);
-  np_free(c, m->child, (size_t)m->n_children * sizeof *m->child);
-  np_free(c, m->ints, (size_t)m->n_ints * sizeof *m->ints);
+  np_free(c, m->child, (size_t)m->room_children * sizeof *m->child);
+  np_free(c, m->part, (size_t)m->room_parts * sizeof *m->part);
+  np_free(c, m->kept, m->kept_bytes);
   np_free(c, m, sizeof *m);
   np_context_drop(c);
 }
@@ -147,8 +231,19 @@ void neap_module_release(neap_module *m) {
 
 int neap_module_is_training(const neap_module *m) { return m && m->training; }
 int neap_module_layer(const neap_module *m) { return m ? m->layer : -1; }
+const neap_layer_info *neap_module_about(const neap_module *m) { return m ? np_layer_info_of(m->sig) : NULL; }
+int neap_module_is_waiting(const neap_module *m) {
+  int waits = m && m->waiting;
+  for (int i = 0; m && !waits && i < m->n_children; i++) waits = neap_module_is_waiting(m->child[i].m);
+  return waits;
+}
 int neap_module_child_count(const neap_module *m) { return m ? m->n_children : 0; }
 neap_module *neap_module_child(const neap_module *m, int i) { return m && i >= 0 && i < m->n_children ? m->child[i].m : NULL; }
+const char *neap_module_child_name(const neap_module *m, int i, int *place) {
+  if (!neap_module_child(m, i)) return NULL;
+  if (place) *place = m->child[i].place;
+  return m->child[i].name ? m->child[i].name : "";
+}
 int neap_module_param_count(const neap_module *m) { return m ? m->n_parts : 0; }
 const char *neap_module_param_name(const neap_module *m, int i) { return m && i >= 0 && i < m->n_parts ? m->part[i].name : NULL; }
 neap_tensor *neap_module_param(const neap_module *m, int i) { return m && i >= 0 ? np_part_of(m, i) : NULL; }
@@ -189,6 +284,7 @@ static void value_text(np_text *t, const neap_param *p, const neap_value *v, int
   case NEAP_INTS: np_text_shape(t, v->n, v->is); break;
   case NEAP_DTYPE: np_text_add(t, "%s", np_dtypes[v->i].info.name); break;
   case NEAP_ENUM: choice_text(t, p->choices, v->i); break;
+  case NEAP_TEXT: np_text_add(t, "\"%s\"", v->s); break;
   case NEAP_TENSOR: {
     np_text_add(t, "tensor");
     np_text_shape(t, v->t->at.ndim, v->t->at.shape);

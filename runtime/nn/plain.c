@@ -4,22 +4,23 @@
 
 /* ---- layers that are one op (OP_LAYER) ---- */
 
-int np_op_setup(neap_module *m) {
-  (void)m;
+int np_op_setup(neap_module *m, const neap_value *in) {
+  (void)m, (void)in;
   return NEAP_OK;
 }
 
-neap_tensor *np_op_forward(neap_module *m, neap_tensor *const *x) {
+neap_tensor *np_op_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
   neap_value a[NP_MAX_ARGS];
+  neap_tensor *out[NP_MAX_OUTS];
   int n = m->row->inputs;
-  for (int i = 0; i < n; i++) a[i] = (neap_value){.kind = NEAP_TENSOR, .t = x[i]};
+  memcpy(a, in, (size_t)n * sizeof *a);
   for (int i = 0, part = 0; i < m->sig->n_params; i++, n++) {
     a[n] = m->arg[i];
     if (a[n].kind == NEAP_TENSOR) a[n].t = m->part[part++].t;
   }
-  neap_tensor *out[NP_MAX_OUTS];
-  if (neap_call(m->ctx, m->row->op, n, a, out, 0, NULL) < 0) return NULL;
-  return out[0];
+  int got = neap_call(m->ctx, m->row->op, n, a, out, 0, NULL);
+  for (int i = 1; i < got; i++) more[i - 1] = out[i];
+  return got < 0 ? NULL : out[0];
 }
 
 /* An op of one tensor at its standard settings, which another op may have built in. */
@@ -35,26 +36,28 @@ const char *np_fused_activation(const neap_module *m, int *length) {
 
 /* ---- others ---- */
 
-neap_tensor *np_identity_forward(neap_module *m, neap_tensor *const *x) {
-  (void)m;
-  return neap_retain(x[0]);
+neap_tensor *np_identity_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
+  (void)m, (void)more;
+  return neap_retain(in[0].t);
 }
 
-neap_tensor *np_flatten_forward(neap_module *m, neap_tensor *const *x) {
-  return neap_flatten(m->ctx, x[0], m->arg[0].i, m->arg[1].i);
+neap_tensor *np_flatten_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
+  (void)more;
+  return neap_flatten(m->ctx, in[0].t, np_set_i(m, 0), np_set_i(m, 1));
 }
 
-neap_tensor *np_rrelu_forward(neap_module *m, neap_tensor *const *x) {
-  return neap_rrelu(m->ctx, x[0], m->arg[0].d, m->arg[1].d, m->training, NULL);
+neap_tensor *np_rrelu_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
+  (void)more;
+  return neap_rrelu(m->ctx, in[0].t, np_set_d(m, 0), np_set_d(m, 1), m->training, NULL);
 }
 
-int np_dropout_setup(neap_module *m) {
-  double p = m->arg[0].d;
-  if (p >= 0 && p <= 1) return NEAP_OK;
-  return np_layer_fail(m, NEAP_ERR_ARGUMENT, "p is a probability, between 0 and 1, not %g", p);
+int np_dropout_setup(neap_module *m, const neap_value *in) {
+  (void)in;
+  return np_probability(m, 0);
 }
 
-neap_tensor *np_dropout_forward(neap_module *m, neap_tensor *const *x) {
-  if (!m->training || m->arg[0].d == 0) return neap_retain(x[0]);
-  return neap_dropout(m->ctx, x[0], m->arg[0].d, 1, NULL);
+neap_tensor *np_dropout_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
+  (void)more;
+  if (!m->training || np_set_d(m, 0) == 0) return neap_retain(in[0].t);
+  return neap_dropout(m->ctx, in[0].t, np_set_d(m, 0), 1, NULL);
 }

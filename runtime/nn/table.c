@@ -2,16 +2,16 @@
 #include <string.h>
 #include "module.h"
 
-#define LAYER(name, signature, inputs, setup, forward, doc, example) \
-  int np_##setup(neap_module *m);                                    \
-  neap_tensor *np_##forward(neap_module *m, neap_tensor *const *x);
+#define LAYER(name, signature, call, setup, forward, doc, example) \
+  int np_##setup(neap_module *m, const neap_value *in);            \
+  neap_tensor *np_##forward(neap_module *m, const neap_value *in, neap_tensor **more);
 #define OP_LAYER(name, op, inputs, example)
 #include "layers.def"
 #undef LAYER
 #undef OP_LAYER
 
-#define LAYER(name_, signature_, inputs_, setup_, forward_, doc_, example_)                               \
-  { .name = #name_, .signature = signature_, .doc = doc_, .example = example_, .op = -1, .inputs = inputs_, \
+#define LAYER(name_, signature_, call_, setup_, forward_, doc_, example_)                             \
+  { .name = #name_, .signature = signature_, .doc = doc_, .example = example_, .call = call_, .op = -1, \
     .setup = np_##setup_, .forward = np_##forward_ },
 #define OP_LAYER(name_, op_, inputs_, example_)                                                    \
   { .name = #name_, .example = example_, .op = NP_OP_##op_, .inputs = inputs_, .setup = np_op_setup, \
@@ -47,14 +47,33 @@ static const char *after_inputs(const char *text, int n) {
   return text;
 }
 
-static const np_signature *parsed(neap_context *c, const np_layer *row) {
+/* A text of a row in the ops' grammar, kept under its address. */
+static const np_signature *parsed(neap_context *c, const char *text) {
   static const char parsed_family[] = "layer text";
-  if (row->op >= 0) return np_op_signature(c, row->op);
-  const np_signature *s = np_signature_kept(c, parsed_family, row->name);
+  const np_signature *s = np_signature_kept(c, parsed_family, text);
   if (s) return s;
-  np_signature *fresh = np_signature_parse(c, row->signature, NULL);
+  np_signature *fresh = np_signature_parse(c, text, NULL);
   if (!fresh) return NULL;
   fresh->info.family = parsed_family;
+  fresh->info.name = text;
+  return np_signature_keep(c, fresh) == 0 ? fresh : NULL;
+}
+
+const np_signature *np_layer_call(neap_context *c, int layer) {
+  static const char call_family[] = "layer call";
+  const np_layer *row = &layers[layer];
+  if (row->op < 0) return parsed(c, row->call);
+  const np_signature *s = np_signature_kept(c, call_family, row->name), *whole = s ? s : np_op_signature(c, row->op);
+  if (s || !whole) return s;
+  np_signature *fresh = np_alloc_zero(c, sizeof *fresh);
+  if (!fresh) return NULL;
+  fresh->n_params = row->inputs;
+  fresh->n_required = whole->n_required < row->inputs ? whole->n_required : row->inputs;
+  fresh->n_outputs = whole->n_outputs;
+  memcpy(fresh->param, whole->param, (size_t)row->inputs * sizeof *whole->param);
+  memcpy(fresh->output, whole->output, sizeof whole->output);
+  fresh->bytes = sizeof *fresh;
+  fresh->info.family = call_family;
   fresh->info.name = row->name;
   return np_signature_keep(c, fresh) == 0 ? fresh : NULL;
 }
@@ -63,8 +82,9 @@ const np_signature *np_layer_signature(neap_context *c, int layer) {
   const np_layer *row = &layers[layer];
   const np_signature *kept = np_signature_kept(c, family, row->name);
   if (kept) return kept;
-  const np_signature *whole = parsed(c, row);
-  layer_signature *l = whole ? np_alloc_zero(c, sizeof *l) : NULL;
+  const np_signature *whole = row->op < 0 ? parsed(c, row->signature) : np_op_signature(c, row->op);
+  const np_signature *call = whole ? np_layer_call(c, layer) : NULL;
+  layer_signature *l = call ? np_alloc_zero(c, sizeof *l) : NULL;
   if (!l) return NULL;
   int skip = row->op >= 0 ? row->inputs : 0;
   l->s.n_params = whole->n_params - skip;
@@ -76,12 +96,15 @@ const np_signature *np_layer_signature(neap_context *c, int layer) {
   l->about = (neap_layer_info){
     .name = row->name, .doc = row->doc ? row->doc : np_ops[row->op].doc, .example = row->example,
     .signature = row->op >= 0 ? after_inputs(np_ops[row->op].signature, skip) : row->signature,
-    .n_params = l->s.n_params, .params = l->s.param };
+    .n_params = l->s.n_params, .params = l->s.param, .n_inputs = call->n_params, .inputs = call->param,
+    .n_outputs = call->n_outputs, .outputs = call->output };
   return np_signature_keep(c, &l->s) == 0 ? &l->s : NULL;
 }
+
+const neap_layer_info *np_layer_info_of(const np_signature *settings) { return &((const layer_signature *)settings)->about; }
 
 const neap_layer_info *neap_layer_about(neap_context *c, int layer) {
   if (layer < 0 || layer >= NP_ARRAY(layers)) return NULL;
   const np_signature *s = np_layer_signature(c, layer);
-  return s ? &((const layer_signature *)s)->about : NULL;
+  return s ? np_layer_info_of(s) : NULL;
 }

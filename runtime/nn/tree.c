@@ -6,16 +6,20 @@
 
 typedef int (*visitor)(void *arg, const char *name, neap_tensor *t, int buffer);
 
+static const char waits_text[] = "its parameters do not exist yet, since a size was left out: call the model once, or give the size";
+
 static int each(neap_module *m, np_text *path, visitor visit, void *arg) {
   size_t cut = path->used;
   int stop = 0;
+  if (m->waiting) return np_layer_fail(m, NEAP_ERR_STATE, "%s", waits_text);
   for (int i = 0; i < m->n_parts && !stop; i++) {
     np_text_add(path, cut ? ".%s" : "%s", m->part[i].name);
     stop = visit(arg, path->at, m->part[i].t, m->part[i].buffer);
     path->used = cut;
   }
   for (int i = 0; i < m->n_children && !stop; i++) {
-    np_text_add(path, cut ? ".%d" : "%d", i);
+    if (cut) np_text_add(path, ".");
+    np_child_text(path, &m->child[i], i, "", 0);
     stop = each(m->child[i].m, path, visit, arg);
     path->used = cut;
   }
@@ -59,7 +63,17 @@ static int handles(neap_module *m, neap_tensor **out, int room, int buffers) {
   return l.n;
 }
 
-int neap_module_parameters(neap_module *m, neap_tensor **out, int room) { return m ? handles(m, out, room, 0) : 0; }
+static int none_waits(const neap_module *m) {
+  if (m->waiting) return np_layer_fail(m, NEAP_ERR_STATE, "%s", waits_text);
+  for (int i = 0; i < m->n_children; i++)
+    if (none_waits(m->child[i].m) != NEAP_OK) return m->ctx->error;
+  return NEAP_OK;
+}
+
+int neap_module_parameters(neap_module *m, neap_tensor **out, int room) {
+  if (!m) return 0;
+  return none_waits(m) == NEAP_OK ? handles(m, out, room, 0) : (int)m->ctx->error;
+}
 
 void neap_module_train(neap_module *m, int on) {
   if (!m) return;
@@ -114,6 +128,11 @@ static int convert_all(neap_context *c, int n, neap_tensor **handle, neap_tensor
   return c->error;
 }
 
+static void expect(neap_module *m, neap_dtype d) { /* of parts that are still to be made */
+  m->dtype = d;
+  for (int i = 0; i < m->n_children; i++) expect(m->child[i].m, d);
+}
+
 int neap_module_to(neap_module *m, neap_dtype d) {
   if (!m) return NEAP_ERR_ARGUMENT;
   neap_context *c = m->ctx;
@@ -121,6 +140,7 @@ int neap_module_to(neap_module *m, neap_dtype d) {
   if ((unsigned)d >= NEAP_DTYPES || !np_is_float(d))
     return np_layer_fail(m, NEAP_ERR_DTYPE, "parameters are floating-point numbers and cannot become %s",
                          (unsigned)d < NEAP_DTYPES ? np_dtypes[d].info.name : "an unknown dtype");
+  expect(m, d);
   int n = handles(m, NULL, 0, 1);
   size_t bytes = 3 * (size_t)n * sizeof(neap_tensor *);
   neap_tensor **list = np_alloc_zero(c, bytes);

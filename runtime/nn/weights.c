@@ -38,7 +38,7 @@ static void free_entries(entries *e) {
 
 static int entries_of(neap_module *m, entries *e) {
   *e = (entries){.ctx = m->ctx};
-  neap_module_each(m, measure, e);
+  if (neap_module_each(m, measure, e) != 0) return e->ctx->error;
   e->name = np_alloc(e->ctx, (size_t)e->room * sizeof *e->name);
   e->t = np_alloc(e->ctx, (size_t)e->room * sizeof *e->t);
   e->names = np_alloc(e->ctx, e->text_room);

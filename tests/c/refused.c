@@ -68,7 +68,7 @@ static void null_modules(void) {
   neap_module *missing = NULL, *identity = neap_module_new(c, neap_layer_find("Identity"), 0, NULL);
   neap_optimizer *o = neap_optimizer_new(c, 0);
   check(neap_forward(identity, NULL) == NULL);
-  check_text(c, "Identity: forward: tensor 0 is NULL");
+  check_text(c, "Identity: x is missing: a tensor");
   neap_clear(c);
   check(neap_sequential(c, 1, &missing) == NULL);
   check_text(c, "Sequential: layer 0 is NULL");

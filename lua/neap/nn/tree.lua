@@ -90,7 +90,12 @@ tree.fields = fields
 -- Direct children: visit(name, module, path).
 local function each_child(module, visit)
   if is_native(module) then
-    for i = 1, #module do visit(tostring(i - 1), module[i], ("[%d]"):format(i)) end
+    local children, names, places = core.module_children(module)
+    for i, child in ipairs(children) do
+      local name, place = names[i], places[i] > 0 and places[i] or nil
+      local path = (name ~= "" and "." .. name or "") .. (place and ("[%d]"):format(place) or "")
+      visit(name .. (place and (name ~= "" and "." or "") .. place - 1 or ""), child, path)
+    end
   else
     fields(module, function(role, name, path, value)
       if role == "module" then visit(name, value, path) end
@@ -280,6 +285,13 @@ end
 function methods:eval() return methods.train(self, false) end
 
 function methods:is_training() return self.training end
+
+function methods:is_waiting()
+  for _, module in ipairs(self:modules()) do
+    if is_native(module) and module:is_waiting() then return true end
+  end
+  return false
+end
 
 --- Converts parameters and buffers of floating dtype. Optimizers made before still hold the old ones: make them after.
 --- Returns the module.
