@@ -64,7 +64,7 @@ describe("neap.help", function()
     shows("StepLR", "neap.optim.lr.StepLR(optimizer, ...)", "gamma (0.1)")
     shows("f1", "harmonic mean", "options.average") -- made by a factory: what is its own, and what all have
     shows("trunc_normal_", "neap.nn.init.trunc_normal_(tensor, ...)", "cut to [a, b]")
-    shows("split", "x:split(size, dim)   or   neap.split(x, size, dim)", "see also neap.data.split")
+    shows("split", "neap.split(x, sizes, dim = 1)   or   x:split(sizes, dim = 1)", "returns parts, a list", "see also neap.data.split")
     shows("data.split", "neap.data.split(set, fraction, options)")
     shows("load_state_dict", "module:load_state_dict(state, options)", "optimizer:load_state_dict(state)")
     assert.equal(neap.help "data.split", neap.help(neap.data.split))

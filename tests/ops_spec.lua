@@ -34,20 +34,23 @@ local function float_inputs(args)
   return list
 end
 
-local function call(op, args) return table.pack(neap[op.name](table.unpack(args, 1, args.n))) end
+-- What an op puts out, as tensors one after the other.
+local function call(op, args)
+  local results = table.pack(neap[op.name](table.unpack(args, 1, args.n)))
+  if op.marks.list then results = { n = #results[1], table.unpack(results[1]) } end
+  return results
+end
 
 -- The float outputs of an op weighted by fixed numbers and summed: a scalar whose gradient says all.
 local function scalar_of(results)
   local total
   for k = 1, results.n do
-    local list = is_tensor(results[k]) and { results[k] } or type(results[k]) == "table" and results[k] or {}
-    for _, y in ipairs(list) do
-      if is_float(y) and y:numel() > 0 then
-        local n = y:numel()
-        local w = neap.cos(neap.arange(0, n, 1, { dtype = "float64" }) + k):reshape(y.shape)
-        local s = (y:to("float64") * w):sum()
-        total = total and total + s or s
-      end
+    local y = results[k]
+    if is_float(y) and y:numel() > 0 then
+      local n = y:numel()
+      local w = neap.cos(neap.arange(0, n, 1, { dtype = "float64" }) + k):reshape(y.shape)
+      local s = (y:to("float64") * w):sum()
+      total = total and total + s or s
     end
   end
   return total

@@ -64,10 +64,10 @@ void nl_bind_room(lua_State *L, const nl_binding *b, int first, int top, nl_args
 static const char *kind_text(const neap_param *p) {
   static const char *const names[] = {
     "nothing", "a tensor", "a list of tensors", "a number", "an integer", "a boolean", "a list of integers", "a dtype",
-    "a choice", "a generator", "a string", "a tensor or a number",
+    "a choice", "a generator", "a string", "a tensor or a number", "a whole number or a list of them",
   };
   if (p->marks & NEAP_P_AXIS) return p->kind == NEAP_INT ? "a dimension" : "a dimension or a list of dimensions";
-  if (p->marks & NEAP_P_INDEX) return "a position";
+  if (p->marks & NEAP_P_INDEX) return p->kind == NEAP_INT ? "a position" : "a whole number or a list of positions";
   if (p->marks & NEAP_P_DIMS) return "sizes";
   return p->kind < NL_ARRAY(names) ? names[p->kind] : "something else";
 }
@@ -283,6 +283,11 @@ static int take(lua_State *L, nl_state *s, const nl_binding *b, int param, int i
     else if (type == LUA_TTABLE) take_ints(L, s, b, p, index, 0, a, v);
     else wrong(L, s, b, p, index);
     break;
+  case NEAP_INT_OR_INTS: /* one number is not a position: it is how many */
+    if (type == LUA_TTABLE) take_ints(L, s, b, p, index, 0, a, v);
+    else if (to_int(L, index, &v->i)) v->kind = NEAP_INT;
+    else wrong(L, s, b, p, index);
+    break;
   case NEAP_DTYPE: v->i = take_dtype(L, s, b, p, index); break;
   case NEAP_ENUM: {
     if (type != LUA_TSTRING) wrong(L, s, b, p, index);
@@ -366,14 +371,18 @@ void nl_bind(lua_State *L, nl_state *s, const nl_binding *b, int first, int top,
   }
   for (; p < b->n_params && at <= top; p++) {
     int kind = b->params[p].kind;
-    if (NL_UNLIKELY(empty && at == top && kind != NEAP_INTS && kind != NEAP_TENSORS)) break; /* options, none of them given */
+    if (NL_UNLIKELY(empty && at == top && kind != NEAP_INTS && kind != NEAP_INT_OR_INTS && kind != NEAP_TENSORS)) break; /* options, none of them given */
     at += take(L, s, b, p, at, top, a);
   }
   a->n = p;
   if (empty && at == top) top--;
   for (; at <= top; at++)
-    if (!lua_isnil(L, at))
+    if (!lua_isnil(L, at)) {
+      const neap_param *last = b->n_params ? &b->params[b->n_params - 1] : NULL;
+      if (last && last->kind == NEAP_TENSORS && last->marks & NEAP_P_DIMS)
+        nl_fail(L, s, "%s: argument %d is %s, not a tensor", b->name, at - first + 1, nl_describe(L, s, at));
       nl_fail(L, s, "%s: takes %d arguments at most, got %d", b->name, b->n_params, top - first + 1);
+    }
   if (options) bind_options(L, s, b, options, a);
 }
 

@@ -76,6 +76,57 @@ again:
   return n;
 }
 
+/* An op that puts out a list: a table of tensors. How many there will be is asked before their userdata are made. */
+static int call_list(lua_State *L) {
+  const op_function *f = lua_touserdata(L, lua_upvalueindex(2));
+  nl_state *s = f->state;
+  int top = lua_gettop(L), n = -1, tries = 0, located = 0;
+  nl_slot **slot = NULL;
+  neap_tensor **out = NULL;
+  nl_args a;
+  nl_bind_room(L, &f->bind, 1, top, &a);
+  nl_open(L);
+  nl_enter(L, s);
+  nl_path(L, s);
+again:
+  nl_bind(L, s, &f->bind, 1, top, &a);
+  if (!located) {
+    located = 1;
+    if (NL_UNLIKELY(nl_locate(L, s))) goto again;
+  }
+  s->site.base = a.base;
+  int got = neap_call_list(s->ctx, f->op, a.n, a.value, out, n, &s->site);
+  s->site.base = 1;
+  if (NL_UNLIKELY(got < 0)) {
+    if (nl_retry(L, s, &tries)) goto again;
+    return nl_raise(L, s);
+  }
+  if (!out) {
+    n = got;
+    slot = lua_newuserdatauv(L, ((size_t)n + 1) * (sizeof *slot + sizeof *out), 0);
+    out = (neap_tensor **)(slot + n);
+    lua_createtable(L, n, 0);
+    for (int i = 0; i < n; i++) {
+      slot[i] = nl_new_with(L, s, NL_TENSOR, lua_upvalueindex(3));
+      lua_rawseti(L, -2, i + 1);
+    }
+    goto again;
+  }
+  size_t bytes = 0;
+  for (int i = 0; i < got; i++) {
+    nl_set_slot(s, slot[i], out[i]);
+    bytes += NL_HANDLE + (a.needs_grad ? NL_RECORD : 0);
+    if (!(f->marks & NEAP_OP_VIEW)) bytes += (size_t)neap_bytes(out[i]);
+  }
+  for (int i = 0; a.anchored && s->grad && i < got; i++) {
+    lua_rawgeti(L, -1, i + 1);
+    nl_inherit(L, s, lua_gettop(L), 1, top);
+    lua_pop(L, 1);
+  }
+  nl_account(L, s, bytes);
+  return 1;
+}
+
 /* An operator of two operands, without the ceremony: what is not a tensor and a tensor or number goes the long way. */
 static int arithmetic(lua_State *L) {
   const op_function *f = lua_touserdata(L, lua_upvalueindex(2));
@@ -138,7 +189,7 @@ static void push_function(lua_State *L, nl_state *s, const neap_op_info *info, i
   f->bind = (nl_binding){.name = info->name, .params = info->params, .n_params = info->n_params};
   for (int i = 0; i < info->n_params; i++) {
     const neap_param *p = &info->params[i];
-    f->bind.lists |= p->kind == NEAP_INTS || p->kind == NEAP_TENSORS;
+    f->bind.lists |= p->kind == NEAP_INTS || p->kind == NEAP_TENSORS || p->kind == NEAP_INT_OR_INTS;
     if (p->marks & NEAP_P_INDICES) f->bind.extra |= NL_X_BASE;
   }
   if (info->marks & NEAP_OP_INDEX_OUT) f->bind.extra |= NL_X_BASE;
@@ -168,7 +219,7 @@ static void add_row(lua_State *L, nl_state *s, int op, int neap, int methods) {
   if (info->n_params > NL_ARGS || info->n_outputs > MAX_OUT) luaL_error(L, "neap: %s has too many parameters", info->name);
   int first = info->n_params ? info->params[0].kind : NEAP_NONE;
   int method = !(info->marks & NEAP_OP_CREATES) && (first == NEAP_TENSOR || first == NEAP_OPERAND);
-  push_function(L, s, info, op, 0, call);
+  push_function(L, s, info, op, 0, info->marks & NEAP_OP_LIST ? call_list : call);
   put(L, neap, methods, method, info->name);
   if (!(info->marks & NEAP_OP_IN_PLACE)) return;
   lua_pushfstring(L, "%s_", info->name);
@@ -201,6 +252,7 @@ static const struct { const char *name; int mark; } mark_names[] = {
   {"view", NEAP_OP_VIEW}, {"in_place", NEAP_OP_IN_PLACE}, {"no_grad", NEAP_OP_NO_GRAD},
   {"value_sized", NEAP_OP_VALUE_SIZED}, {"once", NEAP_OP_ONCE}, {"creates", NEAP_OP_CREATES},
   {"hidden", NEAP_OP_HIDDEN}, {"index_out", NEAP_OP_INDEX_OUT}, {"random", NEAP_OP_RANDOM},
+  {"list", NEAP_OP_LIST},
 };
 
 static void text_field(lua_State *L, const char *name, const char *value) {
@@ -210,7 +262,7 @@ static void text_field(lua_State *L, const char *name, const char *value) {
 
 static void push_params(lua_State *L, nl_state *s, int n, const neap_param *params) {
   static const char *const kinds[] = {"none", "tensor", "tensors", "number", "int", "bool", "ints", "dtype", "enum",
-                                      "generator", "text", "operand"};
+                                      "generator", "text", "operand", "int_or_ints"};
   lua_createtable(L, n, 0);
   for (int i = 0; i < n; i++) {
     const neap_param *p = &params[i];

@@ -27,6 +27,7 @@ end
 -- The lines behind the heading: sentence, what comes out, choices, example.
 local function row_lines(row, lines)
   lines[#lines + 1] = row.doc
+  if row.marks and row.marks.list then lines[#lines + 1] = ("  returns %s, a list"):format(row.outputs[1]) end
   if row.outputs and #row.outputs > 1 then lines[#lines + 1] = "  returns " .. table.concat(row.outputs, ", ") end
   for _, p in ipairs(row.params) do
     if p.choices then lines[#lines + 1] = ("  %s: one of %s"):format(p.name, (p.choices:gsub("|", ", "))) end

@@ -8,7 +8,6 @@ core.own((debug.getinfo(1, "S").source:gsub("init%.lua$", "")))
 
 require "neap.tensor"
 require "neap.random"
-require "neap.pieces"
 require "neap.pointwise"
 require "neap.autograd"
 require "neap.functional"

@@ -57,6 +57,13 @@ for _, suffix in ipairs {"", "_"} do
   end)
 end
 
+-- where(condition, x, z): x where the condition holds, else z. where(condition): the positions where it holds, as a list
+-- of index tensors, one a dimension.
+wrap("where", function(plain, condition, ...)
+  if select("#", ...) > 0 then return plain(condition, ...) end
+  return core.atleast_1d(condition):nonzero():unbind(2)
+end)
+
 methods.map = core.map
 
 --- x itself, as Lua has no unary plus.

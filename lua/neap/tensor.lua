@@ -1,5 +1,5 @@
 -- tensor: what tensors get from Lua. Reading and writing with brackets by tables, masks and index tensors; conversions by
--- name; comparing as a whole. Each is made of ops, so gradients flow.
+-- name; comparing as a whole; shapes as lists. Each is made of ops, so gradients flow.
 
 local core = require "neap.core"
 local check = require "neap.check"
@@ -157,6 +157,23 @@ function core.norm(x, p, ...)
   return norm(x, p, ...)
 end
 methods.norm = core.norm
+
+--- The shape that shapes broadcast to: lists of sizes in, a list of sizes out.
+function core.broadcast_shapes(...)
+  local shapes, out, longest = table.pack(...), {}, 0
+  for i = 1, shapes.n do longest = math.max(longest, #check.kind("broadcast_shapes: a shape", shapes[i], "table")) end
+  for d = 1, longest do
+    out[d] = 1
+    for i = 1, shapes.n do
+      local size = shapes[i][d - longest + #shapes[i]] or 1
+      if out[d] == 1 then out[d] = size
+      elseif size ~= 1 and size ~= out[d] then
+        check.fail("broadcast_shapes: shapes do not broadcast: dimension %d is %d against %d", d, out[d], size)
+      end
+    end
+  end
+  return out
+end
 
 --- Sets the most bytes that tensors may take; 0: no limit. Beyond it an op raises an error that can be caught.
 function core.set_memory_cap(bytes) core.memory {cap = bytes} end

@@ -167,30 +167,79 @@ static int run(np_call *c) {
   return status != 0 ? status : (int)c->ctx->error;
 }
 
-int neap_call(neap_context *ctx, int op, int n, const neap_value *args, neap_tensor **out, int in_place, const neap_site *site) {
-  np_call c;
-  c.ctx = ctx;
-  c.in_place = in_place;
-  c.op = op >= 0 && op < NP_OPS ? &np_ops[op] : NULL;
-  if (!c.op) return np_fail(ctx, NEAP_ERR_ARGUMENT, "there is no op with number %d", op);
-  c.sig = np_op_signature(ctx, op);
-  for (int i = 0; c.sig && i < c.sig->n_outputs; i++) out[i] = NULL;
-  if (!c.sig || np_failed(ctx)) return ctx->error;
+static inline int begin(np_call *c, neap_context *ctx, int op) {
+  c->ctx = ctx;
+  c->op = op >= 0 && op < NP_OPS ? &np_ops[op] : NULL;
+  c->sig = NULL;
+  if (!c->op) return np_fail(ctx, NEAP_ERR_ARGUMENT, "there is no op with number %d", op);
+  c->sig = np_op_signature(ctx, op);
+  c->n_parts = 0;
+  for (int i = 0; i < NP_MAX_OUTS; i++) c->out[i] = NULL, c->by_run[i] = 0;
+  return ctx->error;
+}
+
+/* Binds and does `body`, with the caller's site in force. */
+static inline int at_site(np_call *c, int n, const neap_value *args, const neap_site *site, int (*body)(np_call *)) {
   neap_site outer;
   if (site) {
-    outer = ctx->site;
-    ctx->site = *site;
+    outer = c->ctx->site;
+    c->ctx->site = *site;
   }
-  for (int i = 0; i < NP_MAX_OUTS; i++) c.out[i] = NULL, c.by_run[i] = 0;
-  int status = np_bind(ctx, c.op->name, c.sig, n, args, c.arg);
-  if (status == 0) status = run(&c);
-  if (NP_UNLIKELY(status != 0)) name_call(&c);
-  if (site) ctx->site = outer;
+  int status = np_bind(c->ctx, c->op->name, c->sig, n, args, c->arg);
+  if (status == 0) status = body(c);
+  if (NP_UNLIKELY(status != 0)) name_call(c);
+  if (site) c->ctx->site = outer;
+  return status;
+}
+
+int neap_call(neap_context *ctx, int op, int n, const neap_value *args, neap_tensor **out, int in_place, const neap_site *site) {
+  np_call c;
+  c.in_place = in_place;
+  int status = begin(&c, ctx, op);
+  for (int i = 0; c.sig && i < c.sig->n_outputs; i++) out[i] = NULL;
+  if (status != 0) return status;
+  if (NP_UNLIKELY(c.sig->list)) return np_reject(&c, NEAP_ERR_ARGUMENT, "puts out a list of tensors: it goes by neap_call_list");
+  status = at_site(&c, n, args, site, run);
   for (int i = 0; i < c.sig->n_outputs; i++) {
     if (status != 0) neap_release(c.out[i]);
     else out[i] = c.out[i];
   }
   return status != 0 ? status : c.sig->n_outputs;
+}
+
+/* ---- lists ---- */
+
+static int count_parts(np_call *c) { return check_contexts(c) != 0 ? (int)c->ctx->error : c->op->infer(c); }
+
+static int run_parts(np_call *c) {
+  int room = c->n_parts;
+  if (count_parts(c) != 0) return c->ctx->error;
+  if (c->n_parts > room)
+    return np_reject(c, NEAP_ERR_ARGUMENT, "puts out %d tensors, and there is room for %d", c->n_parts, room);
+  for (int i = 0; i < c->n_parts; i++) c->part[i] = NULL;
+  neap_scope scope;
+  np_scope_enter(c->ctx, &scope);
+  int status = c->op->run(c);
+  np_scope_leave(&scope, c->n_parts, c->part);
+  if (status == 0) status = c->ctx->error;
+  for (int i = 0; status != 0 && i < c->n_parts; i++) neap_release(c->part[i]), c->part[i] = NULL;
+  return status;
+}
+
+int neap_call_list(neap_context *ctx, int op, int n, const neap_value *args, neap_tensor **out, int room, const neap_site *site) {
+  np_call c;
+  c.in_place = 0;
+  if (begin(&c, ctx, op) != 0) return ctx->error;
+  if (!c.sig->list) {
+    if (!out) return c.sig->n_outputs;
+    if (c.sig->n_outputs > room)
+      return np_reject(&c, NEAP_ERR_ARGUMENT, "puts out %d tensors, and there is room for %d", c.sig->n_outputs, room);
+    return neap_call(ctx, op, n, args, out, 0, site);
+  }
+  c.n_parts = room;
+  c.part = out;
+  int status = at_site(&c, n, args, site, out ? run_parts : count_parts);
+  return status != 0 ? status : c.n_parts;
 }
 
 void neap_set_site(neap_context *c, const neap_site *site) { c->site = site ? *site : (neap_site){ 0 }; }

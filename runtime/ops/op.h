@@ -61,9 +61,12 @@ extern const np_op np_ops[NP_OPS];
  *   axis axis? axes axes?        a dimension, several: -1 is the last; already 0-based when a call begins
  *   index index?                 a position likewise
  *   ints ints?  dims             lists of numbers; sizes that may be written one after the other
- * "=" gives the default. "->" names what comes out. A trailing ? without default: NEAP_NONE when absent. */
+ *   int_or_ints int_or_indexes   a number or a list of numbers; a number or a list of positions
+ * "=" gives the default. "->" names what comes out: up to NP_MAX_OUTS tensors, or one list, "-> parts:tensors". A
+ * trailing ? without default: NEAP_NONE when absent. */
 typedef struct np_signature {
   int n_params, n_outputs, n_required;
+  int list;                      /* the output is a list */
   neap_param param[NP_MAX_ARGS];
   const char *output[NP_MAX_OUTS];
   uint32_t saves_in, saves_out;  /* bits: which parameters, which outputs, backward reads */
@@ -89,6 +92,8 @@ struct np_call {
   uint8_t by_run[NP_MAX_OUTS];   /* infer sets it: run makes this output itself (its size depends on values) */
   neap_tensor *out[NP_MAX_OUTS];
   int in_place;                  /* out[0] is arg[0].t: run overwrites it */
+  int n_parts;                   /* of an op that puts out a list: infer says how many, run fills part[] */
+  neap_tensor **part;
   int64_t room[2 * NEAP_MAX_DIMS]; /* infer may leave numbers for run */
 };
 static inline neap_tensor *np_t(const np_call *c, int i) { return c->arg[i].kind == NEAP_TENSOR ? c->arg[i].t : NULL; }

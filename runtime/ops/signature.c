@@ -14,6 +14,7 @@ static const kind_name kinds[] = {
   { "bool", NEAP_FLAG, 0 }, { "dtype", NEAP_DTYPE, 0 }, { "generator", NEAP_GENERATOR, 0 },
   { "axis", NEAP_INT, NEAP_P_AXIS }, { "axes", NEAP_INTS, NEAP_P_AXIS }, { "index", NEAP_INT, NEAP_P_INDEX },
   { "ints", NEAP_INTS, 0 }, { "dims", NEAP_INTS, NEAP_P_DIMS }, { "enum", NEAP_ENUM, 0 },
+  { "int_or_ints", NEAP_INT_OR_INTS, 0 }, { "int_or_indexes", NEAP_INT_OR_INTS, NEAP_P_INDEX },
 };
 
 static char *cut(char *s, const char *stops, char *stopped) { /* ends the word at s; where the next begins */
@@ -92,6 +93,17 @@ static size_t word_length(const char *s) {
   return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
 }
 
+/* A name, or "name:tensors". */
+static int parse_output(np_signature *s, char *word) {
+  char stop;
+  if (s->n_outputs == NP_MAX_OUTS || s->list) return 1;
+  s->output[s->n_outputs++] = word;
+  char *type = cut(word, ":", &stop);
+  if (stop != ':') return 0;
+  s->list = 1;
+  return s->n_outputs > 1 || strcmp(type, "tensors") != 0;
+}
+
 /* Which parameters and outputs the words of `saves` name. */
 static void parse_saves(np_signature *s, const char *saves) {
   for (const char *w = saves; *w;) {
@@ -124,8 +136,7 @@ static int parse(np_signature *s) {
     if (!*word) continue;
     if (strcmp(word, "->") == 0) after = 1;
     else if (!after && parse_param(s, word) != 0) return 1;
-    else if (after && s->n_outputs == NP_MAX_OUTS) return 1;
-    else if (after) s->output[s->n_outputs++] = word;
+    else if (after && parse_output(s, word) != 0) return 1;
   }
   return 0;
 }
@@ -168,14 +179,15 @@ const np_signature *np_op_signature(neap_context *c, int op) {
   if (!s) return NULL;
   if (o->map >= 0) parse_derivatives(s, np_derivatives[o->map]);
   s->info = (neap_op_info){ .name = o->name, .signature = o->signature, .doc = o->doc, .example = o->example,
-    .sample = o->sample, .marks = o->marks, .n_params = s->n_params, .n_outputs = s->n_outputs, .params = s->param,
+    .sample = o->sample, .marks = o->marks | (s->list ? NEAP_OP_LIST : 0), .n_params = s->n_params, .n_outputs = s->n_outputs, .params = s->param,
     .outputs = s->output, .family = o->family };
   return c->signatures[op] = s;
 }
 
 static const char *kind_text(int kind) {
   static const char *const names[] = { "nothing", "a tensor", "a list of tensors", "a number", "an integer", "a bool",
-    "a list of integers", "a dtype", "a choice", "a generator", "a text", "a tensor or a number" };
+    "a list of integers", "a dtype", "a choice", "a generator", "a text", "a tensor or a number",
+    "an integer or a list of integers" };
   return kind >= 0 && kind < NP_ARRAY(names) ? names[kind] : "something unknown";
 }
 
@@ -193,6 +205,7 @@ static int fits(const neap_param *p, neap_value *v) {
     default: return 1;
     }
   }
+  if (kind == NEAP_INT_OR_INTS) return v->kind == NEAP_INT || (v->kind == NEAP_INTS && v->n >= 0);
   if (kind == NEAP_OPERAND) return (v->kind == NEAP_TENSOR && v->t) || v->kind == NEAP_NUMBER || v->kind == NEAP_INT;
   if (kind == NEAP_NUMBER && v->kind == NEAP_INT) {
     v->d = (double)v->i;

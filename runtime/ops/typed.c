@@ -10,6 +10,7 @@ static inline neap_value of_number(double d) { return (neap_value){ .kind = NEAP
 static inline neap_value of_maybe_number(double d) { return (neap_value){ .kind = isnan(d) ? NEAP_NONE : NEAP_NUMBER, .d = d }; }
 static inline neap_value of_maybe_int(int64_t i) { return of_kind(i == NEAP_ABSENT ? NEAP_NONE : NEAP_INT, i); }
 static inline neap_value of_ints(int n, const int64_t *is) { return (neap_value){ .kind = NEAP_INTS, .n = n, .is = is }; }
+static inline neap_value of_one_or_ints(int n, const int64_t *is) { return n == NEAP_ONE ? of_kind(NEAP_INT, *is) : of_ints(n, is); }
 static inline neap_value of_maybe_ints(int n, const int64_t *is) { return is ? of_ints(n, is) : of_kind(NEAP_NONE, 0); }
 static inline neap_value of_text(const char *s) { return (neap_value){ .kind = s ? NEAP_TEXT : NEAP_NONE, .s = s }; }
 static inline neap_value of_generator(neap_generator *g) { return (neap_value){ .kind = g ? NEAP_GENERATOR : NEAP_NONE, .g = g }; }
@@ -1127,6 +1128,33 @@ neap_tensor *neap_tril_indices(neap_context *c, int64_t row, int64_t col, int64_
 }
 neap_tensor *neap_triu_indices(neap_context *c, int64_t row, int64_t col, int64_t offset, int dtype) {
   return call(c, NP_OP_triu_indices, 4, (neap_value[]){ of_kind(NEAP_INT, row), of_kind(NEAP_INT, col), of_kind(NEAP_INT, offset), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+int neap_split(neap_context *c, neap_tensor *x, int n_sizes, const int64_t *sizes, int64_t dim, neap_tensor **parts, int room) {
+  return neap_call_list(c, NP_OP_split, 3, (neap_value[]){ of_tensor(x), of_one_or_ints(n_sizes, sizes), of_kind(NEAP_INT, dim) }, parts, room, NULL);
+}
+int neap_chunk(neap_context *c, neap_tensor *x, int64_t chunks, int64_t dim, neap_tensor **parts, int room) {
+  return neap_call_list(c, NP_OP_chunk, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, chunks), of_kind(NEAP_INT, dim) }, parts, room, NULL);
+}
+int neap_tensor_split(neap_context *c, neap_tensor *x, int n_sections, const int64_t *sections, int64_t dim, neap_tensor **parts, int room) {
+  return neap_call_list(c, NP_OP_tensor_split, 3, (neap_value[]){ of_tensor(x), of_one_or_ints(n_sections, sections), of_kind(NEAP_INT, dim) }, parts, room, NULL);
+}
+int neap_hsplit(neap_context *c, neap_tensor *x, int n_sections, const int64_t *sections, neap_tensor **parts, int room) {
+  return neap_call_list(c, NP_OP_hsplit, 2, (neap_value[]){ of_tensor(x), of_one_or_ints(n_sections, sections) }, parts, room, NULL);
+}
+int neap_vsplit(neap_context *c, neap_tensor *x, int n_sections, const int64_t *sections, neap_tensor **parts, int room) {
+  return neap_call_list(c, NP_OP_vsplit, 2, (neap_value[]){ of_tensor(x), of_one_or_ints(n_sections, sections) }, parts, room, NULL);
+}
+int neap_dsplit(neap_context *c, neap_tensor *x, int n_sections, const int64_t *sections, neap_tensor **parts, int room) {
+  return neap_call_list(c, NP_OP_dsplit, 2, (neap_value[]){ of_tensor(x), of_one_or_ints(n_sections, sections) }, parts, room, NULL);
+}
+int neap_unbind(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor **parts, int room) {
+  return neap_call_list(c, NP_OP_unbind, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, parts, room, NULL);
+}
+int neap_broadcast_tensors(neap_context *c, int n_xs, neap_tensor *const *xs, neap_tensor **ys, int room) {
+  return neap_call_list(c, NP_OP_broadcast_tensors, 1, (neap_value[]){ of_tensors(n_xs, xs) }, ys, room, NULL);
+}
+int neap_meshgrid(neap_context *c, int n_xs, neap_tensor *const *xs, int indexing, neap_tensor **grids, int room) {
+  return neap_call_list(c, NP_OP_meshgrid, 2, (neap_value[]){ of_tensors(n_xs, xs), of_kind(NEAP_ENUM, indexing) }, grids, room, NULL);
 }
 neap_tensor *neap_index_select(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index) {
   return call(c, NP_OP_index_select, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index) }, 0, NULL);

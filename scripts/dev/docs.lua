@@ -87,7 +87,8 @@ end
 -- ---- docs/luacats/neap.lua ----------------------------------------------------------------------------------------
 
 local types = {tensor = "neap.Tensor", operand = "neap.Tensor|number", tensors = "neap.Tensor[]", number = "number",
-  int = "integer", bool = "boolean", ints = "integer[]", dtype = "neap.DType", generator = "neap.Generator", text = "string"}
+  int = "integer", bool = "boolean", ints = "integer[]", dtype = "neap.DType", generator = "neap.Generator", text = "string",
+  int_or_ints = "integer|integer[]"}
 
 local keywords = {}
 for word in ("and break do else elseif end false for function goto if in local nil not or repeat return then true until while")
@@ -153,7 +154,7 @@ local neap = {nn = {}, optim = {}}
   for _, op in ipairs(by_name(neap.ops())) do
     if not op.marks.hidden then
       local results = {}
-      for i, name in ipairs(op.outputs) do results[i] = "neap.Tensor " .. name end
+      for i, name in ipairs(op.outputs) do results[i] = (op.marks.list and "neap.Tensor[] " or "neap.Tensor ") .. name end
       annotated(out, op.doc, op.params, 1, results, "neap." .. op.name)
       local first = op.params[1]
       if first and not op.marks.creates and (first.kind == "tensor" or first.kind == "operand") then

@@ -34,7 +34,8 @@ local function string_of(token)
   return (text:gsub('\\"', '"'):gsub("\\\\", "\\"))
 end
 
--- "x:tensor dim:axis=-1 -> y" to parameters {name, kind, optional, default, choices} and names of outputs.
+-- "x:tensor dim:axis=-1 -> y" to parameters {name, kind, optional, default, choices}, names of outputs, and whether there
+-- is one that is a list.
 function rows.signature(text)
   local params, outputs = {}, {}
   local left, right = text:match("^(.-)%->(.*)$")
@@ -47,8 +48,8 @@ function rows.signature(text)
     params[#params + 1] = { name = name, kind = kind, optional = optional, choices = choices,
       default = default ~= "" and default or nil }
   end
-  for name in (right or ""):gmatch("%S+") do outputs[#outputs + 1] = name end
-  return params, outputs
+  for word in (right or ""):gmatch("%S+") do outputs[#outputs + 1] = word:match "^[%w_]+" end
+  return params, outputs, (right or ""):find(":tensors", 1, true) ~= nil
 end
 
 local function text_of(path)
@@ -88,7 +89,7 @@ local n_gradients = { UNARY = 1, BINARY = 2, TERNARY = 3 }
 function rows.ops()
   local ops = {}
   local function add(op)
-    op.params, op.outputs = rows.signature(op.signature)
+    op.params, op.outputs, op.list = rows.signature(op.signature)
     ops[#ops + 1] = op
   end
   each_row("runtime/kernels/elementwise.def", operands, function(macro, a)

@@ -343,7 +343,41 @@ static void arguments(void) {
   neap_close(c);
 }
 
+/* ---- lists ---- */
+
+static void lists(void) {
+  test_case("call: an op that puts out a list says how many, fills no more than there is room for, and gives views");
+  neap_context *c = neap_open(NULL);
+  neap_scope *scope = neap_scope_open(c);
+  neap_tensor *x = numbers(c, 5, (const float[]){1, 2, 3, 4, 5}), *part[4] = {x, x, x, x};
+  int64_t two = 2, sizes[] = {1, 4}, wrong[] = {1, 3};
+  neap_set_requires_grad(x, 1);
+  check(neap_split(c, x, NEAP_ONE, &two, 0, NULL, 0) == 3);
+  check(neap_split(c, x, NEAP_ONE, &two, 0, part, 2) < 0 && part[0] == x);
+  check_text(c, "split: puts out 3 tensors, and there is room for 2");
+  check(neap_split(c, x, 2, sizes, 0, part, 4) < 0 && part[0] == x); /* the error is still pending */
+  neap_clear(c);
+  check(neap_split(c, x, 2, wrong, 0, part, 4) < 0);
+  check_text(c, "split: the sizes add up to 4, dimension 0 of x has size 5");
+  neap_clear(c);
+  check(neap_split(c, x, 2, sizes, 0, part, 4) == 2 && neap_count(part[0]) == 1 && neap_count(part[1]) == 4 && part[2] == x);
+  neap_tensor *s = neap_sum(c, part[1], 0, NULL, 0, -1);
+  check(neap_backward(s) == NEAP_OK && neap_item(neap_select(c, neap_grad_of(x), 0, 0)) == 0);
+  neap_value a[] = {{.kind = NEAP_TENSOR, .t = x}, {.kind = NEAP_INT, .i = 2}};
+  check(neap_call(c, neap_op_find("split"), 2, a, part + 2, 0, NULL) < 0 && part[2] == NULL);
+  check_text(c, "split: puts out a list of tensors: it goes by neap_call_list");
+  neap_clear(c);
+  check(neap_call_list(c, neap_op_find("neg"), 1, a, NULL, 0, NULL) == 1);
+  check(neap_call_list(c, neap_op_find("neg"), 1, a, part + 2, 0, NULL) < 0);
+  check_text(c, "neg: puts out 1 tensors, and there is room for 0");
+  neap_clear(c);
+  check(neap_call_list(c, neap_op_find("neg"), 1, a, part + 2, 1, NULL) == 1 && neap_item(neap_select(c, part[2], 0, 0)) == -1);
+  neap_scope_close(scope);
+  neap_close(c);
+}
+
 int main(void) {
+  lists();
   stopped();
   inputs();
   answers();

@@ -122,6 +122,7 @@ static const char prepare_ops[] =
   "function f(k)\n"
   "  local args = calls[k][2]\n"
   "  local y = calls[k][1](table.unpack(args, 1, args.n))\n"
+  "  if type(y) == 'table' then y = y[1] end -- a list\n"
   "  if neap.is_tensor(y) and y.requires_grad then y:backward(neap.ones_like(y)) end\n"
   "end\n"
   "return #calls\n";

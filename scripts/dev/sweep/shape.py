@@ -184,6 +184,27 @@ def windows(s):
         s.case("fold", s.t(lead + [2 * kernel[0] * kernel[1], counts[0] * counts[1]]), size, *settings, fn=F.fold)
 
 
+def edges_of_cuts(s):
+    for n in (1, 3):
+        s.case("chunk", s.t([0, 2]), n)
+        s.case("split", s.t([0, 2]), n)
+        s.case("tensor_split", s.t([0, 2]), n)
+        s.case("tensor_split", s.t([2, 3]), n + 3, Dim(-1))
+        s.case("chunk", s.t([2, 3]), n + 3, Dim(-1))
+    s.case("split", s.t([0, 2]), 0)
+    s.case("split", s.t([3]), [3])
+    s.case("split", s.t([5, 2]), [0, 2, 0, 3])
+    s.case("unbind", s.t([2, 0]), Dim(1))
+    for _ in range(8):
+        s.case("tensor_split", s.t([5, 2]), Dims(*(s.random.randint(-7, 7) for _ in range(3))))
+        s.case("dsplit", s.t([1, 2, 5]), Dims(s.random.randint(-4, 4)))
+    s.case("broadcast_tensors", s.t([2, 0]), s.t([1]), s.t([3, 1, 1]))
+    s.case("meshgrid", List(s.t([2]), s.t([0])))
+    s.case("meshgrid", List(s.t([2]), s.t([3]), s.t([2])), "xy", fn=lambda xs, how: torch.meshgrid(*xs, indexing=how))
+    s.case("where", s.b([3, 4]), positions=True)
+    s.case("where", s.b([]), positions=True)
+
+
 def cases(s):
-    for family in (views, cuts, arranged, padded, diagonals, joined, strided, windows):
+    for family in (views, cuts, arranged, padded, diagonals, joined, strided, windows, edges_of_cuts):
         family(s)
