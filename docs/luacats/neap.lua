@@ -744,6 +744,11 @@ function neap.bmm(x, other) end
 ---@return neap.Tensor y
 function Tensor:bmm(other) end
 
+--- Tensors seen in the shape that they broadcast to together.
+---@param xs neap.Tensor[]
+---@return neap.Tensor[] ys
+function neap.broadcast_tensors(xs) end
+
 --- expand by NumPy's name.
 ---@param x neap.Tensor
 ---@param size integer[]
@@ -906,6 +911,19 @@ function neap.cholesky_solve(x, L, upper) end
 ---@param upper? boolean
 ---@return neap.Tensor y
 function Tensor:cholesky_solve(L, upper) end
+
+--- x in at most so many parts along dim, all of one size but the last.
+---@param x neap.Tensor
+---@param chunks integer
+---@param dim? integer
+---@return neap.Tensor[] parts
+function neap.chunk(x, chunks, dim) end
+
+--- x in at most so many parts along dim, all of one size but the last.
+---@param chunks integer
+---@param dim? integer
+---@return neap.Tensor[] parts
+function Tensor:chunk(chunks, dim) end
 
 --- x cut to [min, max]; either may be absent.
 ---@param x neap.Tensor|number
@@ -1472,6 +1490,17 @@ function neap.dropout(x, p, training, generator) end
 ---@param generator? neap.Generator
 ---@return neap.Tensor y
 function Tensor:dropout(p, training, generator) end
+
+--- x in parts one behind the other, along its third dimension: so many equal ones, or cut at positions.
+---@param x neap.Tensor
+---@param sections integer|integer[]
+---@return neap.Tensor[] parts
+function neap.dsplit(x, sections) end
+
+--- x in parts one behind the other, along its third dimension: so many equal ones, or cut at positions.
+---@param sections integer|integer[]
+---@return neap.Tensor[] parts
+function Tensor:dsplit(sections) end
 
 --- The tensors one behind the other: along dimension 3, which matrices and vectors get.
 ---@param tensors neap.Tensor[]
@@ -2220,6 +2249,17 @@ function neap.histogram(x, bins, min, max, weight, density) end
 ---@return neap.Tensor hist
 ---@return neap.Tensor edges
 function Tensor:histogram(bins, min, max, weight, density) end
+
+--- x in parts side by side, along its second dimension, or its first when it has no other: so many equal ones, or cut at positions.
+---@param x neap.Tensor
+---@param sections integer|integer[]
+---@return neap.Tensor[] parts
+function neap.hsplit(x, sections) end
+
+--- x in parts side by side, along its second dimension, or its first when it has no other: so many equal ones, or cut at positions.
+---@param sections integer|integer[]
+---@return neap.Tensor[] parts
+function Tensor:hsplit(sections) end
 
 --- The tensors side by side: one after the other along dimension 2, or 1 when they are vectors.
 ---@param tensors neap.Tensor[]
@@ -3401,6 +3441,12 @@ function Tensor:median(dim, keepdim) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function neap.melscale_fbanks(n_freqs, f_min, f_max, n_mels, sample_rate, norm, mel_scale, dtype) end
+
+--- The coordinates of a grid over vectors: one tensor a vector, with a dimension for each vector, in their order or, for xy, with the first two exchanged.
+---@param xs neap.Tensor[]
+---@param indexing? "ij"|"xy"
+---@return neap.Tensor[] grids
+function neap.meshgrid(xs, indexing) end
 
 --- Smallest value of all; with dim, the smallest ones along it and their positions, the first of equal ones.
 ---@param x neap.Tensor
@@ -4756,6 +4802,19 @@ function neap.sort(x, dim, descending, stable) end
 ---@return neap.Tensor indices
 function Tensor:sort(dim, descending, stable) end
 
+--- x in parts of one size along dim, the last perhaps smaller, or of the sizes in a list.
+---@param x neap.Tensor
+---@param sizes integer|integer[]
+---@param dim? integer
+---@return neap.Tensor[] parts
+function neap.split(x, sizes, dim) end
+
+--- x in parts of one size along dim, the last perhaps smaller, or of the sizes in a list.
+---@param sizes integer|integer[]
+---@param dim? integer
+---@return neap.Tensor[] parts
+function Tensor:split(sizes, dim) end
+
 --- Square root.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -5049,6 +5108,19 @@ function Tensor:tanhshrink() end
 ---@return neap.Tensor
 function Tensor:tanhshrink_() end
 
+--- x in so many parts along dim, whose sizes differ by 1 at most, or in parts that begin at its start and at each position of a list.
+---@param x neap.Tensor
+---@param sections integer|integer[]
+---@param dim? integer
+---@return neap.Tensor[] parts
+function neap.tensor_split(x, sections, dim) end
+
+--- x in so many parts along dim, whose sizes differ by 1 at most, or in parts that begin at its start and at each position of a list.
+---@param sections integer|integer[]
+---@param dim? integer
+---@return neap.Tensor[] parts
+function Tensor:tensor_split(sections, dim) end
+
 --- Sum of products over the last dims dimensions of x and the first of other, or over those that dims_x and dims_other name pair by pair.
 ---@param x neap.Tensor
 ---@param other neap.Tensor
@@ -5239,6 +5311,17 @@ function Tensor:trunc_divide(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:trunc_divide_(z) end
+
+--- x's parts at each position of dim, which is gone from their shapes.
+---@param x neap.Tensor
+---@param dim? integer
+---@return neap.Tensor[] parts
+function neap.unbind(x, dim) end
+
+--- x's parts at each position of dim, which is gone from their shapes.
+---@param dim? integer
+---@return neap.Tensor[] parts
+function Tensor:unbind(dim) end
 
 --- x with one dimension cut into several.
 ---@param x neap.Tensor
@@ -5446,6 +5529,17 @@ function neap.view_as(x, other) end
 ---@param other neap.Tensor
 ---@return neap.Tensor y
 function Tensor:view_as(other) end
+
+--- x in parts one below the other, along its first dimension: so many equal ones, or cut at positions.
+---@param x neap.Tensor
+---@param sections integer|integer[]
+---@return neap.Tensor[] parts
+function neap.vsplit(x, sections) end
+
+--- x in parts one below the other, along its first dimension: so many equal ones, or cut at positions.
+---@param sections integer|integer[]
+---@return neap.Tensor[] parts
+function Tensor:vsplit(sections) end
 
 --- The tensors one below the other: along dimension 1, vectors taken as rows.
 ---@param tensors neap.Tensor[]

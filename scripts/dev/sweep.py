@@ -25,10 +25,21 @@ positions=True: integer outputs are positions, written from 1. post="name": the 
 that name in tests/support/sweep_posts.lua, which gets (outputs, arguments) and gives a list of tensors; fn must then give
 the same list. That is for what is not unique (signs of svd, ties). f32=False: not run in float32. grad=False: no gradients.
 
+A layer is compared with its parameters:
+
+    s.layer("Conv2d", 3, 16, 3, Opts(padding=1), inputs=[s.t([2, 3, 8, 8])])
+
+makes torch.nn.Conv2d(3, 16, 3, padding=1) and nn.Conv2d(3, 16, 3, {padding = 1}), fills parameters and buffers of floats by
+formula in the order of their names, which must be the same in both, calls it on the inputs (Opts last: by name), and
+compares outputs, buffers as they are afterwards, and the gradients of all inputs and parameters. train=False: in evaluation
+mode; fn(module, ...) calls it in another way; make: makes PyTorch's module; lua_text: the text that makes Neap's; lo, hi: of the
+parameters; batch=None: no case of an empty batch (dimension `batch` of each input) is added, where PyTorch allows one.
+
 A line has, split by tabs: op, post, arguments as Lua text, outputs, gradients. Of each tensor it keeps its dtype and shape,
 two projections (sums of its elements times fixed numbers in (-1, 1)), a sum over the places of what is not finite when there
 are any, and how far PyTorch's own float32 is from its float64, relative to the largest element. tests/sweep_spec.lua reads it.
 """
+import copy
 import importlib.util
 import math
 import pathlib
@@ -145,6 +156,38 @@ class Values:
         return 'v(%s,"%s"%s)' % (lua(self.values), self.dtype, ",true" if self.grad else "")
 
 
+class Leaf:
+    grad = True
+
+    def __init__(self, leaf):
+        self.leaf = leaf
+
+
+class Layer:
+    """A module filled by formula: entry k of its sorted state_dict has seed 1000 * seed + k."""
+
+    def __init__(self, seed, make, text, train, lo, hi):
+        self.seed, self.make, self.text, self.train, self.lo, self.hi = seed, make, text, train, lo, hi
+
+    def torch(self, dtype):
+        m = self.make().to(dtype).train(self.train)
+        for k, (name, t) in enumerate(sorted(m.state_dict().items())):
+            if t.is_floating_point():
+                lo, hi = (0.5, 1.5) if "var" in name else (self.lo, self.hi)
+                with torch.no_grad():
+                    t.copy_(Formula(t.shape, 1000 * self.seed + k, lo, hi).torch(dtype))
+        self.leaves = [Leaf(p) for _, p in sorted(m.named_parameters())]
+        return m
+
+    def lua(self):
+        return "m(%d,%s,%s,%s,%s)" % (self.seed, lua(self.lo), lua(self.hi), lua(self.train), self.text)
+
+
+def call_layer(m, *inputs, fn=None, **options):
+    outs = tensors_of((fn or (lambda m, *x, **o: m(*x, **o)))(m, *inputs, **options))
+    return outs + [b.detach().clone() for _, b in sorted(m.named_buffers())]
+
+
 class Dim:
     def __init__(self, n):
         self.n = n
@@ -194,6 +237,8 @@ def leaves(args):
     for a in args:
         if isinstance(a, (Formula, Values)) and a.grad:
             yield a
+        elif isinstance(a, Layer):
+            yield from a.leaves
         elif isinstance(a, List):
             yield from leaves(a.items)
         elif isinstance(a, Opts):
@@ -208,6 +253,8 @@ def find(name):
 
 
 def tensors_of(outs):
+    if outs is None:
+        return []
     if isinstance(outs, torch.Tensor):
         return [outs]
     if isinstance(outs, (bool, int, float)):
@@ -257,6 +304,7 @@ class Sweep:
         self.random = random.Random(family)
         self.seed = 0
         self.lines = []
+        self.emptied = set()
 
     # ---- what calls are made of ----
 
@@ -331,6 +379,29 @@ class Sweep:
         slopes = ["-" if g is None else "%s:%s" % (projections(g), distance(g32, g) if g32 is not None else "-")
                   for g, g32 in zip(grads, grads32)]
         self.lines.append("\t".join([op, post, ",".join(lua(a) for a in args), " ".join(columns), " ".join(slopes)]))
+
+    def layer(self, name, *settings, inputs, train=True, fn=None, make=None, lua_text=None, lo=-0.5, hi=0.5, batch=0, **how):
+        options = {k: v for a in settings if isinstance(a, Opts) for k, v in a.torch(torch.float64).items()}
+        plain = [value(a, torch.float64) for a in settings if not isinstance(a, Opts)]
+        make = make or (lambda: getattr(torch.nn, name)(*plain, **options))
+        text = lua_text or "nn.%s(%s)" % (name, ",".join(lua(a) for a in settings))
+        m = Layer(self.fresh(), make, text, train, lo, hi)
+
+        def called(module, *x, **o):
+            return call_layer(module, *x, fn=fn, **o)
+
+        self.case("nn." + name, m, *inputs, fn=called, **how)
+        if batch is None or name in self.emptied or not all(isinstance(x, (Formula, Integers, Bools)) for x in inputs):
+            return
+        self.emptied.add(name)
+        empty = [copy.copy(x) for x in inputs]
+        for x in empty:
+            x.shape = [0 if d == batch else n for d, n in enumerate(x.shape)]
+        try:
+            m.torch(torch.float64)(*[x.torch(torch.float64) for x in empty])
+        except Exception:
+            return
+        self.case("nn." + name, m, *empty, fn=called, **how)
 
 
 def main(names):
