@@ -2,18 +2,10 @@
 -- which words. That each op's gradient is right is ops_spec's matter.
 
 local neap = require "neap"
+local check = require "support.says"
+local message_of, has = check.message_of, check.has
 
 local function leaf(values) return neap.tensor(values, { dtype = "float64", requires_grad = true }) end
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "it should have raised")
-  return tostring(message)
-end
-local function has(message, ...)
-  for _, part in ipairs { ... } do
-    assert.is_truthy(message:find(part, 1, true), ("%q is not in: %s"):format(part, message))
-  end
-end
 
 describe("backward", function()
   it("sums over every path", function()

@@ -2,21 +2,9 @@
 -- of the script; nothing of Neap's own insides shows, and nothing is lost by it.
 
 local neap = require "neap"
+local check = require "support.says"
+local message_of, says = check.message_of, check.says
 local nn = neap.nn
-
-local function message_of(f, ...)
-  local ok, message = pcall(f, ...)
-  assert.is_false(ok, "it should have raised")
-  return tostring(message)
-end
-local function says(f, ...)
-  local message = message_of(f)
-  for _, part in ipairs { "errors_spec.lua:", ... } do
-    assert.is_truthy(message:lower():find(part:lower(), 1, true), ("%q is not in: %s"):format(part, message))
-  end
-  assert.is_nil(message:find("stack traceback", 1, true))
-  return message
-end
 
 describe("misuse", function()
   it("of shapes: matmul", function()
@@ -44,7 +32,7 @@ describe("misuse", function()
   it("of options: the nearest name is suggested", function()
     says(function() return neap.ones(3, 4):sum(1, { keepdims = true }) end, "keepdims", "keepdim")
     says(function() return nn.Linear(3, 4, { bais = false }) end, "bais", "bias")
-    says(function() return neap.optim.SGD(nn.Linear(3, 4):parameters(), { lrr = 1 }) end, "lrr", "lr")
+    says(function() return (neap.optim.SGD(nn.Linear(3, 4):parameters(), { lrr = 1 })) end, "lrr", "lr")
   end)
   it("of names: the nearest in the part of the library is suggested", function()
     says(function() return nn.Liner(3, 4) end, "nn has no 'Liner' (did you mean 'Linear'?)")

@@ -2,6 +2,7 @@
 -- checkpoints (the same gradients and random numbers, less memory), unused inputs, and what misuse says.
 
 local neap = require "neap"
+local says = require("support.says").says
 local nn = neap.nn
 
 local f64 = { dtype = "float64" }
@@ -12,14 +13,6 @@ local function near(a, b, tolerance)
   if a:numel() == 0 then return end
   local d = (a:detach():double() - b:detach():double()):abs():max():item()
   assert.is_true(d <= (tolerance or 1e-12), ("they are %g apart"):format(d))
-end
-
-local function says(f, ...)
-  local ok, message = pcall(f)
-  assert.is_false(ok, "it should have raised")
-  for _, part in ipairs { "functional_spec.lua:", ... } do
-    assert.is_truthy(tostring(message):find(part, 1, true), ("%q is not in: %s"):format(part, tostring(message)))
-  end
 end
 
 describe("jacobian", function()

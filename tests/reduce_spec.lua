@@ -2,14 +2,7 @@
 -- in parts, dtypes that are only storage, NaN and ties, and what misuse says.
 
 local neap = require "neap"
-
-local function says(f, ...)
-  local ok, message = pcall(f)
-  assert.is_false(ok, "it should have raised")
-  for _, part in ipairs { "reduce_spec.lua:", ... } do
-    assert.is_truthy(message:find(part, 1, true), ("%q is not in: %s"):format(part, message))
-  end
-end
+local says = require("support.says").says
 
 local function list(x) return x:totable() end
 local function ints(values) return neap.tensor(values, { dtype = "int64" }) end

@@ -68,7 +68,7 @@ static const char *kind_text(const neap_param *p) {
   };
   if (p->marks & NEAP_P_AXIS) return p->kind == NEAP_INT ? "a dimension" : "a dimension or a list of dimensions";
   if (p->marks & NEAP_P_INDEX) return p->kind == NEAP_INT ? "a position" : "a whole number or a list of positions";
-  if (p->marks & NEAP_P_DIMS) return "sizes";
+  if (p->marks & NEAP_P_DIMS && p->kind == NEAP_INTS) return "sizes";
   return p->kind < NL_ARRAY(names) ? names[p->kind] : "something else";
 }
 
@@ -381,7 +381,8 @@ void nl_bind(lua_State *L, nl_state *s, const nl_binding *b, int first, int top,
       const neap_param *last = b->n_params ? &b->params[b->n_params - 1] : NULL;
       if (last && last->kind == NEAP_TENSORS && last->marks & NEAP_P_DIMS)
         nl_fail(L, s, "%s: argument %d is %s, not a tensor", b->name, at - first + 1, nl_describe(L, s, at));
-      nl_fail(L, s, "%s: takes %d arguments at most, got %d", b->name, b->n_params, top - first + 1);
+      nl_fail(L, s, "%s: takes %d argument%s at most, got %d", b->name, b->n_params, b->n_params == 1 ? "" : "s",
+              top - first + 1);
     }
   if (options) bind_options(L, s, b, options, a);
 }

@@ -16,8 +16,8 @@ static int changed(np_record *r, const np_storage *s, const char *what) {
   np_text_init(&t, text, sizeof text);
   np_text_add(&t, "%s (called", np_ops[r->op].name);
   place(&t, &r->site);
-  np_text_add(&t, ") saved its %s for backward, but it was changed in place since by %s", what, s->write_op ? s->write_op : "a write");
-  if (s->write_op && neap_op_find(s->write_op) >= 0) np_text_add(&t, "_"); /* its in-place form */
+  np_text_add(&t, ") saved its %s for backward, but it was changed in place since by %s", what, s->write_op);
+  if (neap_op_find(s->write_op) >= 0) np_text_add(&t, "_"); /* its in-place form */
   if (s->write_file) np_text_add(&t, " at %s:%d", s->write_file, s->write_line);
   np_text_add(&t, ": change a clone, or use the op's other form");
   return np_fail(r->ctx, NEAP_ERR_STATE, "%s", text);

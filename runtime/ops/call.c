@@ -56,7 +56,7 @@ static int check_contexts(np_call *c) {
   for (int i = 0; i < c->sig->n_params; i++) {
     const neap_value *v = &c->arg[i];
     if (NP_UNLIKELY(v->kind == NEAP_GENERATOR && v->g->ctx != c->ctx))
-      return np_reject(c, NEAP_ERR_ARGUMENT, "%s belongs to another context", c->sig->param[i].name);
+      return np_reject(c, NEAP_ERR_ARGUMENT, "%s belongs to another context: one of this context draws", c->sig->param[i].name);
     if (v->kind == NEAP_TENSOR && check_tensor(c, c->sig->param[i].name, v->t) != 0) return c->ctx->error;
     if (v->kind == NEAP_TENSORS)
       for (int k = 0; k < v->n; k++)
@@ -128,7 +128,7 @@ static int make_outputs(np_call *c) {
 }
 
 static int run_plain(np_call *c) {
-  if (c->op->infer(c) != 0) return np_reject(c, NEAP_ERR_SHAPE, "the result is too large for memory"); /* or what infer said */
+  if (c->op->infer(c) != 0) return c->ctx->error;
   int wants = np_wants_record(c);
   if (np_failed(c->ctx) || make_outputs(c) != 0) return c->ctx->error;
   if (c->op->run(c) != 0 || np_failed(c->ctx)) {
@@ -139,11 +139,27 @@ static int run_plain(np_call *c) {
   return wants || c->in_place ? np_record_call(c, wants) : NEAP_OK;
 }
 
+/* What an inner op of a composite says gets the name of the composite in front; hidden ops give theirs up for it. */
+static void name_composite(np_call *c) {
+  char text[sizeof c->ctx->message], name[64];
+  neap_status error = c->ctx->error;
+  size_t n = strcspn(c->ctx->message, ":"), letters = n > 0 && c->ctx->message[n - 1] == '_' ? n - 1 : n;
+  if (c->ctx->message[n] != ':' || letters >= sizeof name) return;
+  memcpy(name, c->ctx->message, letters);
+  name[letters] = 0;
+  int inner = neap_op_find(name);
+  if (inner < 0 || &np_ops[inner] == c->op) return;
+  memcpy(text, c->ctx->message, sizeof text);
+  neap_clear(c->ctx);
+  np_fail(c->ctx, error, "%s%s: %s", c->op->name, c->in_place ? "_" : "", np_ops[inner].marks & NEAP_OP_HIDDEN ? text + n + 2 : text);
+}
+
 static int run_composite(np_call *c) {
   neap_scope scope;
   np_scope_enter(c->ctx, &scope);
   int status = c->op->run(c);
   np_scope_leave(&scope, c->sig->n_outputs, c->out);
+  if (NP_UNLIKELY(np_failed(c->ctx))) name_composite(c);
   return status != 0 ? status : (int)c->ctx->error;
 }
 
@@ -162,7 +178,8 @@ static int run(np_call *c) {
   neap_scope scope; /* for copies of overlapping operands */
   np_scope_enter(c->ctx, &scope);
   int status = prepare_in_place(c);
-  if (status == 0) status = c->op->infer == np_none ? c->op->run(c) : run_plain(c);
+  if (status == 0 && c->op->infer != np_none) status = run_plain(c);
+  else if (status == 0 && (status = c->op->run(c)) != 0) name_composite(c);
   np_scope_leave(&scope, 1, c->out);
   return status != 0 ? status : (int)c->ctx->error;
 }

@@ -30,6 +30,13 @@ void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const cha
   np_text_add(&text, "dimension %lld of %s has size %lld", NP_DIM(c, dim), name, (long long)(t->at.ndim ? t->at.shape[dim] : 1));
 }
 
+int np_larger(np_call *c, const char *name, const neap_tensor *t, const char *of, const neap_tensor *x) {
+  char a[128], b[128];
+  np_shape_text(a, sizeof a, t);
+  np_shape_text(b, sizeof b, x);
+  return np_reject(c, NEAP_ERR_SHAPE, "%s %s is larger than %s %s", name, a, of, b);
+}
+
 typedef struct zeroing {
   char *data;
   int64_t bytes, block;

@@ -198,7 +198,7 @@ static int chain_sizes(np_call *call, int64_t *size, int vectors) {
 static int run_chain(np_call *call, int least, int vectors) {
   neap_context *c = call->ctx;
   int n = call->arg[0].n;
-  if (n < least) return np_reject(call, NEAP_ERR_ARGUMENT, "takes %d matrices or more, got %d", least, n);
+  if (n < least) return np_reject(call, NEAP_ERR_ARGUMENT, "takes a list of at least %d, got %d", least, n);
   size_t cells = (size_t)n * (size_t)n, bytes = cells * (sizeof(double) + sizeof(int)) + (size_t)(n + 1) * sizeof(int64_t);
   double *room = np_alloc(c, bytes);
   if (!room) return c->error;

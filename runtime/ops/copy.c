@@ -2,7 +2,7 @@
  * (clone, to, copy). Elements of one size go through the blocked two-dimensional kernel, so that a transposition runs
  * at the speed of memory; a change of dtype goes tile by tile through load and store. */
 #include <string.h>
-#include "op.h"
+#include "loops.h"
 
 enum { COPY_TILE = 512, COPY_SIDE = 128 };
 
@@ -97,7 +97,7 @@ neap_tensor *np_contiguous_of(neap_context *c, neap_tensor *x, int dtype) {
 
 /* ---- the ops ---- */
 
-int np_clone_infer(np_call *c) { return np_layout_set(&c->spec[0], np_t(c, 0)->at.dtype, np_t(c, 0)->at.ndim, np_t(c, 0)->at.shape); }
+int np_clone_infer(np_call *c) { return np_spec(c, 0, np_t(c, 0)->at.dtype, np_t(c, 0)->at.ndim, np_t(c, 0)->at.shape); }
 int np_clone_run(np_call *c) { return np_copy(c->ctx, c->out[0], np_t(c, 0)); }
 int np_clone_back(np_back *b) { b->gx[0] = b->g[0]; return NEAP_OK; }
 
@@ -113,7 +113,7 @@ int np_to_run(np_call *c) {
   c->out[0] = np_i(c, 1) == x->at.dtype ? neap_retain(x) : neap_cast(c->ctx, x, (int)np_i(c, 1));
   return c->ctx->error;
 }
-int np_cast_infer(np_call *c) { return np_layout_set(&c->spec[0], (int)np_i(c, 1), np_t(c, 0)->at.ndim, np_t(c, 0)->at.shape); }
+int np_cast_infer(np_call *c) { return np_spec(c, 0, (int)np_i(c, 1), np_t(c, 0)->at.ndim, np_t(c, 0)->at.shape); }
 int np_cast_run(np_call *c) { return np_copy(c->ctx, c->out[0], np_t(c, 0)); }
 int np_cast_back(np_back *b) { /* gx = g in x's dtype */
   if (np_is_float(b->in[0].at.dtype)) b->gx[0] = neap_to(b->ctx, b->g[0], b->in[0].at.dtype);
@@ -131,7 +131,7 @@ int np_copy_infer(np_call *c) {
     np_shape_text(b, sizeof b, source);
     return np_reject(c, NEAP_ERR_SHAPE, "shape %s does not fit into %s", b, a);
   }
-  return np_layout_set(&c->spec[0], x->at.dtype, ndim, shape);
+  return np_spec(c, 0, x->at.dtype, ndim, shape);
 }
 int np_copy_run(np_call *c) { return np_copy(c->ctx, c->out[0], np_t(c, 1)); }
 int np_copy_back(np_back *b) { /* x's values are gone: only the source gets the gradient */

@@ -317,7 +317,7 @@ int np_isin_run(np_call *c) {
   int dtype = np_native_of(np_result_dtype(2, c->arg));
   neap_tensor *x = as_tensor(ctx, &c->arg[0], dtype), *test = as_tensor(ctx, &c->arg[1], dtype), *sorted = test ? np_tensor_like(test, dtype) : NULL;
   np_order o = { .turned = NULL };
-  if (x && sorted && np_order_open(&o, ctx, test, -1, 0) == 0) {
+  if (x && sorted && np_order_open(&o, c, test, -1, 0) == 0) {
     if (np_order_run(&o, keep_sorted, np_data(sorted)) == 0) {
       lookup l = { .c = ctx, .ctype = np_ctype(dtype), .right = (int)np_i(c, 3), .n = x->at.count, .m = test->at.count, .size = np_size_of(dtype),
         .v = np_data(x), .list = np_data(sorted), .yes = (uint8_t *)np_data(c->out[0]) };

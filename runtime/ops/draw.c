@@ -178,7 +178,7 @@ int np_binomial_infer(np_call *c) { /* x prob generator */
   neap_tensor *x = np_t(c, 0), *p = np_t(c, 1);
   int ndim;
   int64_t shape[NEAP_MAX_DIMS];
-  if (np_need_float(c, "prob", p) != 0 || need_range(c, "x", x, 0, 1e15, 0, "whole numbers from 0 to 1e15") != 0 ||
+  if (np_need_float(c, "prob", p) != 0 || need_range(c, "x", x, 0, 1e15, 0, "from 0 to 1e15") != 0 ||
       need_range(c, "prob", p, 0, 1, 0, "between 0 and 1") != 0)
     return c->ctx->error;
   if (np_broadcast(c->ctx, c->op->name, &x->at, &p->at, &ndim, shape) != 0) return c->ctx->error;

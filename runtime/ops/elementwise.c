@@ -6,7 +6,7 @@
  * elementwise.def share the check, the forward and the fused backward below; twin.c has the recorded backward. */
 #include <math.h>
 #include <string.h>
-#include "op.h"
+#include "loops.h"
 
 #ifdef NP_TORTURE
 enum { TILE = 3 };
@@ -254,9 +254,7 @@ int np_elementwise_infer(np_call *c) {
   int dtype = same ? float_if_needed(c->op, c->arg[0].t->at.dtype) : compute_dtype(c->op, n, c->arg);
   c->room[0] = dtype;
   if (check_dtype(c, dtype) != 0 || check_settings(c, n) != 0) return c->ctx->error;
-  if (np_layout_set(&c->spec[0], gives_bool(c->op, dtype) ? NEAP_BOOL : dtype, ndim, shape) != 0)
-    return np_reject(c, NEAP_ERR_SHAPE, "the result is too large");
-  return NEAP_OK;
+  return np_spec(c, 0, gives_bool(c->op, dtype) ? NEAP_BOOL : dtype, ndim, shape);
 }
 
 void np_settings_of_dtype(int map, int dtype, double *par) {
@@ -274,9 +272,7 @@ int np_elementwise_run(np_call *c) {
   int dtype = (int)c->room[0], ctype = np_ctype(dtype);
   int map = map_of(c->op, dtype);
   np_settings_of_dtype(c->op->map, dtype, par);
-  np_map f = c->ctx->kernels->map[ctype][map];
-  if (!f) return np_reject(c, NEAP_ERR_DTYPE, "does not work on %s", np_dtypes[dtype].info.name);
-  np_map_job job = { .map = f, .ctype = ctype, .n_in = n, .in = in, .scalar = c->arg, .par = par, .out = c->out[0],
+  np_map_job job = { .map = c->ctx->kernels->map[ctype][map], .ctype = ctype, .n_in = n, .in = in, .scalar = c->arg, .par = par, .out = c->out[0],
     .to_bool = np_ops[map].kind == NP_KIND_C || np_ops[map].kind == NP_KIND_L || np_ops[map].kind == NP_KIND_Q,
     .poll = !c->in_place };
   return np_map_run(c->ctx, &job);

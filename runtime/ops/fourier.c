@@ -359,11 +359,12 @@ static int need_several(np_call *c, int kind, several *s) {
   if (pairs ? need_pairs(c) != 0 : np_need_float(c, "x", x) != 0) return c->ctx->error;
   int given = dims->kind != NEAP_NONE && dims->n > 0, sized = size->kind != NEAP_NONE && size->n > 0;
   s->n = given ? dims->n : 2;
-  if (s->n > last + 1) return np_reject(c, NEAP_ERR_SHAPE, "x has too few dimensions for a transform of %d", s->n);
+  if (s->n > last + 1) return np_reject(c, NEAP_ERR_SHAPE, "a transform of %d dimensions needs as many%s, x has %d", s->n, pairs ? " and one of pairs" : "",
+                                          x->at.ndim);
   if (sized && size->n != s->n) return np_reject(c, NEAP_ERR_ARGUMENT, "s has %d lengths for %d dimensions", size->n, s->n);
   for (int i = 0; i < s->n; i++) {
     if (need_dim(c, given ? dims->is[i] : last - s->n + 1 + i, pairs, &s->d[i]) != 0) return c->ctx->error;
-    if (seen >> s->d[i] & 1) return np_reject(c, NEAP_ERR_ARGUMENT, "dimension %lld is named twice", NP_DIM(c, s->d[i]));
+    if (seen >> s->d[i] & 1) return np_reject(c, NEAP_ERR_ARGUMENT, "dimension %lld is given twice", NP_DIM(c, s->d[i]));
     seen |= 1u << s->d[i];
     int64_t own = x->at.shape[s->d[i]];
     if (kind == INVERSE_REAL && i == s->n - 1) own = 2 * (own - 1);

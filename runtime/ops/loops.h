@@ -30,6 +30,7 @@ static inline int64_t np_blocks(int64_t n, int64_t block) { return n / block + (
 /* ---- checks and small helpers (check.c) ---- */
 int np_spec(np_call *c, int out, int dtype, int ndim, const int64_t *shape); /* says what output `out` will be */
 int np_need_float(np_call *c, const char *name, const neap_tensor *t);
+int np_larger(np_call *c, const char *name, const neap_tensor *t, const char *of, const neap_tensor *x); /* says that t would have to grow x */
 void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name, const neap_tensor *t); /* "dimension 2 of x has size 5" */
 int np_zero(neap_context *c, neap_tensor *t);      /* t contiguous: all zeros */
 static inline int64_t np_axis_of(const neap_value *dim, int ndim) { /* of a recorded dim, already checked: counted from the start */
@@ -80,7 +81,7 @@ typedef struct np_order {
   uint32_t flip;         /* ~0u: from the largest down */
   int64_t n, rows, size; /* length and number of rows, bytes of an element */
 } np_order;
-int np_order_open(np_order *o, neap_context *c, neap_tensor *x, int d, int descending); /* d < 0: all of x is one row */
+int np_order_open(np_order *o, np_call *c, neap_tensor *x, int d, int descending); /* d < 0: all of x is one row */
 void np_order_close(np_order *o);
 static inline const char *np_order_row(const np_order *o, int64_t r) { return np_data(o->turned) + r * o->n * o->size; }
 /* Calls task for each row, in parallel when rows are short and many; e and room have n entries each. */

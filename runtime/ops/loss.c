@@ -6,6 +6,16 @@
 enum { X, T };
 enum { NONE, MEAN, SUM, BATCHMEAN };
 
+static int same_but_ones(const neap_tensor *x, const neap_tensor *t) { /* whether squeezing makes the shapes equal */
+  int i = 0, k = 0;
+  for (;; i++, k++) {
+    while (i < x->at.ndim && x->at.shape[i] == 1) i++;
+    while (k < t->at.ndim && t->at.shape[k] == 1) k++;
+    if (i >= x->at.ndim || k >= t->at.ndim) return i >= x->at.ndim && k >= t->at.ndim;
+    if (x->at.shape[i] != t->at.shape[k]) return 0;
+  }
+}
+
 static int same_shapes(np_call *c) {
   neap_tensor *x = np_t(c, X), *t = np_t(c, T);
   char a[128], b[128];
@@ -15,7 +25,7 @@ static int same_shapes(np_call *c) {
   np_shape_text(a, sizeof a, x);
   np_shape_text(b, sizeof b, t);
   if (x->at.count == t->at.count)
-    hint = x->at.ndim > t->at.ndim ? ": squeeze the input, or unsqueeze the target" : t->at.ndim > x->at.ndim ? ": squeeze the target" : ": reshape one of them";
+    hint = !same_but_ones(x, t) ? ": reshape one of them" : x->at.ndim > t->at.ndim ? ": squeeze the input, or unsqueeze the target" : ": squeeze the target";
   return np_reject(c, NEAP_ERR_SHAPE, "input %s against target %s: a loss does not broadcast, the shapes must be the same%s", a, b, hint);
 }
 
@@ -59,7 +69,7 @@ static neap_tensor *weighted(np_call *c, neap_tensor *loss) { /* by argument 2, 
   if (!w || !loss) return loss;
   if (np_broadcast(c->ctx, c->op->name, &loss->at, &w->at, &ndim, shape) != 0) return NULL;
   if (ndim != loss->at.ndim || memcmp(shape, loss->at.shape, (size_t)ndim * sizeof *shape) != 0) {
-    np_reject(c, NEAP_ERR_SHAPE, "weight has more elements than the input");
+    np_larger(c, "weight", w, "input", np_t(c, X));
     return NULL;
   }
   return neap_mul(c->ctx, loss, w);

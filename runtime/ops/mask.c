@@ -7,10 +7,7 @@ static int mask_fits(np_call *c, const neap_tensor *x, const neap_tensor *mask, 
     return np_reject(c, NEAP_ERR_DTYPE, "mask must be of dtype bool, got %s: compare to get one", np_dtypes[mask->at.dtype].info.name);
   if (np_broadcast(c->ctx, c->op->name, &x->at, &mask->at, ndim, shape) != 0) return c->ctx->error;
   if (both || (*ndim == x->at.ndim && memcmp(shape, x->at.shape, (size_t)*ndim * sizeof *shape) == 0)) return NEAP_OK;
-  char a[128], m[128];
-  np_shape_text(a, sizeof a, x);
-  np_shape_text(m, sizeof m, mask);
-  return np_reject(c, NEAP_ERR_SHAPE, "mask %s is larger than x %s", m, a);
+  return np_larger(c, "mask", mask, "x", x);
 }
 
 static neap_tensor *expanded(neap_context *c, neap_tensor *t, int ndim, const int64_t *shape, int dtype) { /* contiguous */
@@ -28,7 +25,8 @@ int np_masked_fill_infer(np_call *c) {
   int ndim;
   int64_t shape[NEAP_MAX_DIMS];
   if (mask_fits(c, x, np_t(c, 1), 0, &ndim, shape) != 0) return c->ctx->error;
-  if (v && v->at.count != 1) return np_reject(c, NEAP_ERR_SHAPE, "value must be one number: where takes a tensor");
+  if (v && v->at.count != 1)
+    return np_reject(c, NEAP_ERR_SHAPE, "value must be one number, got %lld elements: where takes a tensor", (long long)v->at.count);
   return np_spec(c, 0, x->at.dtype, x->at.ndim, x->at.shape);
 }
 int np_masked_fill_run(np_call *c) {

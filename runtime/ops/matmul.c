@@ -232,9 +232,10 @@ int np_dot_run(np_call *c) { return as_matmul(c, 1, 1, "two vectors"); }
 int np_bmm_run(np_call *c) {
   if (of_shape(c, 3, 3, "two batches of matrices") != 0) return c->ctx->error;
   if (np_t(c, 0)->at.shape[0] != np_t(c, 1)->at.shape[0])
-    return np_reject(c, NEAP_ERR_SHAPE, "the batches have %lld and %lld matrices", (long long)np_t(c, 0)->at.shape[0],
+    return np_reject(c, NEAP_ERR_SHAPE, "the batches have %lld and %lld matrices, they must have as many", (long long)np_t(c, 0)->at.shape[0],
                      (long long)np_t(c, 1)->at.shape[0]);
-  return as_matmul(c, 3, 3, "two batches of matrices");
+  c->out[0] = neap_matmul(c->ctx, np_t(c, 0), np_t(c, 1));
+  return c->ctx->error;
 }
 int np_outer_run(np_call *c) {
   if (of_shape(c, 1, 1, "two vectors") != 0) return c->ctx->error;

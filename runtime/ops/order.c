@@ -8,17 +8,15 @@ enum { LONG = 2 * NP_GRAIN, MOST_TASKS = 64, PARTS = 16, BITS = 11 };
 
 /* ---- rows ---- */
 
-int np_order_open(np_order *o, neap_context *c, neap_tensor *x, int d, int descending) {
+int np_order_open(np_order *o, np_call *call, neap_tensor *x, int d, int descending) {
+  neap_context *c = call->ctx;
   int native = np_native_of(x->at.dtype), all = d < 0 || x->at.ndim == 0;
   *o = (np_order){ .c = c, .k = c->kernels->sort, .ctype = np_ctype(x->at.dtype), .flip = descending ? ~0u : 0,
     .n = all ? x->at.count : x->at.shape[d], .size = np_size_of(native) };
+  if (o->n >= UINT32_MAX) return np_reject(call, NEAP_ERR_UNSUPPORTED, "a row of %lld elements cannot be sorted: 4294967294 are the most", (long long)o->n);
   o->turned = all ? np_contiguous_of(c, x, native) : np_permuted(c, x, 1u << d, native);
   if (!o->turned) return c->error;
   o->rows = o->n ? x->at.count / o->n : 0;
-  if (o->n >= UINT32_MAX) {
-    np_order_close(o);
-    return np_fail(c, NEAP_ERR_UNSUPPORTED, "a row of %lld elements cannot be sorted: 4294967294 are the most", (long long)o->n);
-  }
   return NEAP_OK;
 }
 

@@ -158,13 +158,16 @@ int np_pad_add_infer(np_call *c) {
   const neap_value *size = &c->arg[3];
   int64_t n = 0;
   if (np_spec(c, 0, g->dtype, size->n, size->is) != 0) return c->ctx->error;
-  if (size->n != g->ndim) return np_reject(c, NEAP_ERR_SHAPE, "g does not fit there");
-  if (pairs(c, &c->arg[1], g->ndim) != 0) return c->ctx->error;
-  for (int d = 0; d < g->ndim; d++) {
+  if (pairs(c, &c->arg[1], size->n) != 0) return c->ctx->error;
+  int fits = size->n == g->ndim;
+  for (int d = 0; d < size->n; d++) {
     if (padded_size(c, &c->spec[0], (int)np_i(c, 2), d, &n) != 0) return c->ctx->error;
-    if (n != g->shape[d]) return np_reject(c, NEAP_ERR_SHAPE, "g does not fit there");
+    fits = fits && n == g->shape[d];
   }
-  return NEAP_OK;
+  if (fits) return NEAP_OK;
+  char text[NP_SHAPES_TEXT];
+  np_shapes_text(text, g, " is not the padded shape of ", &c->spec[0]);
+  return np_reject(c, NEAP_ERR_SHAPE, "g %s", text);
 }
 
 /* n places of dimension d from `from` on, in order or (step -1) backwards. */

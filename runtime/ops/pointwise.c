@@ -104,7 +104,7 @@ int np_rrelu_run(np_call *c) {
   neap_tensor *x = np_t(c, 0);
   double lower = np_d(c, 1), upper = np_d(c, 2);
   if (np_need_float(c, "x", x) != 0) return c->ctx->error;
-  if (!(lower <= upper)) return np_reject(c, NEAP_ERR_ARGUMENT, "lower is %g and upper %g, it must not be above upper", lower, upper);
+  if (!(lower <= upper)) return np_reject(c, NEAP_ERR_ARGUMENT, "lower is %g, it must not be above upper, which is %g", lower, upper);
   if (np_i(c, 3)) {
     int mode = neap_grad_mode(c->ctx, 0);
     neap_tensor *slope = neap_uniform(c->ctx, x, lower, upper, np_given(c, 4) ? c->arg[4].g : NULL);

@@ -294,7 +294,9 @@ static expr power(parser *s) { /* right to left, tighter than a minus before it:
   skip(s);
   const char *from = s->at;
   if (a.value < 0 || !take(s, "^")) return a;
+  if (++s->depth > DEEP) return FAIL(s, from, "the formula is nested too deep");
   expr b = unary(s);
+  s->depth--;
   if (!settled(s, from, a) || !settled(s, from, b)) return failed;
   return step(s, from, NP_EW_pow, 2, a.value, b.value);
 }

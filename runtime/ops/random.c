@@ -168,7 +168,7 @@ int np_bernoulli_infer(np_call *c) {
     int64_t shape[NEAP_MAX_DIMS];
     if (np_broadcast(c->ctx, c->op->name, &x->at, &p->at, &ndim, shape) != 0) return c->ctx->error;
     if (ndim != x->at.ndim || memcmp(shape, x->at.shape, (size_t)ndim * sizeof *shape) != 0)
-      return np_reject(c, NEAP_ERR_SHAPE, "p has more elements than x");
+      return np_larger(c, "p", p, "x", x);
   } else if (np_given(c, 1) && !(v >= 0 && v <= 1)) {
     return np_reject(c, NEAP_ERR_ARGUMENT, "p is %g, it must be between 0 and 1", v);
   }
@@ -240,7 +240,7 @@ static void drop_task(void *arg, int64_t task) {
 
 int np_dropout_at_infer(np_call *c) {
   const np_layout *x = &np_t(c, 0)->at;
-  if (c->arg[2].n != 2) return np_reject(c, NEAP_ERR_ARGUMENT, "state has 2 numbers: seed and offset");
+  if (c->arg[2].n != 2) return np_reject(c, NEAP_ERR_ARGUMENT, "state has 2 numbers, seed and offset, got %d", c->arg[2].n);
   if (np_need_float(c, "x", np_t(c, 0)) != 0) return c->ctx->error;
   return np_spec(c, 0, x->dtype, x->ndim, x->shape);
 }

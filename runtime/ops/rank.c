@@ -20,7 +20,7 @@ static int pick_rows(np_call *c, np_order_task task, picked *s) {
   neap_context *ctx = c->ctx;
   neap_tensor *y = c->out[0];
   np_order o;
-  if (np_order_open(&o, ctx, np_t(c, 0), (int)c->room[0], 0) != 0) return ctx->error;
+  if (np_order_open(&o, c, np_t(c, 0), (int)c->room[0], 0) != 0) return ctx->error;
   neap_tensor *v = np_is_native(y->at.dtype) ? neap_retain(y) : np_tensor_like(y, np_native_of(y->at.dtype));
   if (v) {
     s->base = ctx->site.base;

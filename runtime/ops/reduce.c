@@ -211,7 +211,7 @@ int np_norm_infer(np_call *c) {
   if (np_need_float(c, "x", np_t(c, 0)) != 0) return c->ctx->error;
   if (reduced(c, 2, 3, np_t(c, 0)->at.dtype) != 0) return c->ctx->error;
   if (isinf(np_d(c, 1)) && np_d(c, 1) < 0 && np_t(c, 0)->at.count == 0 && c->spec[0].count > 0)
-    return np_reject(c, NEAP_ERR_SHAPE, "the smallest of no elements");
+    return np_reject(c, NEAP_ERR_SHAPE, "x has no elements, so none is the smallest, which p = -inf asks for");
   return NEAP_OK;
 }
 

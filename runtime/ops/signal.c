@@ -24,7 +24,7 @@ static int window_of(np_call *c, neap_tensor *given, int64_t n_fft, int64_t leng
 
 static int need_frames(np_call *c, int64_t n_fft, int64_t hop) {
   if (n_fft < 1) return np_reject(c, NEAP_ERR_ARGUMENT, "n_fft is %lld, it must be at least 1", (long long)n_fft);
-  if (hop < 1) return np_reject(c, NEAP_ERR_ARGUMENT, "hop_length is %lld, it must be at least 1", (long long)hop);
+  if (hop < 1) return np_reject(c, NEAP_ERR_ARGUMENT, "hop_length is %lld, it must be at least 1 (where it is not given, it is n_fft / 4)", (long long)hop);
   return NEAP_OK;
 }
 
@@ -133,7 +133,8 @@ static int cosine_transform(np_call *c, int inverse) {
   int d, norm = (int)np_i(c, 2);
   if (np_need_float(c, "x", x) != 0 || np_axis(c, np_i(c, 3), x->at.ndim, &d) != 0) return ctx->error;
   if (type != 2 && type != 3) return np_reject(c, NEAP_ERR_ARGUMENT, "type is %lld, there are 2 and 3", (long long)type);
-  if (x->at.ndim == 0 || x->at.shape[d] == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no elements along that dimension");
+  if (x->at.ndim == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no dimension to transform");
+  if (x->at.shape[d] == 0) return np_reject(c, NEAP_ERR_SHAPE, "dimension %lld of x has size 0, there must be something to transform", NP_DIM(c, d));
   double n = (double)x->at.shape[d], over = norm == NEAP_NORM_BACKWARD ? (inverse ? 2 * n : 1) : norm == NEAP_NORM_FORWARD ? (inverse ? 1 : 2 * n) : 1;
   int third = (type == 3) != inverse;
   double first = norm == NEAP_NORM_ORTHO ? sqrt(1 / n) : (third ? 1 : 2) / over, rest = norm == NEAP_NORM_ORTHO ? sqrt(2 / n) : 2 / over;
@@ -161,8 +162,11 @@ static int64_t quick_length(int64_t n) { /* the least even length from n on with
 static int need_operands(np_call *c) {
   neap_tensor *x = np_t(c, 0), *z = np_t(c, 1);
   if (np_need_float(c, "x", x) != 0 || np_need_float(c, "z", z) != 0) return c->ctx->error;
-  if (x->at.ndim < 1 || z->at.ndim < 1 || x->at.shape[x->at.ndim - 1] < 1 || z->at.shape[z->at.ndim - 1] < 1)
-    return np_reject(c, NEAP_ERR_SHAPE, "x and z must have elements along a last dimension");
+  if (x->at.ndim < 1 || z->at.ndim < 1 || x->at.shape[x->at.ndim - 1] < 1 || z->at.shape[z->at.ndim - 1] < 1) {
+    char text[NP_SHAPES_TEXT];
+    np_shapes_text(text, &x->at, " and ", &z->at);
+    return np_reject(c, NEAP_ERR_SHAPE, "x and z must have elements along a last dimension, got %s", text);
+  }
   return NEAP_OK;
 }
 
@@ -238,7 +242,7 @@ int np_resample_run(np_call *c) {
   neap_tensor *x = np_t(c, 0);
   int64_t from = np_i(c, 1), to = np_i(c, 2);
   if (np_need_float(c, "x", x) != 0) return ctx->error;
-  if (from < 1 || to < 1) return np_reject(c, NEAP_ERR_ARGUMENT, "frequencies must be at least 1, got %lld and %lld", (long long)from, (long long)to);
+  if (from < 1 || to < 1) return np_reject(c, NEAP_ERR_ARGUMENT, "orig_freq and new_freq are %lld and %lld, they must be at least 1", (long long)from, (long long)to);
   if (np_i(c, LOWPASS) < 1) return np_reject(c, NEAP_ERR_ARGUMENT, "lowpass_filter_width is %lld, it must be at least 1", (long long)np_i(c, LOWPASS));
   if (!(np_d(c, ROLLOFF) > 0 && np_d(c, ROLLOFF) <= 1)) return np_reject(c, NEAP_ERR_ARGUMENT, "rolloff is %g, it must be over 0 and at most 1", np_d(c, ROLLOFF));
   if (x->at.ndim < 1) return np_reject(c, NEAP_ERR_SHAPE, "x must have a dimension of samples");

@@ -231,7 +231,7 @@ static int misfit(neap_context *c, const char *name, const neap_param *p, const 
 
 int np_bind(neap_context *c, const char *name, const np_signature *s, int n, const neap_value *args, neap_value *bound) {
   if (NP_UNLIKELY(n > s->n_params))
-    return np_fail(c, NEAP_ERR_ARGUMENT, "%s: takes %d arguments at most, got %d", name, s->n_params, n);
+    return np_fail(c, NEAP_ERR_ARGUMENT, "%s: takes %d argument%s at most, got %d", name, s->n_params, s->n_params == 1 ? "" : "s", n);
   for (int i = 0; i < s->n_params; i++) {
     const neap_param *p = &s->param[i];
     if (i < n && args[i].kind != NEAP_NONE) {

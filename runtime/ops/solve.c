@@ -83,11 +83,14 @@ int np_lu_factor_back(np_back *b) {
 int np_pivot_matrix_infer(np_call *call) {
   neap_tensor *p = np_t(call, 0);
   int64_t n = np_i(call, 1), shape[NEAP_MAX_DIMS + 1];
-  char s[128];
+  char s[128], why[64];
   np_shape_text(s, sizeof s, p);
   if (p->at.ndim == 0 || p->at.shape[p->at.ndim - 1] > n)
     return np_reject(call, NEAP_ERR_SHAPE, "pivots must have at most one exchange a row, for %lld rows, got shape %s", (long long)n, s);
-  if (np_positions_check(call, "pivots", p, n, "one for each row", 0, NULL) != 0) return call->ctx->error;
+  np_text text;
+  np_text_init(&text, why, sizeof why);
+  np_text_add(&text, "there are %lld rows", (long long)n);
+  if (np_positions_check(call, "pivots", p, n, why, 0, NULL) != 0) return call->ctx->error;
   memcpy(shape, p->at.shape, sizeof p->at.shape);
   shape[p->at.ndim - 1] = n;
   shape[p->at.ndim] = n;

@@ -21,7 +21,7 @@ static int order(np_call *c, int descending, int64_t k, int in_order, neap_tenso
   neap_context *ctx = c->ctx;
   int d = (int)c->room[0];
   np_order o;
-  if (np_order_open(&o, ctx, np_t(c, 0), d, descending) != 0) return ctx->error;
+  if (np_order_open(&o, c, np_t(c, 0), d, descending) != 0) return ctx->error;
   neap_tensor *v = values ? np_order_room(values, d) : NULL, *p = at ? np_order_room(at, d) : NULL;
   if ((v || !values) && (p || !at)) {
     sorted s = { .k = k, .base = ctx->site.base, .in_order = in_order, .values = v ? np_data(v) : NULL, .at = p ? (int64_t *)np_data(p) : NULL };
@@ -78,7 +78,7 @@ int np_topk_infer(np_call *c) {
     return np_reject(c, NEAP_ERR_ARGUMENT, "k is %lld, but %s", (long long)k, why);
   }
   if (x->at.ndim) shape[d] = k;
-  else if (k == 0) return np_reject(c, NEAP_ERR_ARGUMENT, "k is 0, but x is a single value");
+  else if (k == 0) return np_reject(c, NEAP_ERR_ARGUMENT, "k is 0, but x is a single value: 1 is allowed");
   if (np_spec(c, 0, x->at.dtype, x->at.ndim, shape) != 0) return c->ctx->error;
   return np_spec(c, 1, NEAP_I64, x->at.ndim, shape);
 }

@@ -13,7 +13,7 @@ static int region(np_call *c, int size, np_layout *l) {
   const neap_value *n = &c->arg[size], *s = &c->arg[size + 1];
   if (n->n != s->n) return np_reject(c, NEAP_ERR_ARGUMENT, "%d sizes and %d strides: there must be as many", n->n, s->n);
   if (n->n > NEAP_MAX_DIMS || np_layout_set(l, x->at.dtype, n->n, n->is) != 0)
-    return np_reject(c, NEAP_ERR_SHAPE, "there is no such shape");
+    return np_reject(c, NEAP_ERR_SHAPE, "a size is negative, there are more than %d, or they are too large for memory", NEAP_MAX_DIMS);
   l->offset = np_i(c, size + 2);
   int64_t room = (int64_t)(x->storage->bytes / (size_t)np_size_of(x->at.dtype)) - l->offset, last = 0;
   for (int i = 0; i < n->n; i++) {
@@ -76,13 +76,13 @@ int np_as_strided_add_infer(np_call *c) {
   const neap_tensor *x = np_t(c, 0);
   const neap_value *s = &c->arg[2];
   int64_t n = np_i(c, 1), last = np_i(c, 3);
-  if (s->n != x->at.ndim) return np_reject(c, NEAP_ERR_ARGUMENT, "%d strides for %d dimensions", s->n, x->at.ndim);
+  if (s->n != x->at.ndim) return np_reject(c, NEAP_ERR_ARGUMENT, "%d strides for %d dimensions: there must be as many", s->n, x->at.ndim);
   int inside = last >= 0;
   for (int i = 0; i < s->n; i++) {
     if (s->is[i] < 0 || (x->at.shape[i] > 1 && s->is[i] > INT64_MAX / 16 / x->at.shape[i])) inside = 0;
     else if (x->at.shape[i] > 0) last += (x->at.shape[i] - 1) * s->is[i];
   }
-  if (!inside || (x->at.count > 0 && last >= n)) return np_reject(c, NEAP_ERR_INDEX, "x does not fit there");
+  if (!inside || (x->at.count > 0 && last >= n)) return np_reject(c, NEAP_ERR_INDEX, "the region reaches outside of the %lld elements of y", (long long)n);
   return np_spec(c, 0, x->at.dtype, 1, &n);
 }
 

@@ -38,9 +38,11 @@ int np_unfold_add_infer(np_call *c) {
   const np_layout *g = &np_t(c, 0)->at;
   int64_t shape[NEAP_MAX_DIMS], length = np_i(c, 2), step = np_i(c, 3);
   int d;
-  if (g->ndim < 2 || np_axis(c, np_i(c, 1), g->ndim - 1, &d) != 0) return np_reject(c, NEAP_ERR_SHAPE, "g has no runs");
+  if (g->ndim < 2) return np_reject(c, NEAP_ERR_SHAPE, "g must have 2 dimensions or more, got %d: its last one holds the runs", g->ndim);
+  if (np_axis(c, np_i(c, 1), g->ndim - 1, &d) != 0) return c->ctx->error;
   int64_t runs = g->shape[d], size = g->shape[g->ndim - 1];
-  if (step < 1 || length < size || runs != (length - size) / step + 1) return np_reject(c, NEAP_ERR_SHAPE, "g does not fit there");
+  if (step < 1 || length < size || runs != (length - size) / step + 1) return np_reject(c, NEAP_ERR_SHAPE, "%lld runs of %lld, %lld apart, do not cover %lld", (long long)runs, (long long)size,
+                                                                                              (long long)step, (long long)length);
   memcpy(shape, g->shape, sizeof shape);
   shape[d] = length;
   c->room[0] = d;

@@ -58,7 +58,7 @@ static int flat(groups *g, int sort) {
   neap_context *ctx = c->ctx;
   neap_tensor *x = np_t(c, 0), *v = NULL;
   np_order o;
-  if (np_order_open(&o, ctx, x, -1, 0) != 0) return ctx->error;
+  if (np_order_open(&o, c, x, -1, 0) != 0) return ctx->error;
   g->n = x->at.count;
   size_t bytes = (size_t)np_max(g->n, 1) * sizeof(int64_t);
   g->group = np_alloc(ctx, bytes);

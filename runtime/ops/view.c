@@ -24,7 +24,7 @@ static int full_shape(np_call *c, const neap_value *size, int64_t count, int64_t
     if (shape[i] == -1 && free >= 0) return np_reject(c, NEAP_ERR_SHAPE, "only one size can be -1, got %s", b);
     if (shape[i] == -1) free = i;
     else if (shape[i] < 0) return np_reject(c, NEAP_ERR_SHAPE, "a size is negative: %s", b);
-    else if (shape[i] > 0 && known > INT64_MAX / shape[i]) return np_reject(c, NEAP_ERR_SHAPE, "%s is too large", b);
+    else if (shape[i] > 0 && known > INT64_MAX / shape[i]) return np_reject(c, NEAP_ERR_SHAPE, "%s is too large for memory", b);
     else known *= shape[i];
   }
   if (free >= 0) {
@@ -105,8 +105,10 @@ int np_unflatten_run(np_call *c) {
   int d, n = 0, free = -1;
   int64_t shape[2 * NEAP_MAX_DIMS], known = 1;
   if (np_axis(c, np_i(c, 1), x->at.ndim, &d) != 0) return c->ctx->error;
-  if (x->at.ndim == 0 || sizes->n + x->at.ndim - 1 > NEAP_MAX_DIMS)
-    return np_reject(c, NEAP_ERR_SHAPE, "%d sizes do not fit: %d dimensions are the most", sizes->n, NEAP_MAX_DIMS);
+  if (x->at.ndim == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no dimension to unflatten");
+  if (sizes->n + x->at.ndim - 1 > NEAP_MAX_DIMS)
+    return np_reject(c, NEAP_ERR_SHAPE, "%d sizes in the place of dimension %lld make %d dimensions, %d are the most", sizes->n, NP_DIM(c, d),
+                     sizes->n + x->at.ndim - 1, NEAP_MAX_DIMS);
   for (int i = 0; i < d; i++) shape[n++] = x->at.shape[i];
   for (int i = 0; i < sizes->n; i++) {
     if (sizes->is[i] == -1) free = n;
@@ -342,11 +344,12 @@ int np_place_infer(np_call *c) {
   int d;
   if (np_spec(c, 0, x->dtype, size->n, size->is) != 0 || np_axis(c, np_i(c, 2), x->ndim, &d) != 0) return c->ctx->error;
   int64_t start = np_i(c, 3), step = np_i(c, 4), n = d < x->ndim ? x->shape[d] : 0, room = d < size->n ? size->is[d] : 0;
-  if (size->n != x->ndim || start < 0 || step < 1 || (n > 0 && (start >= room || n - 1 > (room - 1 - start) / step)))
-    return np_reject(c, NEAP_ERR_SHAPE, "x does not fit there");
-  for (int i = 0; i < x->ndim; i++)
-    if (i != d && x->shape[i] != size->is[i]) return np_reject(c, NEAP_ERR_SHAPE, "x does not fit there");
-  return NEAP_OK;
+  int fits = size->n == x->ndim && start >= 0 && step >= 1 && (n == 0 || (start < room && n - 1 <= (room - 1 - start) / step));
+  for (int i = 0; fits && i < x->ndim; i++) fits = i == d || x->shape[i] == size->is[i];
+  if (fits) return NEAP_OK;
+  char text[NP_SHAPES_TEXT];
+  np_shapes_text(text, x, " does not fit into ", &c->spec[0]);
+  return np_reject(c, NEAP_ERR_SHAPE, "x %s along dimension %lld from %lld on in steps of %lld", text, NP_DIM(c, d), NP_DIM(c, start), (long long)step);
 }
 int np_place_run(np_call *c) {
   np_layout l = c->out[0]->at;
