@@ -5,14 +5,24 @@ local core = require "neap.core"
 local check = require "neap.check"
 local tree = require "neap.nn.tree"
 local Module = require "neap.nn.module"
+local clone, summary = require "neap.nn.clone", require "neap.nn.summary"
 
 local nn = {
   class = Module.class, Parameter = Module.Parameter, Module = Module,
   init = require "neap.nn.initialise",
 }
 
+--- A copy of the model with tensors of its own; what stands in several places of it, a tied weight, is one in the copy too.
+function tree.methods:clone() return clone(self) end
+
+--- What the model does to an input, layer by layer: output shapes, parameters, multiply-adds, and bytes of parameters and
+--- outputs, as a list that prints itself. Takes shapes, batch included, or tensors: print(model:summary{64, 1, 28, 28}).
+function tree.methods:summary(...) return summary(self, ...) end
+
+Module.clone, Module.summary = tree.methods.clone, tree.methods.summary
+
 -- Modules of C bring what must be fast; for the rest, both kinds share one walk over trees that may mix them.
-local own = {train = true, eval = true, is_training = true, is_waiting = true, to = true, zero_grad = true, clone = true}
+local own = {train = true, eval = true, is_training = true, is_waiting = true, to = true, zero_grad = true}
 for name, method in pairs(tree.methods) do
   if not own[name] then core.module_methods[name] = method end
 end

@@ -90,4 +90,95 @@ function ModuleList:append(module)
   return self
 end
 
+--- Modules by name: nn.ModuleDict{left = a, right = b}; dict.left calls for one, dict:keys() lists the names in their order.
+local ModuleDict = Module.class "ModuleDict"
+containers.ModuleDict = ModuleDict
+
+function ModuleDict:init(modules)
+  check.kind("nn.ModuleDict: the modules", modules or {}, "table")
+  local names = {}
+  for name in pairs(modules or {}) do
+    if type(name) ~= "string" then check.fail("nn.ModuleDict: takes modules by name, not %s", check.describe(name)) end
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do self[name] = child("nn.ModuleDict", name, modules[name]) end
+end
+
+function ModuleDict:keys()
+  local names = {}
+  for name in self:named_children() do names[#names + 1] = name end
+  return names
+end
+
+--- Parameters in a list: nn.ParameterList{neap.zeros(3), neap.ones(2)}. Indexing, #, ipairs and append.
+local ParameterList = Module.class "ParameterList"
+containers.ParameterList = ParameterList
+
+function ParameterList:init(...)
+  for _, tensor in ipairs(list(...)) do self:append(tensor) end
+end
+
+function ParameterList:append(tensor)
+  self[#self + 1] = Module.Parameter(tensor)
+  return self
+end
+
+-- The layers among the arguments, and the table of options behind them.
+local function layers_and_options(what, names, ...)
+  local given = {...}
+  local last, options = given[#given], nil
+  if #given > 1 and type(last) == "table" and getmetatable(last) == nil then options, given[#given] = last, nil end
+  given = #given == 1 and list(given[1]) or given
+  if #given == 0 then check.fail("%s: takes layers", what) end
+  return given, check.options(what, options, names)
+end
+
+--- x + f(x), f being the layers one after the other: nn.Residual(a, b, ...). {shortcut = layer}: shortcut(x) + f(x), where f
+--- changes the shape (He et al., 2016).
+local Residual = Module.class "Residual"
+containers.Residual = Residual
+
+function Residual:init(...)
+  local layers, options = layers_and_options("nn.Residual", {"shortcut"}, ...)
+  self.body = #layers == 1 and child("nn.Residual", 1, layers[1]) or containers.Sequential(layers)
+  if options.shortcut then self.shortcut = child("nn.Residual", "shortcut", options.shortcut) end
+end
+
+function Residual:forward(x)
+  return (self.shortcut and self.shortcut(x) or x) + self.body(x)
+end
+
+--- Layers side by side, each on the same input, their outputs joined: nn.Parallel(a, b, ..., {join = "cat", dim = 2}).
+--- join: "cat" along dim (2: channels), "sum", or "none": several outputs.
+local Parallel = Module.class "Parallel"
+containers.Parallel = Parallel
+
+local joins = {
+  cat = function(outs, dim) return core.cat(outs, dim) end,
+  sum = function(outs)
+    local y = outs[1]
+    for i = 2, #outs do y = y + outs[i] end
+    return y
+  end,
+  none = function(outs) return table.unpack(outs) end,
+}
+
+function Parallel:init(...)
+  local layers, options = layers_and_options("nn.Parallel", {"join", "dim"}, ...)
+  self.join, self.dim = options.join or "cat", options.dim or 2
+  if not joins[self.join] then check.fail("nn.Parallel: join is 'cat', 'sum' or 'none', not %s", check.describe(self.join)) end
+  for i, layer in ipairs(layers) do self[i] = child("nn.Parallel", i, layer) end
+end
+
+function Parallel:forward(...)
+  local outs = {}
+  for i, layer in ipairs(self) do outs[i] = layer(...) end
+  return joins[self.join](outs, self.dim)
+end
+
+function Parallel:extra_repr()
+  return ("join=%q, dim=%d"):format(self.join, self.dim)
+end
+
 return containers

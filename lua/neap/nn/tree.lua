@@ -162,11 +162,29 @@ end
 local methods = {}
 tree.methods = methods
 
---- for name, tensor in m:named_parameters() do: each parameter once, with its name in the state_dict.
-function methods:named_parameters() return pairs_of(named(self, PARAMETERS)) end
+-- Those whose names match a Lua pattern; nil: all. That none does is an error.
+local function chosen(what, module, pattern)
+  local list = named(module, PARAMETERS)
+  if pattern == nil then return list end
+  check.kind(what .. ": the pattern", pattern, "string")
+  local out, names = {}, {}
+  for i, pair in ipairs(list) do
+    names[i] = pair[1]
+    if pair[1]:find(pattern) then out[#out + 1] = pair end
+  end
+  if #out == 0 then
+    check.fail("%s: no parameter's name matches '%s'; there are %s", what, pattern, table.concat(names, ", ", 1, math.min(#names, 12)))
+  end
+  return out
+end
 
---- A list of all parameters, each once.
-function methods:parameters() return second(named(self, PARAMETERS)) end
+--- for name, tensor in m:named_parameters() do: each parameter once, with its name in the state_dict; with a pattern, those
+--- whose names match it.
+function methods:named_parameters(pattern) return pairs_of(chosen("named_parameters", self, pattern)) end
+
+--- A list of all parameters, each once; with a pattern (of string.find), those whose names match it:
+--- model:parameters "%.bias$".
+function methods:parameters(pattern) return second(chosen("parameters", self, pattern)) end
 
 --- for name, tensor in m:named_buffers() do
 function methods:named_buffers() return pairs_of(named(self, BUFFERS)) end
@@ -333,6 +351,19 @@ end
 --- Whether the parameters take part in training: freezes with false. Returns the module.
 function methods:requires_grad_(on)
   for _, parameter in ipairs(self:parameters()) do parameter:requires_grad_(on ~= false) end
+  return self
+end
+
+--- Takes the parameters whose names match a pattern out of training: model:freeze "^features%."; without one, all. Returns
+--- the module.
+function methods:freeze(pattern)
+  for _, pair in ipairs(chosen("freeze", self, pattern)) do pair[2]:requires_grad_(false) end
+  return self
+end
+
+--- Takes them back in.
+function methods:unfreeze(pattern)
+  for _, pair in ipairs(chosen("unfreeze", self, pattern)) do pair[2]:requires_grad_(true) end
   return self
 end
 
