@@ -16,6 +16,11 @@ local function refuses(name, ...)
 end
 
 describe("neap.help", function()
+  it("tells an op's other names, and finds it by them", function()
+    shows("abs", "other names: absolute")
+    shows("div", "other names: divide, true_divide")
+    shows("absolute", "neap.abs(x)")
+  end)
   it("has a heading and a sentence for everything", function()
     for _, entry in ipairs(entries()) do
       local head, rest = entry.text():match "^([^\n]*)\n(.+)$"

@@ -5621,6 +5621,80 @@ function neap.zeros_like(x, dtype) end
 ---@return neap.Tensor y
 function Tensor:zeros_like(dtype) end
 
+neap.absolute, Tensor.absolute = neap.abs, Tensor.abs
+Tensor.absolute_ = Tensor.abs_
+
+neap.arccos, Tensor.arccos = neap.acos, Tensor.acos
+Tensor.arccos_ = Tensor.acos_
+
+neap.arccosh, Tensor.arccosh = neap.acosh, Tensor.acosh
+Tensor.arccosh_ = Tensor.acosh_
+
+neap.arcsin, Tensor.arcsin = neap.asin, Tensor.asin
+Tensor.arcsin_ = Tensor.asin_
+
+neap.arcsinh, Tensor.arcsinh = neap.asinh, Tensor.asinh
+Tensor.arcsinh_ = Tensor.asinh_
+
+neap.arctan, Tensor.arctan = neap.atan, Tensor.atan
+Tensor.arctan_ = Tensor.atan_
+
+neap.arctan2, Tensor.arctan2 = neap.atan2, Tensor.atan2
+Tensor.arctan2_ = Tensor.atan2_
+
+neap.arctanh, Tensor.arctanh = neap.atanh, Tensor.atanh
+Tensor.arctanh_ = Tensor.atanh_
+
+neap.clip, Tensor.clip = neap.clamp, Tensor.clamp
+Tensor.clip_ = Tensor.clamp_
+
+neap.divide, Tensor.divide = neap.div, Tensor.div
+Tensor.divide_ = Tensor.div_
+
+neap.expit, Tensor.expit = neap.sigmoid, Tensor.sigmoid
+Tensor.expit_ = Tensor.sigmoid_
+
+neap.fix, Tensor.fix = neap.trunc, Tensor.trunc
+Tensor.fix_ = Tensor.trunc_
+
+neap.gammaln, Tensor.gammaln = neap.lgamma, Tensor.lgamma
+Tensor.gammaln_ = Tensor.lgamma_
+
+neap.greater, Tensor.greater = neap.gt, Tensor.gt
+Tensor.greater_ = Tensor.gt_
+
+neap.greater_equal, Tensor.greater_equal = neap.ge, Tensor.ge
+Tensor.greater_equal_ = Tensor.ge_
+
+neap.less, Tensor.less = neap.lt, Tensor.lt
+Tensor.less_ = Tensor.lt_
+
+neap.less_equal, Tensor.less_equal = neap.le, Tensor.le
+Tensor.less_equal_ = Tensor.le_
+
+neap.multiply, Tensor.multiply = neap.mul, Tensor.mul
+Tensor.multiply_ = Tensor.mul_
+
+neap.negative, Tensor.negative = neap.neg, Tensor.neg
+Tensor.negative_ = Tensor.neg_
+
+neap.not_equal, Tensor.not_equal = neap.ne, Tensor.ne
+Tensor.not_equal_ = Tensor.ne_
+
+neap.psi, Tensor.psi = neap.digamma, Tensor.digamma
+Tensor.psi_ = Tensor.digamma_
+
+neap.sgn, Tensor.sgn = neap.sign, Tensor.sign
+Tensor.sgn_ = Tensor.sign_
+
+neap.subtract, Tensor.subtract = neap.sub, Tensor.sub
+Tensor.subtract_ = Tensor.sub_
+
+neap.trapz, Tensor.trapz = neap.trapezoid, Tensor.trapezoid
+
+neap.true_divide, Tensor.true_divide = neap.div, Tensor.div
+Tensor.true_divide_ = Tensor.div_
+
 --- Cross-entropy of probabilities against targets in [0, 1], logarithms cut at -100.
 ---@param weight? neap.Tensor
 ---@param reduction? "none"|"mean"|"sum"

@@ -36,6 +36,16 @@ local function row_lines(row, lines)
   return table.concat(lines, "\n")
 end
 
+-- Second names of an op, in order.
+local function other_names(op)
+  local names = {}
+  for alias, name in pairs(core.aliases) do
+    if name == op.name then names[#names + 1] = alias end
+  end
+  table.sort(names)
+  return names
+end
+
 local function op_text(op)
   local lines = {("neap.%s(%s)"):format(op.name, arguments(op.params, 1))}
   local first = op.params[1]
@@ -47,7 +57,8 @@ local function op_text(op)
   if op.marks.in_place then
     lines[#lines + 1] = ("%s:%s_(...) writes the result into %s."):format(first.name, op.name, first.name)
   end
-  return row_lines(op, lines)
+  local text, others = row_lines(op, lines), other_names(op)
+  return #others > 0 and text .. "\n  other names: " .. table.concat(others, ", ") or text
 end
 
 local function layer_text(row) return row_lines(row, {("neap.nn.%s(%s)"):format(row.name, arguments(row.params, 1))}) end

@@ -194,15 +194,19 @@ int np_cumsum_back(np_back *b) { /* gx = sums of g from the other end */
 
 int np_cumprod_run(np_call *c) { return scan_run(c, NP_CUMPROD, 1); }
 
+/* The dimension that was scanned; -1: there was nothing to add up, so that gx = g, which is done. */
+static int64_t scanned(np_back *b) {
+  const np_layout *l = &b->in[0].at;
+  if (l->ndim > 0 && l->count > 0) return np_axis_of(&b->arg[1], l->ndim);
+  b->gx[0] = b->g[0];
+  return -1;
+}
+
 /* gx[k] = y[k-1] s[k], where s[k] = sum over i >= k of g[i] x[k+1] ... x[i] = g[k] + x[k+1] s[k+1]: zeros are fine. */
 int np_cumprod_back(np_back *b) {
   neap_context *c = b->ctx;
-  const np_layout *l = &b->in[0].at;
-  int64_t d = np_axis_of(&b->arg[1], l->ndim);
-  if (l->ndim == 0 || l->count == 0) {
-    b->gx[0] = b->g[0];
-    return c->error;
-  }
+  int64_t d = scanned(b);
+  if (d < 0) return c->error;
   neap_tensor *x = neap_to(c, b->x[0], b->out[0].at.dtype);
   neap_tensor *s = neap_linear_recurrence(c, b->g[0], shifted(c, x, d, 0, 0), d, 1);
   b->gx[0] = neap_mul(c, s, shifted(c, b->y[0], d, 1, 1));
@@ -223,12 +227,8 @@ int np_logcumsumexp_run(np_call *c) { return scan_run(c, NP_LOGCUMSUMEXP, 10); }
 /* gx[k] = exp(x[k] - y[k]) s[k], s[k] = sum over i >= k of g[i] exp(y[k] - y[i]) = g[k] + exp(y[k] - y[k+1]) s[k+1]. */
 int np_logcumsumexp_back(np_back *b) {
   neap_context *c = b->ctx;
-  const np_layout *l = &b->in[0].at;
-  int64_t d = np_axis_of(&b->arg[1], l->ndim);
-  if (l->ndim == 0 || l->count == 0) {
-    b->gx[0] = b->g[0];
-    return c->error;
-  }
+  int64_t d = scanned(b);
+  if (d < 0) return c->error;
   neap_tensor *none = neap_eq(c, b->y[0], NP_C(c, -INFINITY)), *y = neap_where(c, none, NP_C(c, 0), b->y[0]);
   neap_tensor *w = neap_where(c, none, NP_C(c, 0), neap_exp(c, neap_sub(c, y, shifted(c, y, d, 0, INFINITY))));
   b->gx[0] = neap_mul(c, neap_exp(c, neap_sub(c, b->x[0], y)), neap_linear_recurrence(c, b->g[0], w, d, 1));

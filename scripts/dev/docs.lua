@@ -4,6 +4,7 @@
 --   build/neap scripts/dev/docs.lua [--check]      --check writes nothing and fails when the committed text differs
 
 local neap = require "neap"
+local aliases = require "neap.core".aliases
 
 local function by_family(ops)
   local families, order = {}, {}
@@ -162,6 +163,14 @@ local neap = {nn = {}, optim = {}}
         if op.marks.in_place then annotated(out, op.doc .. " Written into the tensor itself.", op.params, 2, {"neap.Tensor"}, "Tensor:" .. op.name .. "_") end
       end
     end
+  end
+  local others = {}
+  for alias in pairs(aliases) do others[#others + 1] = alias end
+  table.sort(others)
+  for _, alias in ipairs(others) do
+    local name = aliases[alias]
+    out[#out + 1] = ("\nneap.%s, Tensor.%s = neap.%s, Tensor.%s\n"):format(alias, alias, name, name)
+    if neap[name .. "_"] then out[#out + 1] = ("Tensor.%s_ = Tensor.%s_\n"):format(alias, name) end
   end
   for _, row in ipairs(by_name(neap.layer_rows())) do annotated(out, row.doc, row.params, 1, {"neap.Module"}, "neap.nn." .. row.name) end
   for _, row in ipairs(by_name(neap.rule_rows())) do
