@@ -359,6 +359,7 @@ typedef struct np_kernels {
   const np_random *random;
   const np_fourier *fourier[2];
   const np_optim *optim[2];
+  const struct np_attend *attend[2]; /* attend.h */
 } np_kernels;
 
 /* Decompositions in plain C, compiled once (factor.inl): for contexts without LAPACK. */

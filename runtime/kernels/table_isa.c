@@ -1,6 +1,7 @@
 /* table_isa.c: the table of one instruction set, out of the tables that the other *_isa.c files export. */
 #include "isa.h"
 #include "kernels.h"
+#include "attend.h"
 
 extern const np_load NP_NAME(np_load_table)[NEAP_DTYPES][NP_CTYPES];
 extern const np_store NP_NAME(np_store_table)[NP_CTYPES][NEAP_DTYPES];
@@ -24,6 +25,7 @@ extern const np_index NP_NAME(np_index_table);
 GEMM(f32) GEMM(f64) GEMM(i64)
 extern const np_random NP_NAME(np_random_table);
 extern const np_fourier NP_NAME(np_fourier_f32), NP_NAME(np_fourier_f64);
+extern const np_attend NP_NAME(np_attend_f32), NP_NAME(np_attend_f64);
 extern const np_optim NP_NAME(np_optim_f32), NP_NAME(np_optim_f64);
 
 #define STRING_(x) #x
@@ -47,5 +49,6 @@ const np_kernels NP_NAME(np_kernels) = {
     .gemm_scratch = {NP_NAME(np_gemm_scratch_f32), NP_NAME(np_gemm_scratch_f64), NP_NAME(np_gemm_scratch_i64)},
     .random = &NP_NAME(np_random_table),
     .fourier = {&NP_NAME(np_fourier_f32), &NP_NAME(np_fourier_f64)},
+    .attend = {&NP_NAME(np_attend_f32), &NP_NAME(np_attend_f64)},
     .optim = {&NP_NAME(np_optim_f32), &NP_NAME(np_optim_f64)},
 };
