@@ -341,6 +341,14 @@ NEAP_API neap_tensor *neap_isin(neap_context *c, neap_tensor *elements, neap_ten
 /* softmax */
 NEAP_API neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* exp(x) divided by its sum along dim. */
 NEAP_API neap_tensor *neap_log_softmax(neap_context *c, neap_tensor *x, int64_t dim); /* Logarithm of softmax, safe for large x. */
+/* attention */
+NEAP_API neap_tensor *neap_scaled_dot_product_attention(neap_context *c, neap_tensor *query, neap_tensor *key, neap_tensor *value, neap_tensor *attn_mask, double dropout_p, int is_causal, double scale, int enable_gqa, neap_generator *generator); /* softmax(scale query key' + attn_mask) value: query (..., L, E), key (..., S, E), value (..., S, V) give (..., L, V) without keeping (L, S) numbers; scale is 1/sqrt(E), attn_mask bools (true takes part) or floats to add, broadcast to (..., L, S), is_causal lets query i see keys up to i as well, a row that sees none is 0, enable_gqa lets groups of heads of query share one of key and value (Vaswani et al., 2017; Dao et al., 2022). */
+NEAP_API neap_tensor *neap_attention(neap_context *c, neap_tensor *query, neap_tensor *key, neap_tensor *value, neap_tensor *attn_mask, double p, int is_causal, double scale, int enable_gqa, int n_state, const int64_t *state, neap_tensor **lse); /* Attention whose dropout comes from a seed and an offset, with queries that stand so far behind the keys; also the log sum exp of each row. */
+/* encoding */
+NEAP_API neap_tensor *neap_rope(neap_context *c, neap_tensor *x, double base, int64_t offset, int interleaved, int inverse); /* Rotary embedding of x (..., T, E): pair i at position t is turned by t / base^(2i/E); pairs are neighbours, or with interleaved false x[i] and x[i + E/2]; offset positions came before; inverse turns back (Su et al., 2021). */
+NEAP_API neap_tensor *neap_sinusoids(neap_context *c, int64_t length, int64_t width, double base, int64_t offset, int dtype); /* Table (length, width) of sin(t / base^(2i/width)) and its cosine in turn, one row a position t (Vaswani et al., 2017). */
+NEAP_API neap_tensor *neap_alibi_slopes(neap_context *c, int64_t num_heads, int dtype); /* How fast the bias of each attention head grows with distance (Press et al., 2022). */
+NEAP_API neap_tensor *neap_alibi(neap_context *c, int64_t num_heads, int64_t queries, int64_t keys, int dtype); /* Attention bias (num_heads, queries, keys) of -slope times the distance, the last query where the last key is (Press et al., 2022). */
 /* view */
 NEAP_API neap_tensor *neap_view(neap_context *c, neap_tensor *x, int n_size, const int64_t *size); /* x's memory in another shape; a size of -1 is what is left. */
 NEAP_API neap_tensor *neap_reshape(neap_context *c, neap_tensor *x, int n_size, const int64_t *size); /* x in another shape: a view where the strides allow it, else a copy. */

@@ -212,6 +212,20 @@ function neap.addr(x, vec1, vec2, beta, alpha) end
 ---@return neap.Tensor y
 function Tensor:addr(vec1, vec2, beta, alpha) end
 
+--- Attention bias (num_heads, queries, keys) of -slope times the distance, the last query where the last key is (Press et al., 2022).
+---@param num_heads integer
+---@param queries integer
+---@param keys? integer
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.alibi(num_heads, queries, keys, dtype) end
+
+--- How fast the bias of each attention head grows with distance (Press et al., 2022).
+---@param num_heads integer
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.alibi_slopes(num_heads, dtype) end
+
 --- Whether all elements are not 0.
 ---@param x neap.Tensor
 ---@param dims? integer[]
@@ -4370,6 +4384,23 @@ function neap.roll(x, shifts, dims) end
 ---@return neap.Tensor y
 function Tensor:roll(shifts, dims) end
 
+--- Rotary embedding of x (..., T, E): pair i at position t is turned by t / base^(2i/E); pairs are neighbours, or with interleaved false x[i] and x[i + E/2]; offset positions came before; inverse turns back (Su et al., 2021).
+---@param x neap.Tensor
+---@param base? number
+---@param offset? integer
+---@param interleaved? boolean
+---@param inverse? boolean
+---@return neap.Tensor y
+function neap.rope(x, base, offset, interleaved, inverse) end
+
+--- Rotary embedding of x (..., T, E): pair i at position t is turned by t / base^(2i/E); pairs are neighbours, or with interleaved false x[i] and x[i + E/2]; offset positions came before; inverse turns back (Su et al., 2021).
+---@param base? number
+---@param offset? integer
+---@param interleaved? boolean
+---@param inverse? boolean
+---@return neap.Tensor y
+function Tensor:rope(base, offset, interleaved, inverse) end
+
 --- x turned k times by 90 degrees in the plane of two dims, from the first towards the second; dimensions 1 and 2 unless given.
 ---@param x neap.Tensor
 ---@param k? integer
@@ -4428,6 +4459,31 @@ function Tensor:rsqrt() end
 --- One over the square root. Written into the tensor itself.
 ---@return neap.Tensor
 function Tensor:rsqrt_() end
+
+--- softmax(scale query key' + attn_mask) value: query (..., L, E), key (..., S, E), value (..., S, V) give (..., L, V) without keeping (L, S) numbers; scale is 1/sqrt(E), attn_mask bools (true takes part) or floats to add, broadcast to (..., L, S), is_causal lets query i see keys up to i as well, a row that sees none is 0, enable_gqa lets groups of heads of query share one of key and value (Vaswani et al., 2017; Dao et al., 2022).
+---@param query neap.Tensor
+---@param key neap.Tensor
+---@param value neap.Tensor
+---@param attn_mask? neap.Tensor
+---@param dropout_p? number
+---@param is_causal? boolean
+---@param scale? number
+---@param enable_gqa? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.scaled_dot_product_attention(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa, generator) end
+
+--- softmax(scale query key' + attn_mask) value: query (..., L, E), key (..., S, E), value (..., S, V) give (..., L, V) without keeping (L, S) numbers; scale is 1/sqrt(E), attn_mask bools (true takes part) or floats to add, broadcast to (..., L, S), is_causal lets query i see keys up to i as well, a row that sees none is 0, enable_gqa lets groups of heads of query share one of key and value (Vaswani et al., 2017; Dao et al., 2022).
+---@param key neap.Tensor
+---@param value neap.Tensor
+---@param attn_mask? neap.Tensor
+---@param dropout_p? number
+---@param is_causal? boolean
+---@param scale? number
+---@param enable_gqa? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:scaled_dot_product_attention(key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa, generator) end
 
 --- x with y[index[i][j]][j] = src[i][j] for dim 1, and so on; src may be one value. With reduce it is added to x, or multiplied with it (which has no gradient: scatter_reduce has).
 ---@param x neap.Tensor
@@ -4633,6 +4689,15 @@ function Tensor:sinh() end
 --- Hyperbolic sine. Written into the tensor itself.
 ---@return neap.Tensor
 function Tensor:sinh_() end
+
+--- Table (length, width) of sin(t / base^(2i/width)) and its cosine in turn, one row a position t (Vaswani et al., 2017).
+---@param length integer
+---@param width integer
+---@param base? number
+---@param offset? integer
+---@param dtype? neap.DType
+---@return neap.Tensor y
+function neap.sinusoids(length, width, base, offset, dtype) end
 
 --- length positions of dim from start on, step apart.
 ---@param x neap.Tensor

@@ -952,6 +952,24 @@ neap_tensor *neap_softmax(neap_context *c, neap_tensor *x, int64_t dim) {
 neap_tensor *neap_log_softmax(neap_context *c, neap_tensor *x, int64_t dim) {
   return call(c, NP_OP_log_softmax, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
+neap_tensor *neap_scaled_dot_product_attention(neap_context *c, neap_tensor *query, neap_tensor *key, neap_tensor *value, neap_tensor *attn_mask, double dropout_p, int is_causal, double scale, int enable_gqa, neap_generator *generator) {
+  return call(c, NP_OP_scaled_dot_product_attention, 9, (neap_value[]){ of_tensor(query), of_tensor(key), of_tensor(value), of_tensor(attn_mask), of_number(dropout_p), of_kind(NEAP_FLAG, is_causal), of_maybe_number(scale), of_kind(NEAP_FLAG, enable_gqa), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_attention(neap_context *c, neap_tensor *query, neap_tensor *key, neap_tensor *value, neap_tensor *attn_mask, double p, int is_causal, double scale, int enable_gqa, int n_state, const int64_t *state, neap_tensor **lse) {
+  return call(c, NP_OP_attention, 9, (neap_value[]){ of_tensor(query), of_tensor(key), of_tensor(value), of_tensor(attn_mask), of_number(p), of_kind(NEAP_FLAG, is_causal), of_number(scale), of_kind(NEAP_FLAG, enable_gqa), of_ints(n_state, state) }, 0, (neap_tensor **const[]){ lse });
+}
+neap_tensor *neap_rope(neap_context *c, neap_tensor *x, double base, int64_t offset, int interleaved, int inverse) {
+  return call(c, NP_OP_rope, 5, (neap_value[]){ of_tensor(x), of_number(base), of_kind(NEAP_INT, offset), of_kind(NEAP_FLAG, interleaved), of_kind(NEAP_FLAG, inverse) }, 0, NULL);
+}
+neap_tensor *neap_sinusoids(neap_context *c, int64_t length, int64_t width, double base, int64_t offset, int dtype) {
+  return call(c, NP_OP_sinusoids, 5, (neap_value[]){ of_kind(NEAP_INT, length), of_kind(NEAP_INT, width), of_number(base), of_kind(NEAP_INT, offset), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_alibi_slopes(neap_context *c, int64_t num_heads, int dtype) {
+  return call(c, NP_OP_alibi_slopes, 2, (neap_value[]){ of_kind(NEAP_INT, num_heads), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
+neap_tensor *neap_alibi(neap_context *c, int64_t num_heads, int64_t queries, int64_t keys, int dtype) {
+  return call(c, NP_OP_alibi, 4, (neap_value[]){ of_kind(NEAP_INT, num_heads), of_kind(NEAP_INT, queries), of_maybe_int(keys), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
+}
 neap_tensor *neap_view(neap_context *c, neap_tensor *x, int n_size, const int64_t *size) {
   return call(c, NP_OP_view, 2, (neap_value[]){ of_tensor(x), of_ints(n_size, size) }, 0, NULL);
 }
