@@ -113,7 +113,8 @@ int np_scaled_dot_product_attention_run(np_call *c) {
 int np_attention_infer(np_call *c) {
   int64_t group, shape[NEAP_MAX_DIMS + 2];
   int ndim;
-  if (c->arg[NP_AT_STATE].n != 3) return np_reject(c, NEAP_ERR_ARGUMENT, "state has 3 numbers: seed, offset and shift");
+  if (c->arg[NP_AT_STATE].n != 3)
+    return np_reject(c, NEAP_ERR_ARGUMENT, "state has 3 numbers, seed, offset and shift, got %d", c->arg[NP_AT_STATE].n);
   if (check(c, (int)np_i(c, NP_AT_GQA), &group, &ndim, shape) != 0) return c->ctx->error;
   const np_layout *q = &np_t(c, NP_AT_QUERY)->at, *v = &np_t(c, NP_AT_VALUE)->at;
   if (np_spec(c, 1, np_native_of(q->dtype), ndim - 1, shape) != 0) return c->ctx->error;

@@ -103,6 +103,8 @@ static void hidden(neap_tensor *x) {
   check_text(ctx, "unfold_add: g must have 2 dimensions or more, got 1: its last one holds the runs");
   CALL("unfold_add", TENSOR(g), INT(0), INT(4), INT(1));
   check_text(ctx, "unfold_add: 2 runs of 2, 1 apart, do not cover 4");
+  CALL("attention", TENSOR(x), TENSOR(x), TENSOR(x), {.kind = NEAP_NONE}, NUMBER(0), FLAG(0), NUMBER(1), FLAG(0), INTS(1));
+  check_text(ctx, "attention: state has 3 numbers, seed, offset and shift, got 1");
   CALL("dropout_at", TENSOR(x), NUMBER(0.5), INTS(1));
   check_text(ctx, "dropout_at: state has 2 numbers, seed and offset, got 1");
   neap_release(g);
