@@ -375,6 +375,8 @@ typedef struct neap_rule_info {
   const neap_param *params;  /* the settings: lr first */
   int n_slots;
   const char *const *slots;  /* names of the state: "exp_avg" */
+  int n_scalars;
+  const char *const *scalars; /* numbers that a parameter has besides: "mu_product" */
 } neap_rule_info;
 NEAP_API int neap_rule_count(void);
 NEAP_API int neap_rule_find(const char *name);
@@ -396,6 +398,9 @@ NEAP_API int64_t neap_optimizer_steps(const neap_optimizer *o, int group, int i)
 NEAP_API int neap_optimizer_set_steps(neap_optimizer *o, int group, int i, int64_t steps);
 /* A view of the state itself, to read or to restore (set the steps first); NULL: no step yet, or the settings do without it. */
 NEAP_API neap_tensor *neap_optimizer_state(neap_optimizer *o, int group, int i, int slot);
+NEAP_API int neap_optimizer_state_shape(const neap_optimizer *o, int group, int i, int slot, int64_t shape[NEAP_MAX_DIMS]); /* its dimensions; -1: none */
+NEAP_API double neap_optimizer_scalar(const neap_optimizer *o, int group, int i, int scalar);
+NEAP_API int neap_optimizer_set_scalar(neap_optimizer *o, int group, int i, int scalar, double v); /* set the steps first */
 NEAP_API double neap_clip_grad_norm(neap_context *c, int n, neap_tensor *const *parameters, double max_norm, double p); /* returns the norm before */
 NEAP_API int neap_clip_grad_value(neap_context *c, int n, neap_tensor *const *parameters, double limit);
 NEAP_API neap_tensor *neap_penalty(neap_context *c, int n, neap_tensor *const *parameters, double l1, double l2); /* l1 sum |w| + l2 sum w^2, recorded */

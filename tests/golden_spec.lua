@@ -1,4 +1,4 @@
--- Values, gradients, optimizer steps, schedules and initialisers against PyTorch's: tests/golden/ops.lua, which
+-- Values, gradients, clipping and initialisers against PyTorch's: tests/golden/ops.lua, which
 -- scripts/dev/torch_golden.py wrote, says what goes in and what must come out. All is float64 and must agree to 1e-10 of a
 -- result's scale (float32: 1e-6). One test an op, each with many cases; a failure names the case by its number.
 
@@ -200,37 +200,6 @@ end
 
 describe("as PyTorch computes it:", function()
   each_group(golden.cases, "op", run)
-end)
-
-describe("as PyTorch updates it:", function()
-  each_group(golden.optimizers, "rule", function(row)
-    local params = {}
-    for k, spec in ipairs(row.params) do params[k] = argument(spec, {}) end
-    local optimizer = neap.optim[row.rule](params, row.options)
-    for step, wanted in ipairs(row.steps) do
-      for k, p in ipairs(params) do p.grad = tensor {shape = row.params[k].shape, seed = 10 * step + k} end
-      optimizer:step()
-      for k, p in ipairs(params) do
-        check(("step %d, parameter %d"):format(step, k), numbers(p), wanted[k], TOLERANCE.float64)
-      end
-    end
-  end)
-end)
-
-describe("as PyTorch schedules it:", function()
-  each_group(golden.schedules, "schedule", function(row)
-    local p = neap.zeros({1})
-    p.requires_grad = true
-    local optimizer = neap.optim.SGD({p}, {lr = 0.5})
-    local schedule = neap.optim[row.schedule](optimizer, row.options)
-    local got = {}
-    for epoch = 1, #row.lr do
-      got[epoch] = optimizer.param_groups[1].lr
-      optimizer:step()
-      schedule:step()
-    end
-    check("learning rates", got, row.lr, TOLERANCE.float64)
-  end)
 end)
 
 describe("as PyTorch clips it:", function()

@@ -9,6 +9,8 @@ local RULES = {
   Adam = {lr = 0.05},
   AdamW = {lr = 0.05, weight_decay = 0.1, betas = {0.8, 0.99}},
   RMSprop = {lr = 0.01, momentum = 0.5, centered = true},
+  NAdam = {lr = 0.05}, RAdam = {lr = 0.1}, Adamax = {lr = 0.05}, Adagrad = {lr = 1}, Rprop = {lr = 0.05}, Lion = {lr = 0.02, betas = {0.8, 0.8}},
+  Adadelta = {lr = 3, eps = 1e-3}, ASGD = {lr = 0.05}, LAMB = {lr = 0.02}, Adafactor = {lr = 0.05},
 }
 
 local function parameter(...)
@@ -32,7 +34,8 @@ describe("every rule", function()
   for name, options in pairs(RULES) do
     it("goes downhill: " .. name, function()
       local x = parameter(3, -2, 0.5)
-      local plain = {lr = options.lr, betas = options.betas, momentum = options.momentum, centered = options.centered}
+      local plain = {}
+      for key, value in pairs(options) do plain[key] = key ~= "weight_decay" and value or nil end
       descend(optim[name]({x}, plain), x, 300)
       assert.is_true((x - 1):abs():amax():item() < 0.05, table.concat(x:totable(), " "))
     end)
@@ -63,6 +66,67 @@ describe("every rule", function()
       b:load_state_dict(state)
       descend(b, z, 3)
       assert.same(y:totable(), z:totable())
+    end)
+  end
+end)
+
+-- What looks at whole parameters, on sizes of many blocks and tiles, against the formula in ops; two steps in float64.
+describe("on large parameters:", function()
+  local formulas = {}
+
+  function formulas.LAMB(w, g, s, t)
+    s.m = (s.m or 0) * 0.9 + g * 0.1
+    s.v = (s.v or 0) * 0.999 + g * g * 0.001
+    local r = s.m / (1 - 0.9 ^ t) / ((s.v / (1 - 0.999 ^ t)):sqrt() + 1e-6) + w * 0.01
+    return w - r * (0.1 * w:norm():item() / r:norm():item())
+  end
+
+  function formulas.Adafactor(w, g, s, t)
+    local b, eps, dims = t ^ -0.8, 2.220446049250313e-16, #w.shape
+    local alpha = math.max(1e-3, w:norm():item() / w:numel() ^ 0.5) * math.min(0.1, 1 / math.sqrt(t))
+    local v
+    if dims > 1 then
+      s.r = (s.r or 0) * (1 - b) + (g * g):mean(-1, true) * b
+      s.c = (s.c or 0) * (1 - b) + (g * g):mean(-2, true) * b
+      v = s.r:matmul(s.c) / s.r:mean(-2, true):clamp(eps)
+    else
+      s.r = (s.r or 0) * (1 - b) + g * g * b
+      v = s.r
+    end
+    local u = g / v:clamp(eps * eps):sqrt()
+    return w - u * (alpha / math.max(1, u:norm():item() / u:numel() ^ 0.5))
+  end
+
+  function formulas.Muon(w, g, s)
+    s.b = (s.b or 0) * 0.95 + g * 0.05
+    local x = g * 0.05 + s.b * 0.95
+    x = x / x:norm()
+    for _ = 1, 5 do
+      local a = x:matmul(x:t())
+      x = x * 3.4445 + (a * -4.775 + a:matmul(a) * 2.0315):matmul(x)
+    end
+    return w * (1 - 0.1 * 0.1) - x * (0.1 * math.sqrt(math.max(1, w.shape[1] / w.shape[2])))
+  end
+
+  for _, case in ipairs{
+    {"LAMB", 300, 301}, {"LAMB", 70001}, {"Adafactor", 70001}, {"Adafactor", 300, 301}, {"Adafactor", 3, 40000},
+    {"Adafactor", 40000, 3}, {"Adafactor", 50, 40, 3, 3}, {"Adafactor", 2, 3, 2000}, {"Muon", 140, 70}, {"Muon", 70, 141},
+  } do
+    it(table.concat(case, " "), function()
+      neap.seed(3)
+      local rule, shape, state = case[1], {table.unpack(case, 2)}, {}
+      local w = neap.randn(shape, {dtype = "float64"})
+      local x = nn.Parameter(w:clone())
+      local optimizer = optim[rule]({x}, {lr = 0.1})
+      for t = 1, 2 do
+        local _ <close> = neap.no_grad()
+        local g = neap.randn(shape, {dtype = "float64"})
+        x.grad = g
+        optimizer:step()
+        w = formulas[rule](w, g, state, t)
+        local off = (x - w):abs():amax():item()
+        assert(off < 1e-10, ("off by %g at step %d"):format(off, t))
+      end
     end)
   end
 end)
@@ -131,6 +195,70 @@ describe("an optimizer", function()
     local text = tostring(b)
     assert.matches("SGD", text)
     assert.matches("lr", text)
+  end)
+
+  it("says which settings cannot be", function()
+    local a = parameter(1)
+    local function says(text, name, options)
+      local good, message = pcall(optim[name], {a}, options)
+      assert.is_false(good)
+      assert.matches(text, message, 1, true)
+      assert.matches("optim_spec.lua", message, 1, true)
+    end
+    says("Adadelta: rho must be from 0 to 1, not 2", "Adadelta", {rho = 2})
+    says("Rprop: needs 0 < etaminus < 1 < etaplus, got 1.5 and 1.2", "Rprop", {etas = {1.5, 1.2}})
+    says("Rprop: step_size_min 3 is above step_size_max 2", "Rprop", {step_sizes = {3, 2}})
+    says("Adafactor: beta2_decay must be 0 or less, not 0.5", "Adafactor", {beta2_decay = 0.5})
+    says("Adafactor: d must be 1 or more, not 0.5", "Adafactor", {d = 0.5})
+    says("Adam: lr must be finite, not nan", "Adam", {lr = 0 / 0 ~= 0 and -(0 / 0) or 0})
+    says("NAdam: momentum_decay must be 0 or more, not -1", "NAdam", {momentum_decay = -1})
+    says("Adam: betas is a list of 2 numbers, not", "Adam", {betas = {0.9}})
+    says("Adam: betas is a list of 2 numbers, not a number", "Adam", {betas = 0.9})
+    says("Adafactor: eps is a list of 2 numbers, not", "Adafactor", {eps = {1, 2, 3}})
+    says("Muon: parameter 1 has 1 dimensions; only those with 2 can be optimized so", "Muon", {})
+    a = nn.Parameter(neap.ones(2, 2))
+    says("Muon: ns_steps must be from 0 to 99, not 100", "Muon", {ns_steps = 100})
+    says("adjust_lr_fn", "Muon", {adjust_lr_fn = "none"})
+  end)
+
+  it("has PyTorch's names for settings and state", function()
+    local w = nn.Parameter(neap.ones(2, 3))
+    local optimizer = optim.Adafactor({w}, {eps = {nil, 0.5}})
+    w.grad = neap.ones(2, 3)
+    optimizer:step()
+    local state = optimizer:state_dict()
+    assert.same({nil, 0.5}, state.param_groups[1].eps)
+    assert.same({1}, state.param_groups[1].params)
+    assert.same({2, 1}, {table.unpack(state.state[1].row_var.shape)})
+    assert.same({1, 3}, {table.unpack(state.state[1].col_var.shape)})
+    assert.is_nil(state.state[1].variance)
+    assert.matches("eps = {nil, 0.5}", tostring(optimizer), 1, true)
+    state.state[1].row_var = neap.ones(3, 1)
+    assert.error_matches(function() optimizer:load_state_dict(state) end, "row_var of parameter 1 of group 1 is %(3, 1%), not %(2, 1%)")
+    optimizer.param_groups[1].eps = {0.25, 0.125}
+    assert.same({0.25, 0.125}, optimizer.param_groups[1].eps)
+    local n = optim.NAdam{w}
+    w.grad = neap.ones(2, 3)
+    n:step()
+    assert.same({0.9, 0.999}, n:state_dict().param_groups[1].betas)
+    near(0.9 * (1 - 0.5 * 0.96 ^ 0.004), n:state_dict().state[1].mu_product)
+  end)
+
+  it("calls a closure and returns its loss", function()
+    local x = parameter(3)
+    local optimizer, calls = optim.SGD({x}, {lr = 0.5}), 0
+    local _ <close> = neap.no_grad()
+    local loss = optimizer:step(function()
+      calls = calls + 1
+      optimizer:zero_grad()
+      local y = (x * x):sum()
+      y:backward()
+      return y
+    end)
+    assert.equal(1, calls)
+    near(9, loss:item())
+    near(0, x:item())
+    assert.error_matches(function() optimizer:step(3) end, "the closure is not function")
   end)
 
   it("is bound to the handles: a model sees what is updated", function()

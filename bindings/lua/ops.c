@@ -352,7 +352,7 @@ static int rule_rows(lua_State *L) {
   for (int i = 0; i < n; i++) {
     const neap_rule_info *info = neap_rule_about(s->ctx, i);
     if (!info) return nl_raise(L, s);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
     text_field(L, "name", info->name);
     text_field(L, "signature", info->signature);
     text_field(L, "doc", info->doc);
@@ -360,6 +360,8 @@ static int rule_rows(lua_State *L) {
     lua_setfield(L, -2, "params");
     push_names(L, info->n_slots, info->slots);
     lua_setfield(L, -2, "slots");
+    push_names(L, info->n_scalars, info->scalars);
+    lua_setfield(L, -2, "scalars");
     lua_rawseti(L, -2, i + 1);
   }
   return 1;

@@ -2,7 +2,8 @@
  * options), where params is a list of tensors, or of groups {params = {...}, lr = ...}. The rest is a thin face on the
  * runtime's optimizer; lua/neap/optim.lua makes param_groups, state_dict and schedules of it:
  *   o:step() o:zero_grad() o:name() o:add(params, options) o:group_count() o:group_size(group) o:parameter(group, i)
- *   o:get(group, setting) o:set(group, setting, value) o:steps(group, i, n?) o:state(group, i, slot) */
+ *   o:get(group, setting) o:set(group, setting, value) o:steps(group, i, n?) o:state(group, i, slot)
+ *   o:state_shape(group, i, slot) o:scalar(group, i, name, value?) */
 #include <string.h>
 #include "state.h"
 
@@ -271,25 +272,58 @@ static int steps(lua_State *L) {
   return 1;
 }
 
+/* The number of the slot named by argument 4. */
+static int slot_at(lua_State *L, nl_state *s) {
+  const neap_rule_info *info = neap_rule_about(s->ctx, rule_of(L, 1)->number);
+  const char *word = luaL_checkstring(L, 4);
+  for (int k = 0; k < info->n_slots; k++)
+    if (strcmp(info->slots[k], word) == 0) return k;
+  return nl_fail(L, s, "%s: there is no state '%s'", info->name, word);
+}
+
 /* o:state(group, i, slot): a view of the state, by its name; nil when it is not used. */
 static int state(lua_State *L) {
   nl_state *s = nl_up(L);
   nl_slot *result = nl_new(L, s, NL_TENSOR);
   neap_optimizer *o = check_optimizer(L, s, 1);
+  int g = group_at(L, s, o), i = member_at(L, s, o, g);
+  neap_tensor *t = neap_optimizer_state(o, g, i, slot_at(L, s));
+  if (t) nl_set_slot(s, result, t);
+  else if (neap_error(s->ctx) != NEAP_OK) return nl_raise(L, s);
+  else lua_pushnil(L);
+  return 1;
+}
+
+/* o:state_shape(group, i, slot): a list of its sizes; nil when it is not used. */
+static int state_shape(lua_State *L) {
+  nl_state *s = nl_up(L);
+  neap_optimizer *o = check_optimizer(L, s, 1);
+  int g = group_at(L, s, o), i = member_at(L, s, o, g);
+  int64_t shape[NEAP_MAX_DIMS];
+  int n = neap_optimizer_state_shape(o, g, i, slot_at(L, s), shape);
+  if (n < 0) return lua_pushnil(L), 1;
+  lua_createtable(L, n, 0);
+  for (int k = 0; k < n; k++) {
+    lua_pushinteger(L, shape[k]);
+    lua_rawseti(L, -2, k + 1);
+  }
+  return 1;
+}
+
+/* o:scalar(group, i, name): a number of the state; with v: sets it. */
+static int scalar(lua_State *L) {
+  nl_state *s = nl_up(L);
+  neap_optimizer *o = check_optimizer(L, s, 1);
   const neap_rule_info *info = neap_rule_about(s->ctx, rule_of(L, 1)->number);
   int g = group_at(L, s, o), i = member_at(L, s, o, g);
   const char *word = luaL_checkstring(L, 4);
-  for (int k = 0; k < info->n_slots; k++) {
-    if (strcmp(info->slots[k], word) != 0) continue;
-    neap_tensor *t = neap_optimizer_state(o, g, i, k);
-    if (!t) {
-      if (neap_error(s->ctx) != NEAP_OK) return nl_raise(L, s);
-      return lua_pushnil(L), 1;
-    }
-    nl_set_slot(s, result, t);
+  for (int k = 0; k < info->n_scalars; k++) {
+    if (strcmp(info->scalars[k], word) != 0) continue;
+    if (!lua_isnoneornil(L, 5) && neap_optimizer_set_scalar(o, g, i, k, luaL_checknumber(L, 5)) != NEAP_OK) return nl_raise(L, s);
+    lua_pushnumber(L, neap_optimizer_scalar(o, g, i, k));
     return 1;
   }
-  return nl_fail(L, s, "%s: there is no state '%s'", info->name, word);
+  return nl_fail(L, s, "%s: there is no number '%s' in the state", info->name, word);
 }
 
 /* ---- many gradients at once ---- */
@@ -380,6 +414,7 @@ void nl_open_optimizer(lua_State *L, nl_state *s) {
   static const luaL_Reg methods[] = {
     {"step", step}, {"zero_grad", zero_grad}, {"name", name}, {"add", add}, {"group_count", group_count},
     {"group_size", group_size}, {"parameter", parameter}, {"get", get}, {"set", set}, {"steps", steps}, {"state", state},
+    {"state_shape", state_shape}, {"scalar", scalar},
     {NULL, NULL},
   };
   static const luaL_Reg job_methods[] = {{"begin", job_begin}, {"step", job_step}, {"loss", job_loss}, {NULL, NULL}};

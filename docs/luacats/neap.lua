@@ -5988,6 +5988,30 @@ function neap.nn.Tanhshrink() end
 ---@return neap.Module
 function neap.nn.Threshold(threshold, value) end
 
+--- Gradient descent that averages the weights, as ax, from step t0 on (Polyak and Juditsky, 1992).
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, lambd?: number, alpha?: number, t0?: number, weight_decay?: number, maximize?: boolean}
+---@return neap.Optimizer
+function neap.optim.ASGD(parameters, options) end
+
+--- Scales the gradient by the ratio of past updates to past gradients (Zeiler, 2012).
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, rho?: number, eps?: number, weight_decay?: number, maximize?: boolean}
+---@return neap.Optimizer
+function neap.optim.Adadelta(parameters, options) end
+
+--- Adam without momentum whose second moment is kept as a row and a column of each matrix (Shazeer and Stern, 2018); eps1 is the dtype's epsilon when not given.
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, beta2_decay?: number, eps1?: number, eps2?: number, d?: number, weight_decay?: number, maximize?: boolean}
+---@return neap.Optimizer
+function neap.optim.Adafactor(parameters, options) end
+
+--- Divides by the root of the sum of all squared gradients so far (Duchi et al., 2011).
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, lr_decay?: number, weight_decay?: number, initial_accumulator_value?: number, eps?: number, maximize?: boolean}
+---@return neap.Optimizer
+function neap.optim.Adagrad(parameters, options) end
+
 --- Adam (Kingma and Ba, 2015); weight_decay is added to the gradient; amsgrad after Reddi et al., 2018.
 ---@param parameters neap.Tensor[]|table[]
 ---@param options? {lr?: number, beta1?: number, beta2?: number, eps?: number, weight_decay?: number, amsgrad?: boolean, maximize?: boolean}
@@ -6000,11 +6024,53 @@ function neap.optim.Adam(parameters, options) end
 ---@return neap.Optimizer
 function neap.optim.AdamW(parameters, options) end
 
+--- Adam with the greatest gradient in place of the second moment (Kingma and Ba, 2015).
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, beta1?: number, beta2?: number, eps?: number, weight_decay?: number, maximize?: boolean}
+---@return neap.Optimizer
+function neap.optim.Adamax(parameters, options) end
+
+--- Adam's direction at a length in proportion to that of each parameter, for large batches (You et al., 2020).
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, beta1?: number, beta2?: number, eps?: number, weight_decay?: number, maximize?: boolean}
+---@return neap.Optimizer
+function neap.optim.LAMB(parameters, options) end
+
+--- The sign of a momentum, with decoupled weight decay (Chen et al., 2023).
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, beta1?: number, beta2?: number, weight_decay?: number, maximize?: boolean}
+---@return neap.Optimizer
+function neap.optim.Lion(parameters, options) end
+
+--- Momentum of a matrix made nearly orthogonal by Newton and Schulz's iteration (Jordan et al., 2024), in the parameter's own dtype.
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, weight_decay?: number, momentum?: number, nesterov?: boolean, ns_a?: number, ns_b?: number, ns_c?: number, eps?: number, ns_steps?: integer, adjust_lr_fn?: "original"|"match_rms_adamw"}
+---@return neap.Optimizer
+function neap.optim.Muon(parameters, options) end
+
+--- Adam with Nesterov's momentum (Dozat, 2016), whose weight grows with the steps.
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, beta1?: number, beta2?: number, eps?: number, weight_decay?: number, momentum_decay?: number, decoupled_weight_decay?: boolean, maximize?: boolean}
+---@return neap.Optimizer
+function neap.optim.NAdam(parameters, options) end
+
+--- Adam that does not divide by the second moment before that is known well enough (Liu et al., 2020).
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, beta1?: number, beta2?: number, eps?: number, weight_decay?: number, decoupled_weight_decay?: boolean, maximize?: boolean}
+---@return neap.Optimizer
+function neap.optim.RAdam(parameters, options) end
+
 --- RMSprop (Hinton, 2012), with the centered form of Graves, 2013.
 ---@param parameters neap.Tensor[]|table[]
 ---@param options? {lr?: number, alpha?: number, eps?: number, weight_decay?: number, momentum?: number, centered?: boolean, maximize?: boolean}
 ---@return neap.Optimizer
 function neap.optim.RMSprop(parameters, options) end
+
+--- Steps of a size that grows while the gradient keeps its sign and shrinks when it turns (Riedmiller and Braun, 1993); for whole batches. lr is the first step size.
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, etaminus?: number, etaplus?: number, step_size_min?: number, step_size_max?: number, maximize?: boolean}
+---@return neap.Optimizer
+function neap.optim.Rprop(parameters, options) end
 
 --- Gradient descent, with momentum (Sutskever et al., 2013) when that is not 0.
 ---@param parameters neap.Tensor[]|table[]

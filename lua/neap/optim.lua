@@ -1,6 +1,6 @@
 -- optim: update rules. optim.NAME(parameters, options) is a row of C's rule table; from here it has PyTorch's face:
 -- parameter groups whose settings are read and set as fields, and a state that goes into a file. Schedules are in
--- optim.lr. `betas = {a, b}` stands for C's beta1 and beta2, everywhere.
+-- optim.lr. `betas = {a, b}` stands for C's beta1 and beta2, everywhere, and so do the other names in `lists`.
 
 local core = require "neap.core"
 local check = require "neap.check"
@@ -8,11 +8,40 @@ local check = require "neap.check"
 local optim = {}
 local methods, meta = core.optimizer_methods, core.optimizer_meta
 
-local rows = {} -- by name: settings and slots, as lists of names
+-- PyTorch's settings that are several numbers, and C's names of these.
+local lists = {
+  betas = {"beta1", "beta2"}, etas = {"etaminus", "etaplus"}, step_sizes = {"step_size_min", "step_size_max"},
+  ns_coefficients = {"ns_a", "ns_b", "ns_c"}, eps = {"eps1", "eps2"},
+}
+local list_of = {}
+for name, parts in pairs(lists) do
+  for _, part in ipairs(parts) do list_of[part] = name end
+end
+
+-- By name: what C calls its settings; what they are called here (names), and which of these are lists; the state.
+local rows = {}
 for _, row in ipairs(core.rule_rows()) do
-  local settings = {}
-  for i, param in ipairs(row.params) do settings[i] = param.name end
-  rows[row.name] = {settings = settings, slots = row.slots}
+  local names, parts, optional = {}, {}, {}
+  for _, param in ipairs(row.params) do
+    local list = list_of[param.name]
+    if not parts[list] then names[#names + 1] = list or param.name end
+    if list then parts[list] = lists[list] end
+    optional[param.name] = param.default == nil
+  end
+  rows[row.name] = {names = names, lists = parts, optional = optional, slots = row.slots, scalars = row.scalars}
+end
+
+-- The numbers of a list setting, by C's names.
+local function take_list(what, row, name, value, out)
+  local parts = row.lists[name]
+  local good = type(value) == "table"
+  for i, part in ipairs(good and parts or {}) do
+    local number = value[i]
+    if number == nil then good = good and row.optional[part] else good = good and type(number) == "number" end
+    out[part] = number
+  end
+  for key in pairs(good and value or {}) do good = good and parts[key] ~= nil end
+  if not good then check.fail("%s: %s is a list of %d numbers, not %s", what, name, #parts, check.describe(value)) end
 end
 
 -- Options as C takes them.
@@ -21,15 +50,9 @@ local function for_c(what, options)
   if type(options) ~= "table" then
     check.fail("%s: options are a table, as in {lr = 0.1}, not %s", what, check.describe(options))
   end
-  local out, betas = {}, options.betas
+  local out, row = {}, rows[what]
   for key, value in pairs(options) do
-    if key ~= "betas" then out[key] = value end
-  end
-  if betas ~= nil then
-    if type(betas) ~= "table" or #betas ~= 2 then
-      check.fail("%s: betas is a list of two numbers, not %s", what, check.describe(betas))
-    end
-    out.beta1, out.beta2 = betas[1], betas[2]
+    if row.lists[key] then take_list(what, row, key, value, out) else out[key] = value end
   end
   return out
 end
@@ -62,7 +85,12 @@ local HOME = {} -- the key of a group's optimizer and number
 
 function Group:__index(key)
   local optimizer, g = self[HOME][1], self[HOME][2]
-  if key == "betas" then return {optimizer:get(g, "beta1"), optimizer:get(g, "beta2")} end
+  local parts = rows[optimizer:name()].lists[key]
+  if parts then
+    local values = {}
+    for i, part in ipairs(parts) do values[i] = optimizer:get(g, part) end
+    return values
+  end
   if key ~= "params" then return optimizer:get(g, key) end
   local list = {}
   for i = 1, optimizer:group_size(g) do list[i] = optimizer:parameter(g, i) end
@@ -71,20 +99,18 @@ end
 
 function Group:__newindex(key, value)
   local optimizer, g = self[HOME][1], self[HOME][2]
+  local what = optimizer:name()
   if key == "params" then check.fail "a group's parameters stay what they are; add a group for more" end
-  if key == "betas" then
-    local both = for_c("betas", {betas = value})
-    optimizer:set(g, "beta1", both.beta1)
-    optimizer:set(g, "beta2", both.beta2)
-  else
-    optimizer:set(g, key, value)
-  end
+  if not rows[what].lists[key] then return optimizer:set(g, key, value) end
+  local numbers = {}
+  take_list(what, rows[what], key, value, numbers)
+  for part, number in pairs(numbers) do optimizer:set(g, part, number) end
 end
 
 -- Settings, and params, by name.
 function Group:__pairs()
   local optimizer = self[HOME][1]
-  local names = {"params", table.unpack(rows[optimizer:name()].settings)}
+  local names = {"params", table.unpack(rows[optimizer:name()].names)}
   local i = 0
   return function()
     i = i + 1
@@ -116,16 +142,35 @@ function meta.__newindex(self, key, value)
   for g = 1, self:group_count() do self:set(g, "lr", value) end
 end
 
+local function shown(value, parts)
+  if not parts then return tostring(value) end
+  local texts = {}
+  for i in ipairs(parts) do texts[i] = tostring(value[i]) end
+  return "{" .. table.concat(texts, ", ") .. "}"
+end
+
 function meta.__tostring(self)
   local lines = {}
-  for g = 1, self:group_count() do
+  for g, group in ipairs(groups(self)) do
     local parts = {}
-    for _, name in ipairs(rows[self:name()].settings) do
-      parts[#parts + 1] = ("%s = %s"):format(name, self:get(g, name))
+    for name, value in pairs(group) do
+      if name ~= "params" then parts[#parts + 1] = ("%s = %s"):format(name, shown(value, rows[self:name()].lists[name])) end
     end
     lines[g] = ("\n  group %d: %d parameters, %s"):format(g, self:group_size(g), table.concat(parts, ", "))
   end
   return self:name() .. "(" .. table.concat(lines) .. "\n)"
+end
+
+local step = methods.step
+
+--- Updates all parameters that have a gradient. closure: a function that clears the gradients, computes the loss, walks it
+--- back and returns it; it is called first, and its loss returned.
+function methods:step(closure)
+  if closure == nil then return step(self) end
+  check.kind(self:name() .. ":step: the closure", closure, "function")
+  local loss = core.enable_grad(closure)
+  step(self)
+  return loss
 end
 
 --- One more group: {params = {...}, lr = ...}; settings that are absent have the rule's defaults.
@@ -138,15 +183,17 @@ end
 --- numbers of its parameters}. The tensors are copies.
 function methods:state_dict()
   local row, out = rows[self:name()], {state = {}, param_groups = {}}
-  for g = 1, self:group_count() do
-    local group = {params = {}}
-    for _, name in ipairs(row.settings) do group[name] = self:get(g, name) end
+  for g, from in ipairs(groups(self)) do
+    local group = {}
+    for name, value in pairs(from) do group[name] = value end
+    group.params = {}
     for i = 1, self:group_size(g) do
       local one = {step = self:steps(g, i)}
       for _, slot in ipairs(row.slots) do
         local tensor = self:state(g, i, slot)
         one[slot] = tensor and tensor:clone()
       end
+      for _, name in ipairs(row.scalars) do one[name] = self:scalar(g, i, name) end
       out.state[#out.state + 1] = one
       group.params[i] = #out.state
     end
@@ -175,9 +222,11 @@ local function fits(self, state)
         check.fail("%s: parameter %d of group %d has no state", what, i, g)
       end
       for _, slot in ipairs(rows[self:name()].slots) do
-        if one[slot] and one[slot].shape ~= parameter.shape then
-          check.fail("%s: %s of parameter %d of group %d is %s, the parameter is %s", what, slot, i, g,
-            tostring(one[slot].shape), tostring(parameter.shape))
+        local got, sizes = one[slot] and tostring(one[slot].shape), self:state_shape(g, i, slot)
+        local wanted = sizes and "(" .. table.concat(sizes, ", ") .. ")"
+        if got and wanted and got ~= wanted then
+          check.fail("%s: %s of parameter %d of group %d is %s, not %s: the parameter is %s", what, slot, i, g, got, wanted,
+            tostring(parameter.shape))
         end
       end
     end
@@ -187,10 +236,10 @@ end
 --- Goes on from a state_dict of the same rule over parameters of the same shapes: settings, counts and state.
 function methods:load_state_dict(state)
   fits(self, state)
-  local row = rows[self:name()]
+  local row, own = rows[self:name()], groups(self)
   for g, group in ipairs(state.param_groups) do
-    for _, name in ipairs(row.settings) do
-      if group[name] ~= nil then self:set(g, name, group[name]) end
+    for _, name in ipairs(row.names) do
+      if group[name] ~= nil then own[g][name] = group[name] end
     end
     for i, number in ipairs(group.params) do
       local one = state.state[number]
@@ -198,6 +247,9 @@ function methods:load_state_dict(state)
       for _, slot in ipairs(row.slots) do
         local tensor = one[slot] and self:state(g, i, slot)
         if tensor then tensor:copy_(one[slot]) end
+      end
+      for _, name in ipairs(row.scalars) do
+        if one[name] then self:scalar(g, i, name, one[name]) end
       end
     end
   end

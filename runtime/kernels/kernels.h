@@ -308,32 +308,6 @@ typedef struct np_fourier { /* one per float type; leading dimensions in element
   void (*multiply)(int64_t n, const void *x, const void *z, int conj, void *y); /* n pairs: y = x z, or x times z's conjugate */
 } np_fourier;
 
-/* ---- update rules, over flat buffers; PyTorch's semantics
-   -------------------------------------------------------------- */
-
-typedef struct np_sgd {
-  double lr, momentum, dampening, weight_decay;
-  int nesterov, first; /* first: the momentum buffer is not yet set and becomes the gradient */
-} np_sgd;
-
-typedef struct np_adam {
-  double lr, beta1, beta2, eps, weight_decay;
-  int64_t step;  /* 1 at the first update */
-  int decoupled; /* 0: Adam, decay added to the gradient; 1: AdamW */
-} np_adam;
-
-typedef struct np_rmsprop {
-  double lr, alpha, eps, weight_decay, momentum;
-} np_rmsprop;
-
-typedef struct np_optim { /* w weights, g gradients (unchanged), then state, all of n elements */
-  void (*sgd)(int64_t n, void *w, const void *g, void *buf, const np_sgd *s); /* buf NULL when momentum is 0 */
-  /* vmax: the greatest v so far (amsgrad), or NULL. */
-  void (*adam)(int64_t n, void *w, const void *g, void *m, void *v, void *vmax, const np_adam *s);
-  /* avg: mean gradient (centered), or NULL; buf: momentum, NULL when it is 0. All state starts as zeros. */
-  void (*rmsprop)(int64_t n, void *w, const void *g, void *sq, void *avg, void *buf, const np_rmsprop *s);
-} np_optim;
-
 /* ---- the table
    ----------------------------------------------------------------------------------------------------------- */
 
@@ -358,8 +332,8 @@ typedef struct np_kernels {
   size_t (*gemm_scratch[NP_CTYPES])(int64_t m, int64_t n, int64_t k);
   const np_random *random;
   const np_fourier *fourier[2];
-  const np_optim *optim[2];
   const struct np_attend *attend[2]; /* attend.h */
+  const struct np_optim *optim[2]; /* update rules: update.h */
 } np_kernels;
 
 /* Decompositions in plain C, compiled once (factor.inl): for contexts without LAPACK. */

@@ -2,6 +2,7 @@
 #include "isa.h"
 #include "kernels.h"
 #include "attend.h"
+#include "update.h"
 
 extern const np_load NP_NAME(np_load_table)[NEAP_DTYPES][NP_CTYPES];
 extern const np_store NP_NAME(np_store_table)[NP_CTYPES][NEAP_DTYPES];

@@ -37,17 +37,29 @@ static double together(double p, double a, double b) { /* NaN stays */
   return !isinf(p) ? a + b : a != a || a > b ? a : b;
 }
 
+/* Of what s says, folded into *sum. */
+static void add_blocks(neap_context *c, norm *s, double *sum) {
+  s->block = (s->n + MOST_BLOCKS - 1) / MOST_BLOCKS;
+  if (s->block < NP_GRAIN) s->block = NP_GRAIN;
+  int64_t blocks = (s->n + s->block - 1) / s->block;
+  np_parallel(c, blocks, (double)s->n * (s->p == 2 || s->p == 1 || isinf(s->p) ? 0.2 : 20), norm_block, s);
+  for (int64_t i = 0; i < blocks; i++) *sum = together(s->p, *sum, s->part[i]);
+}
+
+double np_sum_squares(neap_context *c, int kind, const char *x, int64_t n) {
+  norm s = {.k = c->kernels, .kind = kind, .p = 2, .data = x, .n = n};
+  double sum = 0;
+  add_blocks(c, &s, &sum);
+  return sum;
+}
+
 static int add_gradient(neap_context *c, norm *s, neap_tensor *g, double *sum) {
   s->kind = g->at.dtype == NEAP_F64;
   neap_tensor *flat = np_contiguous_of(c, g, s->kind ? NEAP_F64 : NEAP_F32);
   if (!flat) return c->error;
   s->data = np_data(flat);
   s->n = flat->at.count;
-  s->block = (s->n + MOST_BLOCKS - 1) / MOST_BLOCKS;
-  if (s->block < NP_GRAIN) s->block = NP_GRAIN;
-  int64_t blocks = (s->n + s->block - 1) / s->block;
-  np_parallel(c, blocks, (double)s->n * (s->p == 2 || s->p == 1 || isinf(s->p) ? 0.2 : 20), norm_block, s);
-  for (int64_t i = 0; i < blocks; i++) *sum = together(s->p, *sum, s->part[i]);
+  add_blocks(c, s, sum);
   neap_release(flat);
   return NEAP_OK;
 }

@@ -8,8 +8,10 @@
 static int check_settings(neap_optimizer *o, const neap_value *set) {
   for (int i = 0; i < o->info->s.n_params; i++) {
     const neap_param *p = &o->info->s.param[i];
-    if (p->kind != NEAP_NUMBER) continue;
-    if (!(set[i].d >= 0) || isinf(set[i].d))
+    if (set[i].kind != NEAP_NUMBER) continue;
+    if (isnan(set[i].d) || isinf(set[i].d))
+      return np_fail(o->ctx, NEAP_ERR_ARGUMENT, "%s: %s must be finite, not %g", o->rule->name, p->name, set[i].d);
+    if (set[i].d < 0 && !(p->standard.d < 0))
       return np_fail(o->ctx, NEAP_ERR_ARGUMENT, "%s: %s must be 0 or more, not %g", o->rule->name, p->name, set[i].d);
     if (strncmp(p->name, "beta", 4) == 0 && !(set[i].d < 1))
       return np_fail(o->ctx, NEAP_ERR_ARGUMENT, "%s: %s must be below 1, not %g", o->rule->name, p->name, set[i].d);
@@ -86,6 +88,9 @@ static int check_parameter(neap_optimizer *o, const neap_tensor *t, int i) {
   if (t->at.dtype != NEAP_F32 && t->at.dtype != NEAP_F64)
     return np_fail(c, NEAP_ERR_DTYPE, "%s: parameter %d is %s; float32 and float64 can be optimized", rule, i,
                    np_dtypes[t->at.dtype].info.name);
+  if (o->rule->dims && t->at.ndim != o->rule->dims)
+    return np_fail(c, NEAP_ERR_SHAPE, "%s: parameter %d has %d dimensions; only those with %d can be optimized so", rule, i,
+                   t->at.ndim, o->rule->dims);
   if (t->storage->read_only) return np_fail(c, NEAP_ERR_STATE, "%s: parameter %d lies in read-only memory", rule, i);
   if (t->flags & NP_LISTED) return np_fail(c, NEAP_ERR_ARGUMENT, "%s: parameter %d is already being optimized", rule, i);
   return NEAP_OK;
@@ -128,6 +133,18 @@ static neap_tensor *place_on(neap_context *c, np_storage *s, const np_member *m)
   return np_tensor_on(c, s, &l);
 }
 
+/* The shape of a parameter's slot, whatever the settings; 0: it has none, having too few dimensions or too many. */
+static int slot_shape(const np_rule_info *r, const np_member *m, int slot, np_layout *l) {
+  int64_t shape[NEAP_MAX_DIMS];
+  int n = m->t->at.ndim, how = r->shape[slot];
+  if (how != NP_SLOT_FULL && (n < 2) != (how == NP_SLOT_FLAT)) return 0;
+  for (int i = 0; i < n; i++) shape[i] = m->t->at.shape[i];
+  if (how == NP_SLOT_ROWS) shape[n - 1] = 1;
+  if (how == NP_SLOT_COLS) shape[n - 2] = 1;
+  np_layout_set(l, m->kind ? NEAP_F64 : NEAP_F32, n, shape);
+  return 1;
+}
+
 /* Moves a parameter into the line unless somebody else has its memory too. */
 static int move_in(neap_context *c, np_member *m, np_storage *s) {
   neap_tensor *t = m->t;
@@ -156,12 +173,29 @@ static int make_home(neap_context *c, np_member *m, np_storage *s) {
   return NEAP_OK;
 }
 
-static int lay_out(neap_context *c, np_group *g) {
+static int64_t padded(int64_t n) { return (n + NP_LINE_ALIGN - 1) / NP_LINE_ALIGN * NP_LINE_ALIGN; }
+
+/* A slot like the parameter has the parameter's place in a line of its own; others follow each other. */
+static void place_slots(const np_rule_info *r, np_member *m, np_line *l) {
+  for (int s = 0; s < r->about.n_slots; s++) {
+    np_layout at;
+    if (r->shape[s] == NP_SLOT_FULL) {
+      m->at_slot[s] = m->at;
+      l->n_slot[s] = l->n;
+    } else if (slot_shape(r, m, s, &at)) {
+      m->at_slot[s] = l->n_slot[s];
+      l->n_slot[s] += padded(at.count);
+    }
+  }
+}
+
+static int lay_out(neap_context *c, const np_rule_info *r, np_group *g) {
   for (int i = 0; i < g->n; i++) {
     np_member *m = &g->member[i];
     np_line *l = &g->line[m->kind];
     m->at = l->n;
-    l->n += (m->t->at.count + NP_LINE_ALIGN - 1) / NP_LINE_ALIGN * NP_LINE_ALIGN;
+    l->n += padded(m->t->at.count);
+    place_slots(r, m, l);
   }
   for (int k = 0; k < NP_KINDS; k++) {
     np_line *l = &g->line[k];
@@ -192,7 +226,7 @@ static np_group *new_group(neap_optimizer *o, int n, neap_tensor *const *t, cons
   }
   neap_scope scope;
   np_scope_enter(c, &scope);
-  int status = lay_out(c, g);
+  int status = lay_out(c, o->info, g);
   np_scope_leave(&scope, 0, NULL);
   if (status == 0) return g;
   free_group(c, g);
@@ -284,18 +318,23 @@ int neap_optimizer_set_steps(neap_optimizer *o, int group, int i, int64_t steps)
 
 /* ---- state ---- */
 
-int np_slot_used(const neap_optimizer *o, const np_group *g, int slot) {
-  if (slot < 0 || slot >= o->info->about.n_slots) return 0;
+static int slot_used(const neap_optimizer *o, const np_group *g, int slot) {
   int needs = o->info->needs[slot];
   return needs < 0 || (g->set[needs].kind == NEAP_NUMBER ? g->set[needs].d != 0 : g->set[needs].i != 0);
 }
 
+int np_slot_layout(const neap_optimizer *o, const np_group *g, const np_member *m, int slot, np_layout *l) {
+  if (slot < 0 || slot >= o->info->about.n_slots || !slot_used(o, g, slot) || !slot_shape(o->info, m, slot, l)) return 0;
+  l->offset = m->at_slot[slot];
+  return 1;
+}
+
 int np_make_slots(neap_optimizer *o, np_group *g) {
   for (int s = 0; s < o->info->about.n_slots; s++) {
-    if (!np_slot_used(o, g, s)) continue;
+    if (!slot_used(o, g, s)) continue;
     for (int k = 0; k < NP_KINDS; k++) {
       np_line *l = &g->line[k];
-      if (l->n && !l->slot[s] && !(l->slot[s] = zeros(o->ctx, l->n, k))) return o->ctx->error;
+      if (l->n_slot[s] && !l->slot[s] && !(l->slot[s] = zeros(o->ctx, l->n_slot[s], k))) return o->ctx->error;
     }
   }
   return NEAP_OK;
@@ -304,8 +343,37 @@ int np_make_slots(neap_optimizer *o, np_group *g) {
 neap_tensor *neap_optimizer_state(neap_optimizer *o, int group, int i, int slot) {
   np_group *g = group_of(o, group);
   np_member *m = member_of(o, group, i);
-  if (!m || np_failed(o->ctx) || m->steps == 0 || !np_slot_used(o, g, slot) || np_make_slots(o, g) != 0) return NULL;
+  np_layout at;
+  if (!m || np_failed(o->ctx) || m->steps == 0 || !np_slot_layout(o, g, m, slot, &at) || np_make_slots(o, g) != 0) return NULL;
   np_storage *s = g->line[m->kind].slot[slot];
-  if (s) return place_on(o->ctx, s, m);
-  return np_tensor_like(m->t, m->t->at.dtype); /* of a parameter without elements */
+  return s ? np_tensor_on(o->ctx, s, &at) : np_tensor_new(o->ctx, at.dtype, at.ndim, at.shape); /* without elements */
+}
+
+int neap_optimizer_state_shape(const neap_optimizer *o, int group, int i, int slot, int64_t shape[NEAP_MAX_DIMS]) {
+  np_group *g = group_of(o, group);
+  np_member *m = member_of(o, group, i);
+  np_layout at;
+  if (!m || !np_slot_layout(o, g, m, slot, &at)) return -1;
+  memcpy(shape, at.shape, (size_t)at.ndim * sizeof *shape);
+  return at.ndim;
+}
+
+void np_begin_scalars(const neap_optimizer *o, const np_group *g, np_member *m) {
+  for (int i = 0; m->steps == 0 && i < o->info->about.n_scalars; i++)
+    m->scalar[i] = o->info->from[i] >= 0 ? g->set[o->info->from[i]].d : o->info->start[i];
+}
+
+double neap_optimizer_scalar(const neap_optimizer *o, int group, int i, int scalar) {
+  np_member *m = member_of(o, group, i);
+  return m && scalar >= 0 && scalar < o->info->about.n_scalars ? m->scalar[scalar] : 0;
+}
+
+int neap_optimizer_set_scalar(neap_optimizer *o, int group, int i, int scalar, double v) {
+  np_member *m = member_of(o, group, i);
+  if (!o) return NEAP_ERR_ARGUMENT;
+  if (np_failed(o->ctx)) return o->ctx->error;
+  if (!m || scalar < 0 || scalar >= o->info->about.n_scalars)
+    return np_fail(o->ctx, NEAP_ERR_INDEX, "%s: no such parameter, or no number %d in its state", o->rule->name, scalar);
+  m->scalar[scalar] = v;
+  return NEAP_OK;
 }

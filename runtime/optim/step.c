@@ -1,5 +1,5 @@
 /* The update: neighbours in memory that are updated together form a run, a run is cut into fixed blocks, and each block is
- * one call of the rule's kernel. A parameter without a gradient is left out, with its state and its count of steps. */
+ * one call of the rule's kernel; a rule that looks at whole parameters gets them one by one. A parameter without a gradient is left out, with its state and its count of steps. */
 #include <string.h>
 #include "optim.h"
 
@@ -22,7 +22,9 @@ static int in_line(const np_storage *s, const char *p) { return s && p >= s->dat
 
 /* b continues a: in the line, and in weights and gradients too. Elements between them are the line's padding. */
 static int follows(const np_line *l, const np_member *first, const np_member *a, const np_member *b) {
-  if (!has_gradient(b) || b->kind != first->kind || b->steps != first->steps || b->begun != first->begun || is_loose(b)) return 0;
+  if (!has_gradient(b) || b->kind != first->kind || b->steps != first->steps || b->begun != first->begun || is_loose(b) ||
+      memcmp(b->scalar, first->scalar, sizeof b->scalar) != 0)
+    return 0;
   int64_t size = np_kind_size(a->kind), step = (b->at - a->at) * size, gap = step - a->t->at.count * size;
   const char *w = np_data(a->t), *g = np_data(a->t->grad);
   if (np_data(b->t) != w + step || np_data(b->t->grad) != g + step) return 0;
@@ -33,7 +35,7 @@ static void find_run(neap_optimizer *o, np_group *g, int i, run *r) {
   const np_member *first = &g->member[i], *m = first;
   const np_line *l = &g->line[first->kind];
   *r = (run){.last = i + 1, .loose = is_loose(first)};
-  while (!r->loose && r->last < g->n) {
+  while (!r->loose && !o->rule->whole && r->last < g->n) {
     const np_member *next = &g->member[r->last];
     if (next->t->at.count > 0) {
       if (!follows(l, first, m, next)) break;
@@ -42,10 +44,12 @@ static void find_run(neap_optimizer *o, np_group *g, int i, run *r) {
     r->last++;
   }
   int64_t size = np_kind_size(first->kind);
-  r->all = (np_chunk){.n = m->at + m->t->at.count - first->at, .step = first->steps + 1, .first = !first->begun,
+  r->all = (np_chunk){.n = m->at + m->t->at.count - first->at, .step = first->steps + 1, .first = !first->begun, .scalar = first->scalar,
                       .w = np_data(first->t), .g = np_data(first->t->grad)};
-  for (int s = 0; s < o->info->about.n_slots; s++)
-    r->all.slot[s] = np_slot_used(o, g, s) && l->slot[s] ? l->slot[s]->data + first->at * size : NULL;
+  for (int s = 0; s < o->info->about.n_slots; s++) {
+    np_layout at;
+    r->all.slot[s] = np_slot_layout(o, g, first, s, &at) && l->slot[s] ? l->slot[s]->data + at.offset * size : NULL;
+  }
 }
 
 /* ---- blocks ---- */
@@ -95,11 +99,17 @@ static void update_block(void *arg, int64_t block) {
   u->rule->update(u->kernels, u->set, &p);
 }
 
-static void update_elements(neap_optimizer *o, const np_group *g, int kind, const np_chunk *all, int64_t from, int64_t to) {
-  int m = o->info->maximize;
-  update u = {.rule = o->rule, .kernels = o->ctx->kernels->optim[kind], .set = g->set, .all = all, .from = from, .to = to,
-              .kind = kind, .maximize = m >= 0 && g->set[m].i};
-  np_parallel(o->ctx, (to - from + NP_GRAIN - 1) / NP_GRAIN, (double)(to - from), update_block, &u);
+static int update_elements(neap_optimizer *o, const np_group *g, const np_member *m, const np_chunk *all, int64_t from, int64_t to) {
+  neap_context *c = o->ctx;
+  int up = o->info->maximize >= 0 && g->set[o->info->maximize].i;
+  if (o->rule->whole) {
+    np_entire p = {.all = *all, .set = g->set, .kind = m->kind, .ndim = m->t->at.ndim, .shape = m->t->at.shape, .sign = up ? -1 : 1};
+    return o->rule->whole(c, &p);
+  }
+  update u = {.rule = o->rule, .kernels = c->kernels->optim[m->kind], .set = g->set, .all = all, .from = from, .to = to,
+              .kind = m->kind, .maximize = up};
+  np_parallel(c, (to - from + NP_GRAIN - 1) / NP_GRAIN, (double)(to - from), update_block, &u);
+  return NEAP_OK;
 }
 
 /* A strided parameter or gradient: contiguous copies are updated and the parameter is written back. */
@@ -112,8 +122,7 @@ static int update_loose(neap_optimizer *o, const np_group *g, const np_member *m
     np_chunk all = r->all;
     all.w = np_data(w);
     all.g = np_data(grad);
-    update_elements(o, g, m->kind, &all, 0, all.n);
-    if (w != m->t) np_copy(c, m->t, w);
+    if (update_elements(o, g, m, &all, 0, all.n) == 0 && w != m->t) np_copy(c, m->t, w);
   }
   np_scope_leave(&scope, 0, NULL);
   return c->error;
@@ -142,6 +151,7 @@ int np_update_begin(neap_optimizer *o) {
     for (int i = 0; i < g->n; i++) {
       if (!has_gradient(&g->member[i])) continue;
       if (check_member(o, &g->member[i], i) != 0) return o->ctx->error;
+      np_begin_scalars(o, g, &g->member[i]);
       any = 1;
     }
     if (any && np_make_slots(o, g) != 0) return o->ctx->error;
@@ -155,6 +165,7 @@ static void finish_run(neap_optimizer *o, np_group *g, const run *r) {
     if (m->t->at.count == 0) continue;
     m->steps++;
     m->begun = 1;
+    o->rule->after(g->set, m->steps, m->scalar);
     np_tensor_written(m->t, "step");
   }
   o->at_element = 0;
@@ -176,13 +187,8 @@ int np_update_advance(neap_optimizer *o, int64_t limit) {
   run r;
   find_run(o, g, o->at_member, &r);
   int64_t from = o->at_element, most = limit / NP_GRAIN * NP_GRAIN, left = r.all.n - from;
-  int64_t to = from + (most > 0 && most < left ? most : left);
-  if (r.loose) {
-    if (update_loose(o, g, first, &r) != 0) return o->ctx->error;
-    to = r.all.n;
-  } else {
-    update_elements(o, g, first->kind, &r.all, from, to);
-  }
+  int64_t to = r.loose || o->rule->whole || most <= 0 || most >= left ? r.all.n : from + most;
+  if ((r.loose ? update_loose(o, g, first, &r) : update_elements(o, g, first, &r.all, from, to)) != 0) return o->ctx->error;
   o->at_element = to;
   if (to >= r.all.n) finish_run(o, g, &r);
   return seek(o);

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/ops.lua: what PyTorch 2.13 computes for ops, losses, optimizers and initialisers.
+"""Writes tests/golden/ops.lua: what PyTorch 2.13 computes for ops, losses, clipping and initialisers. (Optimizers
+and schedules: torch_optim.py.)
 
 Needs a Python with torch 2.13:   python scripts/dev/torch_golden.py > tests/golden/ops.lua
 
@@ -264,44 +265,6 @@ def case(op, *args, fn=None, positions=False, note=None):
     print(row + "},")
 
 
-def optimizer_rows():
-    """Five steps of each rule on two parameters; the gradients follow the formula with seed 10 step + parameter."""
-    shapes = [(2, 3), (4,)]
-    rules = [
-        ("SGD", torch.optim.SGD, [
-            dict(lr=0.1), dict(lr=0.1, momentum=0.9), dict(lr=0.1, momentum=0.9, dampening=0.3),
-            dict(lr=0.1, momentum=0.9, nesterov=True), dict(lr=0.1, weight_decay=0.05),
-            dict(lr=0.05, momentum=0.8, nesterov=True, weight_decay=0.01)]),
-        ("Adam", torch.optim.Adam, [
-            dict(lr=0.01), dict(lr=0.01, betas=(0.8, 0.95)), dict(lr=0.01, eps=1e-3), dict(lr=0.01, weight_decay=0.1)]),
-        ("AdamW", torch.optim.AdamW, [
-            dict(lr=0.01), dict(lr=0.01, weight_decay=0.2), dict(lr=0.02, betas=(0.7, 0.9), eps=1e-4)]),
-        ("RMSprop", torch.optim.RMSprop, [
-            dict(lr=0.01), dict(lr=0.01, alpha=0.9), dict(lr=0.01, momentum=0.9), dict(lr=0.01, centered=True),
-            dict(lr=0.01, weight_decay=0.1, momentum=0.5, centered=True, eps=1e-5)]),
-    ]
-    for name, rule, settings in rules:
-        for options in settings:
-            tensors = [Tensor(s) for s in shapes]
-            for seed, t in enumerate(tensors):
-                t.plant(seed + 1)
-            parameters = [torch.nn.Parameter(t.values.detach()) for t in tensors]
-            optimizer = rule(parameters, foreach=False, **options)
-            steps = []
-            for step in range(1, 6):
-                for k, p in enumerate(parameters):
-                    g = Tensor(p.shape, grad=False)
-                    g.plant(10 * step + k + 1)
-                    p.grad = g.values
-                optimizer.step()
-                steps.append("{" + ",".join(data(p) for p in parameters) + "}")
-            text = ",".join(
-                "%s=%s" % (k, "{%s}" % ",".join(map(number, v)) if isinstance(v, tuple) else number(v))
-                for k, v in options.items())
-            print('{rule="%s",options={%s},params={%s},steps={%s}},' % (
-                name, text, ",".join(t.lua() for t in tensors), ",".join(steps)))
-
-
 def init_rows():
     """Bounds of the uniform initialisers and deviations of the normal ones, from their definitions in PyTorch."""
     init = torch.nn.init
@@ -323,25 +286,6 @@ def init_rows():
     for name in ("linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"):
         print('{gain="%s",value=%s},' % (name, number(float(init.calculate_gain(name)))))
     print('{gain="leaky_relu",param=0.2,value=%s},' % number(float(init.calculate_gain("leaky_relu", 0.2))))
-
-
-def schedule_rows():
-    """The learning rate before each of 10 epochs, from 0.5."""
-    schedules = [
-        ("StepLR", dict(step_size=3, gamma=0.5)),
-        ("CosineAnnealingLR", dict(T_max=8, eta_min=0.01)),
-        ("LinearLR", dict(start_factor=0.25, total_iters=4)),
-    ]
-    for name, options in schedules:
-        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
-        schedule = getattr(torch.optim.lr_scheduler, name)(optimizer, **options)
-        rates = []
-        for _ in range(10):
-            rates.append(optimizer.param_groups[0]["lr"])
-            optimizer.step()
-            schedule.step()
-        print('{schedule="%s",options={%s},lr={%s}},' % (
-            name, ",".join("%s=%s" % (k, number(v)) for k, v in options.items()), ",".join(map(number, rates))))
 
 
 def clip_rows():
@@ -366,10 +310,6 @@ def main():
     print("return {")
     print("cases={")
     torch_golden_cases.write()
-    print("},\noptimizers={")
-    optimizer_rows()
-    print("},\nschedules={")
-    schedule_rows()
     print("},\nclips={")
     clip_rows()
     print("},\ninits={")

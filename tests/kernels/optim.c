@@ -1,6 +1,7 @@
 /* optim.c: the update rules against twins written one element at a time in double, as torch.optim documents them,
    over several steps with all their options. */
 #include "check.h"
+#include "update.h"
 
 enum { STEPS = 4 };
 static double w[MOST], g[MOST], a[MOST], b[MOST], c[MOST];      /* what the kernels hold */
