@@ -12,6 +12,7 @@ static inline neap_value of_maybe_int(int64_t i) { return of_kind(i == NEAP_ABSE
 static inline neap_value of_ints(int n, const int64_t *is) { return (neap_value){ .kind = NEAP_INTS, .n = n, .is = is }; }
 static inline neap_value of_one_or_ints(int n, const int64_t *is) { return n == NEAP_ONE ? of_kind(NEAP_INT, *is) : of_ints(n, is); }
 static inline neap_value of_maybe_ints(int n, const int64_t *is) { return is ? of_ints(n, is) : of_kind(NEAP_NONE, 0); }
+static inline neap_value of_ints_or_choice(int n, const int64_t *is) { return n < 0 ? of_kind(NEAP_ENUM, -1 - n) : of_maybe_ints(n, is); }
 static inline neap_value of_text(const char *s) { return (neap_value){ .kind = s ? NEAP_TEXT : NEAP_NONE, .s = s }; }
 static inline neap_value of_generator(neap_generator *g) { return (neap_value){ .kind = g ? NEAP_GENERATOR : NEAP_NONE, .g = g }; }
 
@@ -1113,6 +1114,33 @@ neap_tensor *neap_im2col(neap_context *c, neap_tensor *x, int n_kernel_size, con
 }
 neap_tensor *neap_fold(neap_context *c, neap_tensor *x, int n_output_size, const int64_t *output_size, int n_kernel_size, const int64_t *kernel_size, int n_dilation, const int64_t *dilation, int n_padding, const int64_t *padding, int n_stride, const int64_t *stride) {
   return call(c, NP_OP_fold, 6, (neap_value[]){ of_tensor(x), of_ints(n_output_size, output_size), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_dilation, dilation), of_maybe_ints(n_padding, padding), of_maybe_ints(n_stride, stride) }, 0, NULL);
+}
+neap_tensor *neap_conv1d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups) {
+  return call(c, NP_OP_conv1d, 7, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_ints_or_choice(n_padding, padding), of_maybe_ints(n_dilation, dilation), of_kind(NEAP_INT, groups) }, 0, NULL);
+}
+neap_tensor *neap_conv2d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups) {
+  return call(c, NP_OP_conv2d, 7, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_ints_or_choice(n_padding, padding), of_maybe_ints(n_dilation, dilation), of_kind(NEAP_INT, groups) }, 0, NULL);
+}
+neap_tensor *neap_conv3d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups) {
+  return call(c, NP_OP_conv3d, 7, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_ints_or_choice(n_padding, padding), of_maybe_ints(n_dilation, dilation), of_kind(NEAP_INT, groups) }, 0, NULL);
+}
+neap_tensor *neap_conv_transpose1d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_output_padding, const int64_t *output_padding, int64_t groups, int n_dilation, const int64_t *dilation) {
+  return call(c, NP_OP_conv_transpose1d, 8, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_output_padding, output_padding), of_kind(NEAP_INT, groups), of_maybe_ints(n_dilation, dilation) }, 0, NULL);
+}
+neap_tensor *neap_conv_transpose2d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_output_padding, const int64_t *output_padding, int64_t groups, int n_dilation, const int64_t *dilation) {
+  return call(c, NP_OP_conv_transpose2d, 8, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_output_padding, output_padding), of_kind(NEAP_INT, groups), of_maybe_ints(n_dilation, dilation) }, 0, NULL);
+}
+neap_tensor *neap_conv_transpose3d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_output_padding, const int64_t *output_padding, int64_t groups, int n_dilation, const int64_t *dilation) {
+  return call(c, NP_OP_conv_transpose3d, 8, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_output_padding, output_padding), of_kind(NEAP_INT, groups), of_maybe_ints(n_dilation, dilation) }, 0, NULL);
+}
+neap_tensor *neap_convolution(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups) {
+  return call(c, NP_OP_convolution, 7, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_ints(n_stride, stride), of_ints(n_padding, padding), of_ints(n_dilation, dilation), of_kind(NEAP_INT, groups) }, 0, NULL);
+}
+neap_tensor *neap_convolution_input(neap_context *c, neap_tensor *g, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups, int n_size, const int64_t *size) {
+  return call(c, NP_OP_convolution_input, 8, (neap_value[]){ of_tensor(g), of_tensor(weight), of_tensor(bias), of_ints(n_stride, stride), of_ints(n_padding, padding), of_ints(n_dilation, dilation), of_kind(NEAP_INT, groups), of_ints(n_size, size) }, 0, NULL);
+}
+neap_tensor *neap_convolution_weight(neap_context *c, neap_tensor *g, neap_tensor *x, int n_kernel, const int64_t *kernel, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups) {
+  return call(c, NP_OP_convolution_weight, 7, (neap_value[]){ of_tensor(g), of_tensor(x), of_ints(n_kernel, kernel), of_ints(n_stride, stride), of_ints(n_padding, padding), of_ints(n_dilation, dilation), of_kind(NEAP_INT, groups) }, 0, NULL);
 }
 neap_tensor *neap_cat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim) {
   return call(c, NP_OP_cat, 2, (neap_value[]){ of_tensors(n_tensors, tensors), of_kind(NEAP_INT, dim) }, 0, NULL);
