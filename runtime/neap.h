@@ -264,7 +264,7 @@ typedef struct neap_param {
   const char *name;
   int kind, marks;
   neap_value standard;  /* what stands when it is not given */
-  const char *choices;  /* of NEAP_ENUM: "none|mean|sum"; of NEAP_INTS: what may stand for the list, as NEAP_ENUM */
+  const char *choices;  /* of NEAP_ENUM: "none|mean|sum" */
 } neap_param;
 
 enum { /* marks of an op */
@@ -333,6 +333,7 @@ NEAP_API void neap_module_train(neap_module *m, int on);      /* the whole tree 
 NEAP_API int neap_module_is_training(const neap_module *m);
 NEAP_API int neap_module_layer(const neap_module *m);
 NEAP_API const neap_layer_info *neap_module_about(const neap_module *m);
+NEAP_API neap_value neap_module_setting(const neap_module *m, int i); /* as it was made with, or took it from its first input; borrowed */
 /* A size was left out (nn.Linear without in_features), and there was no input yet to take it from: there are no parameters yet, and to
  * ask for them is an error. */
 NEAP_API int neap_module_is_waiting(const neap_module *m);

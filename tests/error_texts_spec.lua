@@ -5,7 +5,7 @@
 
 local neap = require "neap"
 
-local families = {"shapes", "positions", "reduce", "pointwise", "product", "attention", "linalg", "random", "signal", "conv", "functions"}
+local families = {"shapes", "positions", "reduce", "pointwise", "product", "attention", "linalg", "random", "signal", "functions"}
 local env = require "errors.names"(neap)
 
 local seen = {} -- every text that came

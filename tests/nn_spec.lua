@@ -438,6 +438,17 @@ describe("nn.init", function()
   end)
 end)
 
+it("settings of a layer are fields", function()
+  local linear, norm = nn.Linear(3, 2, {bias = false}), nn.LayerNorm{4, 5}
+  assert.equal(3, linear.in_features)
+  assert.is_nil(linear.bias)
+  assert.same({4, 5}, norm.normalized_shape)
+  assert.is_true(norm.elementwise_affine)
+  assert.equal(2, nn.Flatten(2).start_dim)
+  assert.equal("relu", nn.TransformerEncoderLayer(4, 2, 8).activation)
+  assert.is_nil(linear.no_such_setting)
+end)
+
 describe("penalties", function()
   it("are sums over parameters, and differentiable", function()
     local p, q = nn.Parameter(neap.tensor{1, -2}), nn.Parameter(neap.tensor{3})

@@ -1,4 +1,4 @@
-/* Modules of C as userdata. m(...) is one call into the runtime; m.weight, m[1] and m.training are fields; the same
+/* Modules of C as userdata. m(...) is one call into the runtime; m.weight, m[1], m.training and settings are fields; the same
  * parameter or child is the same userdata as long as anybody holds it, and m holds what it has handed out.
  *
  * What the Lua side (lua/neap/nn) builds on, all in the table of neap.core:
@@ -259,6 +259,19 @@ static void push_children_named(lua_State *L, nl_state *s, neap_module *m, const
   if (!list) lua_pushnil(L);
 }
 
+/* A setting of that name, or nil; what only says whether there is a part of its own name is none. */
+static void push_setting(lua_State *L, nl_state *s, neap_module *m, const char *name) {
+  const neap_layer_info *info = neap_module_about(m);
+  int is_part = strcmp(name, "bias") == 0 || strcmp(name, "norm") == 0;
+  for (int i = 0; i < info->n_params && !is_part; i++) {
+    if (strcmp(info->params[i].name, name) != 0) continue;
+    const neap_value v = neap_module_setting(m, i);
+    nl_push_value(L, s, &info->params[i], &v);
+    return;
+  }
+  lua_pushnil(L);
+}
+
 /* upvalues: the state, the methods */
 static int get_index(lua_State *L) {
   nl_state *s = nl_up(L);
@@ -273,7 +286,10 @@ static int get_index(lua_State *L) {
       return 1;
     }
     if (strcmp(name, "training") == 0) lua_pushboolean(L, neap_module_is_training(m));
-    else push_children_named(L, s, m, name);
+    else {
+      push_children_named(L, s, m, name);
+      if (lua_isnil(L, -1)) push_setting(L, s, m, name);
+    }
     return 1;
   }
   neap_module *m = check_module(L, s, 1);

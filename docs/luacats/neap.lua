@@ -891,13 +891,13 @@ function Tensor:celu_(alpha) end
 ---@return neap.Tensor y
 function neap.chain_matmul(matrices) end
 
---- The lower L with L L' = x, for each matrix of x, which must be symmetric and positive definite: of it the lower triangle is read. With upper L', and the upper triangle is read.
+--- The lower L with L L' the symmetric part of each matrix of x, which must be positive definite; with upper L'.
 ---@param x neap.Tensor
 ---@param upper? boolean
 ---@return neap.Tensor y
 function neap.cholesky(x, upper) end
 
---- The lower L with L L' = x, for each matrix of x, which must be symmetric and positive definite: of it the lower triangle is read. With upper L', and the upper triangle is read.
+--- The lower L with L L' the symmetric part of each matrix of x, which must be positive definite; with upper L'.
 ---@param upper? boolean
 ---@return neap.Tensor y
 function Tensor:cholesky(upper) end
@@ -1532,18 +1532,16 @@ function neap.eig(x) end
 ---@return neap.Tensor V
 function Tensor:eig() end
 
---- Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of each matrix of x, which must be symmetric: of it the lower triangle is read, or with UPLO 'U' the upper one.
+--- Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of the symmetric part of each matrix.
 ---@param x neap.Tensor
----@param UPLO? "L"|"U"
 ---@return neap.Tensor w
 ---@return neap.Tensor V
-function neap.eigh(x, UPLO) end
+function neap.eigh(x) end
 
---- Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of each matrix of x, which must be symmetric: of it the lower triangle is read, or with UPLO 'U' the upper one.
----@param UPLO? "L"|"U"
+--- Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of the symmetric part of each matrix.
 ---@return neap.Tensor w
 ---@return neap.Tensor V
-function Tensor:eigh(UPLO) end
+function Tensor:eigh() end
 
 --- Eigenvalues (..., n, 2) of each matrix; the last dimension is real and imaginary part.
 ---@param x neap.Tensor
@@ -1554,16 +1552,14 @@ function neap.eigvals(x) end
 ---@return neap.Tensor w
 function Tensor:eigvals() end
 
---- Eigenvalues, rising, of each matrix of x, which must be symmetric: of it the lower triangle is read, or with UPLO 'U' the upper one.
+--- Eigenvalues, rising, of the symmetric part of each matrix.
 ---@param x neap.Tensor
----@param UPLO? "L"|"U"
 ---@return neap.Tensor w
-function neap.eigvalsh(x, UPLO) end
+function neap.eigvalsh(x) end
 
---- Eigenvalues, rising, of each matrix of x, which must be symmetric: of it the lower triangle is read, or with UPLO 'U' the upper one.
----@param UPLO? "L"|"U"
+--- Eigenvalues, rising, of the symmetric part of each matrix.
 ---@return neap.Tensor w
-function Tensor:eigvalsh(UPLO) end
+function Tensor:eigvalsh() end
 
 --- Products of the operands' elements summed over the letters that the output leaves out (Einstein's convention); '...' stands for dimensions that are broadcast.
 ---@param equation string
@@ -2518,34 +2514,6 @@ function Tensor:index_put(indices, values, accumulate) end
 ---@return neap.Tensor
 function Tensor:index_put_(indices, values, accumulate) end
 
---- As index_add, but all of source that meets at a position is multiplied, averaged, summed, or its largest or smallest is taken; with include_self x's own part is one of them.
----@param x neap.Tensor
----@param dim integer
----@param index neap.Tensor
----@param source neap.Tensor
----@param reduce "sum"|"prod"|"mean"|"amax"|"amin"
----@param include_self? boolean
----@return neap.Tensor y
-function neap.index_reduce(x, dim, index, source, reduce, include_self) end
-
---- As index_add, but all of source that meets at a position is multiplied, averaged, summed, or its largest or smallest is taken; with include_self x's own part is one of them.
----@param dim integer
----@param index neap.Tensor
----@param source neap.Tensor
----@param reduce "sum"|"prod"|"mean"|"amax"|"amin"
----@param include_self? boolean
----@return neap.Tensor y
-function Tensor:index_reduce(dim, index, source, reduce, include_self) end
-
---- As index_add, but all of source that meets at a position is multiplied, averaged, summed, or its largest or smallest is taken; with include_self x's own part is one of them. Written into the tensor itself.
----@param dim integer
----@param index neap.Tensor
----@param source neap.Tensor
----@param reduce "sum"|"prod"|"mean"|"amax"|"amin"
----@param include_self? boolean
----@return neap.Tensor
-function Tensor:index_reduce_(dim, index, source, reduce, include_self) end
-
 --- x at the positions of a list along dim.
 ---@param x neap.Tensor
 ---@param dim integer
@@ -2694,7 +2662,7 @@ function neap.isposinf(x) end
 ---@return neap.Tensor y
 function Tensor:isposinf() end
 
---- The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it. With return_complex its samples are pairs, and x has all n_fft frequencies.
+--- The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it.
 ---@param x neap.Tensor
 ---@param n_fft integer
 ---@param hop_length? integer
@@ -2704,11 +2672,10 @@ function Tensor:isposinf() end
 ---@param normalized? boolean
 ---@param onesided? boolean
 ---@param length? integer
----@param return_complex? boolean
 ---@return neap.Tensor y
-function neap.istft(x, n_fft, hop_length, win_length, window, center, normalized, onesided, length, return_complex) end
+function neap.istft(x, n_fft, hop_length, win_length, window, center, normalized, onesided, length) end
 
---- The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it. With return_complex its samples are pairs, and x has all n_fft frequencies.
+--- The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it.
 ---@param n_fft integer
 ---@param hop_length? integer
 ---@param win_length? integer
@@ -2717,9 +2684,8 @@ function neap.istft(x, n_fft, hop_length, win_length, window, center, normalized
 ---@param normalized? boolean
 ---@param onesided? boolean
 ---@param length? integer
----@param return_complex? boolean
 ---@return neap.Tensor y
-function Tensor:istft(n_fft, hop_length, win_length, window, center, normalized, onesided, length, return_complex) end
+function Tensor:istft(n_fft, hop_length, win_length, window, center, normalized, onesided, length) end
 
 --- Kaiser's window, I0(beta sqrt(1 - (2 k / N - 1)^2)) / I0(beta).
 ---@param window_length integer
@@ -4006,20 +3972,18 @@ function neap.permute(x, dims) end
 ---@return neap.Tensor y
 function Tensor:permute(dims) end
 
---- Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given. With hermitian x is symmetric, its lower triangle alone is read, and its eigenvalues' sizes count.
+--- Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given.
 ---@param x neap.Tensor
 ---@param atol? number
 ---@param rtol? number
----@param hermitian? boolean
 ---@return neap.Tensor y
-function neap.pinv(x, atol, rtol, hermitian) end
+function neap.pinv(x, atol, rtol) end
 
---- Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given. With hermitian x is symmetric, its lower triangle alone is read, and its eigenvalues' sizes count.
+--- Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given.
 ---@param atol? number
 ---@param rtol? number
----@param hermitian? boolean
 ---@return neap.Tensor y
-function Tensor:pinv(atol, rtol, hermitian) end
+function Tensor:pinv(atol, rtol) end
 
 --- Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993).
 ---@param x neap.Tensor
@@ -4100,28 +4064,6 @@ function neap.prod(x, dims, keepdim, dtype) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function Tensor:prod(dims, keepdim, dtype) end
-
---- x with the elements of source written (or added) at the positions of index, x taken as one long row; negative ones count from the end.
----@param x neap.Tensor
----@param index neap.Tensor
----@param source neap.Tensor
----@param accumulate? boolean
----@return neap.Tensor y
-function neap.put(x, index, source, accumulate) end
-
---- x with the elements of source written (or added) at the positions of index, x taken as one long row; negative ones count from the end.
----@param index neap.Tensor
----@param source neap.Tensor
----@param accumulate? boolean
----@return neap.Tensor y
-function Tensor:put(index, source, accumulate) end
-
---- x with the elements of source written (or added) at the positions of index, x taken as one long row; negative ones count from the end. Written into the tensor itself.
----@param index neap.Tensor
----@param source neap.Tensor
----@param accumulate? boolean
----@return neap.Tensor
-function Tensor:put_(index, source, accumulate) end
 
 --- x = Q R, Q's columns orthonormal and R upper: min(m, n) columns, or m with 'complete'; 'r' leaves Q empty.
 ---@param x neap.Tensor
@@ -4648,21 +4590,6 @@ function neap.select(x, dim, index) end
 ---@return neap.Tensor y
 function Tensor:select(dim, index) end
 
---- A copy of x whose part at one position of dim, as select gives it, is replaced by src.
----@param x neap.Tensor
----@param src neap.Tensor
----@param dim integer
----@param index integer
----@return neap.Tensor y
-function neap.select_scatter(x, src, dim, index) end
-
---- A copy of x whose part at one position of dim, as select gives it, is replaced by src.
----@param src neap.Tensor
----@param dim integer
----@param index integer
----@return neap.Tensor y
-function Tensor:select_scatter(src, dim, index) end
-
 --- Scaled elu that keeps mean 0 and variance 1 (Klambauer et al., 2017).
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -4788,25 +4715,6 @@ function neap.slice(x, dim, start, length, step) end
 ---@param step? integer
 ---@return neap.Tensor y
 function Tensor:slice(dim, start, length, step) end
-
---- A copy of x whose part of length positions (as many as src has) of dim from start on, step apart, as slice gives it, is replaced by src.
----@param x neap.Tensor
----@param src neap.Tensor
----@param dim? integer
----@param start? integer
----@param length? integer
----@param step? integer
----@return neap.Tensor y
-function neap.slice_scatter(x, src, dim, start, length, step) end
-
---- A copy of x whose part of length positions (as many as src has) of dim from start on, step apart, as slice gives it, is replaced by src.
----@param src neap.Tensor
----@param dim? integer
----@param start? integer
----@param length? integer
----@param step? integer
----@return neap.Tensor y
-function Tensor:slice_scatter(src, dim, start, length, step) end
 
 --- Sign and logarithm of the absolute value of each determinant; sign 0 and -inf where it is 0.
 ---@param x neap.Tensor
@@ -5076,7 +4984,7 @@ function neap.std_mean(x, dims, correction, keepdim) end
 ---@return neap.Tensor average
 function Tensor:std_mean(dims, correction, keepdim) end
 
---- Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode. Without onesided all n_fft frequencies come out, as with is_complex, where the samples of x are pairs.
+--- Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode.
 ---@param x neap.Tensor
 ---@param n_fft integer
 ---@param hop_length? integer
@@ -5086,11 +4994,10 @@ function Tensor:std_mean(dims, correction, keepdim) end
 ---@param pad_mode? "constant"|"reflect"|"replicate"|"circular"
 ---@param normalized? boolean
 ---@param onesided? boolean
----@param is_complex? boolean
 ---@return neap.Tensor y
-function neap.stft(x, n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided, is_complex) end
+function neap.stft(x, n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided) end
 
---- Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode. Without onesided all n_fft frequencies come out, as with is_complex, where the samples of x are pairs.
+--- Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode.
 ---@param n_fft integer
 ---@param hop_length? integer
 ---@param win_length? integer
@@ -5099,9 +5006,8 @@ function neap.stft(x, n_fft, hop_length, win_length, window, center, pad_mode, n
 ---@param pad_mode? "constant"|"reflect"|"replicate"|"circular"
 ---@param normalized? boolean
 ---@param onesided? boolean
----@param is_complex? boolean
 ---@return neap.Tensor y
-function Tensor:stft(n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided, is_complex) end
+function Tensor:stft(n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided) end
 
 --- Difference x - z.
 ---@param x neap.Tensor|number
@@ -5854,6 +5760,11 @@ neap.trapz, Tensor.trapz = neap.trapezoid, Tensor.trapezoid
 neap.true_divide, Tensor.true_divide = neap.div, Tensor.div
 Tensor.true_divide_ = Tensor.div_
 
+--- The attention bias (num_heads, L, S) of queries (..., L, E) and keys (..., S, E), by itself the same: -slope times the distance, the last query where the last key is (Press et al., 2022).
+---@param num_heads integer
+---@return neap.Module
+function neap.nn.ALiBi(num_heads) end
+
 --- Cross-entropy of probabilities against targets in [0, 1], logarithms cut at -100.
 ---@param weight? neap.Tensor
 ---@param reduction? "none"|"mean"|"sum"
@@ -5999,6 +5910,19 @@ function neap.nn.MSELoss(reduction) end
 ---@return neap.Module
 function neap.nn.Mish() end
 
+--- Attention of num_heads heads (Vaswani et al., 2017): query (L, N, embed_dim), key (S, N, kdim) and value (S, N, vdim), N first with batch_first, or without it, give y like query and, when needed, weights (N, L, S), or of each head (N, heads, L, S). A bool mask is true where a key is ignored, one of floats is added: key_padding_mask (N, S), attn_mask (L, S) or (N heads, L, S). With is_causal query i sees keys up to i. cache (2, N, heads, room, embed_dim / heads) keeps the keys and values of the first `cached` positions, takes those of this call behind them, and all are attended to.
+---@param embed_dim? integer
+---@param num_heads integer
+---@param dropout? number
+---@param bias? boolean
+---@param add_bias_kv? boolean
+---@param add_zero_attn? boolean
+---@param kdim? integer
+---@param vdim? integer
+---@param batch_first? boolean
+---@return neap.Module
+function neap.nn.MultiheadAttention(embed_dim, num_heads, dropout, bias, add_bias_kv, add_zero_attn, kdim, vdim, batch_first) end
+
 --- Minus the log-probability (N, C, ...) of each label (N, ...).
 ---@param weight? neap.Tensor
 ---@param ignore_index? integer
@@ -6011,6 +5935,14 @@ function neap.nn.NLLLoss(weight, ignore_index, reduction) end
 ---@param init? number
 ---@return neap.Module
 function neap.nn.PReLU(num_parameters, init) end
+
+--- Adds a row of sinusoids to each position of x (T, N, d_model), of (N, T, d_model) with batch_first, or of (T, d_model), from position offset on (Vaswani et al., 2017), then dropout.
+---@param d_model integer
+---@param dropout? number
+---@param max_len? integer
+---@param batch_first? boolean
+---@return neap.Module
+function neap.nn.PositionalEncoding(d_model, dropout, max_len, batch_first) end
 
 --- x where it is positive, else x times a slope: in training drawn from [lower, upper) for each element, else their mean (Xu et al., 2015).
 ---@param lower? number
@@ -6025,6 +5957,12 @@ function neap.nn.ReLU() end
 --- x cut to [0, 6].
 ---@return neap.Module
 function neap.nn.ReLU6() end
+
+--- Turns pairs of x (..., T, E), queries or keys, by angles that grow with their position, from offset on (Su et al., 2021).
+---@param base? number
+---@param interleaved? boolean
+---@return neap.Module
+function neap.nn.RotaryEmbedding(base, interleaved) end
 
 --- Scaled elu that keeps mean 0 and variance 1 (Klambauer et al., 2017).
 ---@return neap.Module
@@ -6081,6 +6019,77 @@ function neap.nn.Tanhshrink() end
 ---@param value? number
 ---@return neap.Module
 function neap.nn.Threshold(threshold, value) end
+
+--- An encoder over src (S, N, d_model) and a decoder over tgt (T, N, d_model) that attends to what it puts out, each with a LayerNorm at its end (Vaswani et al., 2017).
+---@param d_model? integer
+---@param nhead? integer
+---@param num_encoder_layers? integer
+---@param num_decoder_layers? integer
+---@param dim_feedforward? integer
+---@param dropout? number
+---@param activation? "relu"|"gelu"
+---@param layer_norm_eps? number
+---@param batch_first? boolean
+---@param norm_first? boolean
+---@param bias? boolean
+---@return neap.Module
+function neap.nn.Transformer(d_model, nhead, num_encoder_layers, num_decoder_layers, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias) end
+
+--- num_layers decoder layers one after the other, with norm a LayerNorm at the end; cache (num_layers, 2, N, nhead, room, d_model / nhead). nn.TransformerDecoder(layer, num_layers, norm) copies a layer that there is.
+---@param d_model integer
+---@param nhead integer
+---@param num_layers integer
+---@param dim_feedforward? integer
+---@param dropout? number
+---@param activation? "relu"|"gelu"
+---@param layer_norm_eps? number
+---@param batch_first? boolean
+---@param norm_first? boolean
+---@param bias? boolean
+---@param norm? boolean
+---@return neap.Module
+function neap.nn.TransformerDecoder(d_model, nhead, num_layers, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, norm) end
+
+--- An encoder layer whose queries also attend to memory (S, N, d_model), an encoder's output, between self-attention and linear layers (Vaswani et al., 2017).
+---@param d_model integer
+---@param nhead integer
+---@param dim_feedforward? integer
+---@param dropout? number
+---@param activation? "relu"|"gelu"
+---@param layer_norm_eps? number
+---@param batch_first? boolean
+---@param norm_first? boolean
+---@param bias? boolean
+---@return neap.Module
+function neap.nn.TransformerDecoderLayer(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias) end
+
+--- num_layers encoder layers one after the other, with norm a LayerNorm at the end; cache (num_layers, 2, N, nhead, room, d_model / nhead). nn.TransformerEncoder(layer, num_layers, norm) copies a layer that there is.
+---@param d_model integer
+---@param nhead integer
+---@param num_layers integer
+---@param dim_feedforward? integer
+---@param dropout? number
+---@param activation? "relu"|"gelu"
+---@param layer_norm_eps? number
+---@param batch_first? boolean
+---@param norm_first? boolean
+---@param bias? boolean
+---@param norm? boolean
+---@return neap.Module
+function neap.nn.TransformerEncoder(d_model, nhead, num_layers, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, norm) end
+
+--- Self-attention, then two linear layers with an activation between, each with a residual connection and LayerNorm behind it, or before it with norm_first (Vaswani et al., 2017). src (T, N, d_model), or with batch_first (N, T, d_model); masks, is_causal and the cache (2, N, nhead, room, d_model / nhead) as in MultiheadAttention.
+---@param d_model integer
+---@param nhead integer
+---@param dim_feedforward? integer
+---@param dropout? number
+---@param activation? "relu"|"gelu"
+---@param layer_norm_eps? number
+---@param batch_first? boolean
+---@param norm_first? boolean
+---@param bias? boolean
+---@return neap.Module
+function neap.nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias) end
 
 --- Gradient descent that averages the weights, as ax, from step t0 on (Polyak and Juditsky, 1992).
 ---@param parameters neap.Tensor[]|table[]

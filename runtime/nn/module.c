@@ -10,7 +10,8 @@ int np_layer_fail(const neap_module *m, neap_status s, const char *format, ...) 
   va_start(args, format);
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
-  return np_fail(m->ctx, s, "%s: %s", m->row->name, text);
+  const char *path = m->ctx->site.path;
+  return np_fail(m->ctx, s, "%s: %s%s%s%s", m->row->name, text, path ? " (in layer " : "", path ? path : "", path ? ")" : "");
 }
 
 /* ---- making ---- */
@@ -232,6 +233,15 @@ void neap_module_release(neap_module *m) {
 int neap_module_is_training(const neap_module *m) { return m && m->training; }
 int neap_module_layer(const neap_module *m) { return m ? m->layer : -1; }
 const neap_layer_info *neap_module_about(const neap_module *m) { return m ? np_layer_info_of(m->sig) : NULL; }
+neap_value neap_module_setting(const neap_module *m, int i) {
+  neap_value v = {.kind = NEAP_NONE};
+  int part = 0;
+  for (int k = 0; m && i >= 0 && i < m->sig->n_params && k <= i; k++) {
+    v = m->arg[k];
+    if (v.kind == NEAP_TENSOR) v.t = m->part[part++].t; /* the one bound may have been replaced */
+  }
+  return v;
+}
 int neap_module_is_waiting(const neap_module *m) {
   int waits = m && m->waiting;
   for (int i = 0; m && !waits && i < m->n_children; i++) waits = neap_module_is_waiting(m->child[i].m);
@@ -300,9 +310,8 @@ const char *neap_module_text(neap_module *m, char *buffer, size_t size) {
   if (!m) return buffer;
   np_text_add(&t, "%s(", m->row->name);
   const char *comma = "";
-  for (int i = 0, part = 0; i < m->sig->n_params; i++) {
-    neap_value v = m->arg[i];
-    if (v.kind == NEAP_TENSOR) v.t = m->part[part++].t; /* the one bound may have been replaced */
+  for (int i = 0; i < m->sig->n_params; i++) {
+    const neap_value v = neap_module_setting(m, i);
     if (v.kind == NEAP_NONE) continue;
     np_text_add(&t, "%s%s=", comma, m->sig->param[i].name);
     value_text(&t, &m->sig->param[i], &v, m->ctx->site.base);

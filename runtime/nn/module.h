@@ -87,6 +87,8 @@ int np_at_least(neap_module *m, int i, int64_t least);                 /* of an 
 int np_probability(neap_module *m, int i);
 int np_uniform_part(neap_module *m, const char *name, int ndim, const int64_t *shape, double bound); /* U(-bound, bound) */
 int np_constant_part(neap_module *m, const char *name, int ndim, const int64_t *shape, double value);
+/* A child that is a new layer of that name, its parameters of m's dtype. */
+int np_make_child(neap_module *m, const char *name, int place, const char *layer, int n, const neap_value *settings);
 double np_fan_bound(int64_t fan_in); /* 1 / sqrt(fan_in): kaiming_uniform with a = sqrt(5) */
 
 /* forward.c */

@@ -42,4 +42,10 @@ int np_constant_part(neap_module *m, const char *name, int ndim, const int64_t *
   return t ? neap_init_constant(t, value) : (int)m->ctx->error;
 }
 
+int np_make_child(neap_module *m, const char *name, int place, const char *layer, int n, const neap_value *settings) {
+  neap_module *child = neap_module_new(m->ctx, neap_layer_find(layer), n, settings);
+  if (child && m->dtype != child->dtype) neap_module_to(child, m->dtype);
+  return np_add_child(m, name, place, child);
+}
+
 double np_fan_bound(int64_t fan_in) { return fan_in > 0 ? 1 / sqrt((double)fan_in) : 0; }

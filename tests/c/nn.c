@@ -62,6 +62,7 @@ static void every_layer(void) {
   neap_module *m = linear(3, 2);
   check(strcmp(neap_module_text(m, text, sizeof text), "Linear(in_features=3, out_features=2, bias=true)") == 0);
   check(strcmp(neap_module_text(m, text, 9), "Linear(i") == 0);
+  check(neap_module_setting(m, 0).i == 3 && neap_module_setting(m, 2).kind == NEAP_FLAG && neap_module_setting(m, 3).kind == NEAP_NONE);
   neap_module_release(m);
   m = make("Flatten", 0, NULL);
   check(strcmp(neap_module_text(m, text, sizeof text), "Flatten(start_dim=1, end_dim=-1)") == 0);

@@ -1,0 +1,60 @@
+-- transformer: what the transformer's layers of C have beside their rows: stacks that copy a layer, as PyTorch makes them, the
+-- mask of causality, and the tensor in which a text that is being written keeps its keys and values.
+
+local core = require "neap.core"
+local check = require "neap.check"
+local tree = require "neap.nn.tree"
+
+local transformer = {}
+local layers = core.layers
+
+local SETTINGS = {"dim_feedforward", "dropout", "activation", "layer_norm_eps", "batch_first", "norm_first"}
+
+-- nn.TransformerEncoder(layer, num_layers, norm): each layer a copy of that one. Anything else goes to C's row.
+local function stack(kind)
+  local what = "nn.Transformer" .. kind
+  return function(layer, num_layers, norm, ...)
+    if not tree.is_native(layer) then return layers["Transformer" .. kind](layer, num_layers, norm, ...) end
+    if layer:name() ~= "Transformer" .. kind .. "Layer" then
+      check.fail("%s: takes a Transformer%sLayer, or d_model, nhead and num_layers, not a %s", what, kind, layer:name())
+    end
+    if type(norm) == "table" and getmetatable(norm) == nil then norm = check.options(what, norm, {"norm"}).norm end
+    if norm ~= nil and not (tree.is_native(norm) and norm:name() == "LayerNorm") then
+      check.fail("%s: norm must be a LayerNorm, not %s", what, check.describe(norm))
+    end
+    local options = {norm = norm ~= nil, bias = layer.linear1.bias ~= nil}
+    for _, name in ipairs(SETTINGS) do options[name] = layer[name] end
+    local made = layers["Transformer" .. kind](layer.d_model, layer.nhead, num_layers, options)
+    made:to(layer.linear1.weight.dtype)
+    for _, copy in ipairs(made.layers or {}) do copy:load_state_dict(layer:state_dict()) end
+    if norm then made.norm:load_state_dict(norm:state_dict()) end
+    return made:train(layer:is_training())
+  end
+end
+
+transformer.TransformerEncoder, transformer.TransformerDecoder = stack "Encoder", stack "Decoder"
+
+--- The mask (size, size) that lets each position see itself and what came before: 0 there, -inf elsewhere, to be added.
+local function generate_square_subsequent_mask(size, dtype)
+  return core.full({size, size}, -math.huge, {dtype = dtype or "float32"}):triu(1)
+end
+
+transformer.Transformer = setmetatable({generate_square_subsequent_mask = generate_square_subsequent_mask}, {
+  __call = function(_, ...) return layers.Transformer(...) end,
+})
+
+--- A cache for a stack of layers that is called on a few positions at a time, as when a text is written letter by letter:
+--- local cache = nn.KVCache(model.encoder, batch, room); then, within no_grad, for each piece
+--- encoder(x, {is_causal = true, cache = cache.keys, cached = cache.length}); cache.length = cache.length + n.
+--- Each call then takes time for its own positions, and what it puts out is what one call on all of them would. encoder: a
+--- TransformerEncoder or TransformerDecoder, one of their layers, or a MultiheadAttention; room: how many positions there may be.
+function transformer.KVCache(module, batch, room)
+  if not tree.is_native(module) then check.fail("nn.KVCache: takes a layer of C, not %s", check.describe(module)) end
+  local size, heads = module.d_model or module.embed_dim, module.nhead or module.num_heads
+  if not size or not heads then check.fail("nn.KVCache: a %s has no attention of its own to keep keys for", module:name()) end
+  local shape = {2, batch, heads, room, size // heads}
+  if module.num_layers then table.insert(shape, 1, module.num_layers) end
+  return {keys = core.zeros(shape, {dtype = module:parameters()[1].dtype}), length = 0}
+end
+
+return transformer
