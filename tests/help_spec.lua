@@ -64,7 +64,7 @@ describe("neap.help", function()
     shows("batches", "neap.data.batches(options)", "shuffle")
     shows("neap.data.batches", "neap.data.batches(options)")
     shows("fit", "neap.train.fit(options)", "on_epoch(state)")
-    shows("StepLR", "neap.optim.lr.StepLR(optimizer, ...)", "gamma (0.1)")
+    shows("LinearWarmup", "neap.optim.lr.LinearWarmup(optimizer, steps, start_factor = 0.0)", "In Lua also after")
     shows("f1", "harmonic mean", "options.average") -- made by a factory: what is its own, and what all have
     shows("trunc_normal_", "neap.nn.init.trunc_normal_(tensor, ...)", "cut to [a, b]")
     shows("split", "neap.split(x, sizes, dim = 1)   or   x:split(sizes, dim = 1)", "returns parts, a list", "see also neap.data.split")

@@ -77,3 +77,77 @@ describe("as PyTorch steps:", function()
     for _, row in ipairs(neap.rule_rows()) do assert(seen[row.name], row.name) end
   end)
 end)
+
+-- ---- schedules ----
+
+local function rise(t) return 1 / (t + 1) end
+local function fall(t) return t % 3 ~= 0 and 0.95 or 1.1 end
+local function measure(t) return 2 / (1 + 0.2 * math.min(t, 12)) + 0.3 * math.cos(1.7 * t) end
+
+-- The composed schedules of the script.
+local lr = optim.lr
+local composed = {
+  lambda = function(o) return lr.LambdaLR(o, rise) end,
+  lambdas = function(o) return lr.LambdaLR(o, {rise, fall}) end,
+  multiplicative = function(o) return lr.MultiplicativeLR(o, fall) end,
+  multiplicatives = function(o) return lr.MultiplicativeLR(o, {fall, rise}) end,
+  sequence = function(o)
+    return lr.SequentialLR(o, {lr.ConstantLR(o, 0.1, 5), lr.ExponentialLR(o, 0.9), lr.CosineAnnealingLR(o, 12)}, {6, 20})
+  end,
+  chain = function(o) return lr.ChainedScheduler{lr.ConstantLR(o, 0.1, 20), lr.ExponentialLR(o, 0.9)} end,
+  ["long chain"] = function(o)
+    return lr.ChainedScheduler{lr.LinearLR(o, 0.5, 1, 10), lr.CosineAnnealingLR(o, 30, 0.02), lr.StepLR(o, 9, 0.5),
+      lr.MultiplicativeLR(o, fall)}
+  end,
+  ["scaled cycle"] = function(o) return lr.CyclicLR(o, 0.05, 0.3, 4, 3, {scale_fn = rise, base_momentum = 0.6}) end,
+  ["scaled steps"] = function(o) return lr.CyclicLR(o, 0.05, 0.3, 4, {scale_fn = rise, scale_mode = "iterations"}) end,
+  ["swa later"] = function(o) return lr.ExponentialLR(o, 0.9), lr.SWALR(o, 0.03, 8) end,
+}
+
+local function two_groups(rate)
+  local a, b = nn.Parameter(neap.zeros(1)), nn.Parameter(neap.zeros(1))
+  return optim.SGD({{params = {a}}, {params = {b}, lr = rate / 2}}, {lr = rate, momentum = 0.3})
+end
+
+describe("as PyTorch schedules:", function()
+  local seen = {}
+  for number, row in ipairs(golden.schedules) do
+    seen[row.schedule or 0] = true
+    local function make(optimizer)
+      if row.schedule then return lr[row.schedule](optimizer, row.options) end
+      return composed[row.composed](optimizer)
+    end
+
+    -- restart: before step 20, all is made anew and goes on from the states.
+    local function follows(restart)
+      local optimizer = two_groups(0.5)
+      local schedule, later = make(optimizer)
+      for t = 0, 49 do
+        if restart and t == 20 then
+          local states = {optimizer:state_dict(), schedule:state_dict(), later and later:state_dict()}
+          optimizer = two_groups(0.5)
+          schedule, later = make(optimizer)
+          optimizer:load_state_dict(states[1])
+          schedule:load_state_dict(states[2])
+          if later then later:load_state_dict(states[3]) end
+        end
+        for g, group in ipairs(optimizer.param_groups) do
+          local off = math.abs(group.lr - row.lrs[g][t + 1])
+          assert(off < 1e-10, ("group %d off by %g after %d steps"):format(g, off, t))
+        end
+        local off = math.abs(optimizer.param_groups[1].momentum - (row.momenta and row.momenta[t + 1] or 0.3))
+        assert(off < 1e-10, ("momentum off by %g after %d steps"):format(off, t))
+        local one = later and t >= 15 and later or schedule
+        one:step(row.schedule == "ReduceLROnPlateau" and measure(t) or nil)
+      end
+    end
+
+    it(("%s, row %d"):format(row.schedule or row.composed, number), function() follows(false) end)
+    it(("%s, row %d, goes on from its state"):format(row.schedule or row.composed, number), function() follows(true) end)
+  end
+
+  it("leaves no schedule out", function()
+    seen.LinearWarmup = true -- PyTorch has none: optim_spec.lua
+    for _, row in ipairs(neap.schedule_rows()) do assert(seen[row.name], row.name) end
+  end)
+end)

@@ -384,16 +384,69 @@ describe("a schedule", function()
 
   it("says what is wrong", function()
     local optimizer = optim.SGD({parameter(1)}, {lr = 1})
-    assert.error_matches(function() optim.lr.StepLR(optimizer, {}) end, "step_size is a number above 0")
+    assert.error_matches(function() optim.lr.StepLR(optimizer, {}) end, "StepLR: step_size is missing: an integer")
+    assert.matches("optim_spec.lua:%d+: StepLR: step_size must be above 0, not %-2",
+      select(2, pcall(function() optim.lr.StepLR(optimizer, -2) end)))
     assert.error_matches(function() optim.lr.StepLR(optimizer, {step = 3}) end, "unknown option 'step'")
     assert.error_matches(function() optim.lr.StepLR({}, {step_size = 3}) end, "takes an optimizer first")
     assert.error_matches(function() optim.lr.LambdaLR(optimizer, 3) end, "takes a function")
     assert.matches("optim_spec.lua:%d+: StepLR: has 2 settings, not 3: step_size, gamma",
       select(2, pcall(function() optim.lr.StepLR(optimizer, 3, 0.1, 7) end)))
     assert.error_matches(function() optim.lr.StepLR(optimizer, 3, {step_size = 4}) end, "step_size is given twice")
-    assert.error_matches(function() optim.lr.StepLR(optimizer, 3, {gamma = "x"}) end, "gamma is not number, but a string")
-    assert.error_matches(function() optim.lr.ReduceLROnPlateau(optimizer, {mode = "low"}) end, "mode is 'min' or 'max'")
-    assert.error_matches(function() optim.lr.ReduceLROnPlateau(optimizer, {factor = 2}) end, "factor is below 1")
-    assert.error_matches(function() optim.lr.MultiStepLR(optimizer, 3) end, "milestones is not table, but a number")
+    assert.error_matches(function() optim.lr.StepLR(optimizer, 3, {gamma = "x"}) end, "StepLR: gamma must be a number, got a string")
+    local two = optim.SGD({{params = {parameter(1)}}, {params = {parameter(2)}}}, {lr = 1})
+    local plain = optim.Adagrad({parameter(1)})
+    for text, make in pairs{
+      ["ReduceLROnPlateau: mode is 'low'; there is min, max"] = function() optim.lr.ReduceLROnPlateau(optimizer, {mode = "low"}) end,
+      ["ReduceLROnPlateau: factor must be above 0 and below 1, not 2"] = function() optim.lr.ReduceLROnPlateau(optimizer, {factor = 2}) end,
+      ["MultiStepLR: milestones must rise; 5 stands before 3"] = function() optim.lr.MultiStepLR(optimizer, {5, 3}) end,
+      ["LinearLR: total_iters must be above 0, not 0"] = function() optim.lr.LinearLR(optimizer, {total_iters = 0}) end,
+      ["PolynomialLR: total_iters must be above 0, not 0"] = function() optim.lr.PolynomialLR(optimizer, 0) end,
+      ["CosineAnnealingLR: T_max must be above 0, not 0"] = function() optim.lr.CosineAnnealingLR(optimizer, 0) end,
+      ["CosineAnnealingWarmRestarts: T_0 must be above 0, not 0"] = function() optim.lr.CosineAnnealingWarmRestarts(optimizer, 0) end,
+      ["CosineAnnealingWarmRestarts: T_mult must be 1 or more, not 0"] = function() optim.lr.CosineAnnealingWarmRestarts(optimizer, 1, 0) end,
+      ["LinearWarmup: steps must be above 0, not 0"] = function() optim.lr.LinearWarmup(optimizer, 0) end,
+      ["SWALR: anneal_epochs must be 0 or more, not -1"] = function() optim.lr.SWALR(optimizer, 1, -1) end,
+      ["CyclicLR: step_size_up must be above 0, not 0"] = function() optim.lr.CyclicLR(optimizer, 1, 2, 0) end,
+      ["CyclicLR: step_size_down must be above 0, not 0"] = function() optim.lr.CyclicLR(optimizer, 1, 2, 3, 0) end,
+      ["CyclicLR: scale_fn is not function, but a number"] = function() optim.lr.CyclicLR(optimizer, 1, 2, {scale_fn = 3}) end,
+      ["CyclicLR: scale_mode is 'cycle' or 'iterations', not "] = function()
+        optim.lr.CyclicLR(optimizer, 1, 2, {scale_fn = print, scale_mode = "x"})
+      end,
+      ["CyclicLR: Adagrad has neither momentum nor betas: {cycle_momentum = false} leaves them out"] = function()
+        optim.lr.CyclicLR(plain, 1, 2)
+      end,
+      ["CyclicLR: max_lr has 3 numbers for 2 groups"] = function() optim.lr.CyclicLR(two, 1, {1, 2, 3}) end,
+      ["OneCycleLR: needs total_steps, or epochs and steps_per_epoch"] = function() optim.lr.OneCycleLR(optimizer, 1, {epochs = 3}) end,
+      ["OneCycleLR: pct_start must be from 0 to 1, not 2"] = function() optim.lr.OneCycleLR(optimizer, 1, 9, {pct_start = 2}) end,
+      ["OneCycleLR: total_steps must be above 0, not 0"] = function() optim.lr.OneCycleLR(optimizer, 1, 0) end,
+      ["OneCycleLR: div_factor must be above 0, not 0"] = function() optim.lr.OneCycleLR(optimizer, 1, 9, {div_factor = 0}) end,
+      ["OneCycleLR: final_div_factor must be above 0, not 0"] = function() optim.lr.OneCycleLR(optimizer, 1, 9, {final_div_factor = 0}) end,
+      ["OneCycleLR: there is no step 3"] = function()
+        local schedule = optim.lr.OneCycleLR(optimizer, 1, 2)
+        for _ = 1, 3 do schedule:step() end
+      end,
+      ["ChainedScheduler: the list of schedules is empty"] = function() optim.lr.ChainedScheduler{} end,
+      ["ChainedScheduler: takes schedules made for the same optimizer, not "] = function()
+        optim.lr.ChainedScheduler({optim.lr.ExponentialLR(two, 0.5)}, optimizer)
+      end,
+      ["schedule_at: there is no schedule 'X'"] = function() neap.schedule_at("X", 1, 2, {}) end,
+    } do
+      local good, message = pcall(make)
+      assert.is_false(good, text)
+      assert.matches(text, message, 1, true)
+      assert.matches("optim_spec.lua:", message, 1, true)
+    end
+  end)
+
+  it("moves Adam's first beta, and leaves the second", function()
+    local adam = optim.Adam({parameter(1)}, {betas = {0.9, 0.98}})
+    local schedule = optim.lr.OneCycleLR(adam, 0.1, 10, {anneal_strategy = "linear"})
+    near(0.95, adam.param_groups[1].betas[1])
+    schedule:step()
+    schedule:step()
+    near(0.85, adam.param_groups[1].betas[1])
+    near(0.98, adam.param_groups[1].betas[2])
+    near(0.1, adam.lr)
   end)
 end)

@@ -367,8 +367,28 @@ static int rule_rows(lua_State *L) {
   return 1;
 }
 
+static int schedule_rows(lua_State *L) {
+  nl_state *s = nl_open(L);
+  int n = neap_schedule_count();
+  lua_createtable(L, n, 0);
+  for (int i = 0; i < n; i++) {
+    const neap_schedule_info *info = neap_schedule_about(s->ctx, i);
+    if (!info) return nl_raise(L, s);
+    lua_createtable(L, 0, 4);
+    text_field(L, "name", info->name);
+    text_field(L, "signature", info->signature);
+    text_field(L, "doc", info->doc);
+    push_params(L, s, info->n_params, info->params);
+    lua_setfield(L, -2, "params");
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
 void nl_open_ops(lua_State *L, nl_state *s) {
-  static const luaL_Reg list[] = {{"ops", ops}, {"layer_rows", layer_rows}, {"rule_rows", rule_rows}, {NULL, NULL}};
+  static const luaL_Reg list[] = {
+    {"ops", ops}, {"layer_rows", layer_rows}, {"rule_rows", rule_rows}, {"schedule_rows", schedule_rows}, {NULL, NULL},
+  };
   int neap = lua_gettop(L);
   nl_functions(L, list);
   nl_methods(L, s, NL_TENSOR);

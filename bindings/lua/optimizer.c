@@ -326,6 +326,54 @@ static int scalar(lua_State *L) {
   return nl_fail(L, s, "%s: there is no number '%s' in the state", info->name, word);
 }
 
+/* ---- schedules ---- */
+
+/* The settings in the table at `index`, for schedule number k. Pushes one value. */
+static void schedule_settings(lua_State *L, nl_state *s, int k, int index, nl_args *a) {
+  const neap_schedule_info *info = neap_schedule_about(s->ctx, k);
+  if (!info) nl_raise(L, s);
+  nl_binding bind = {.name = info->name, .params = info->params, .n_params = info->n_params};
+  luaL_checktype(L, index, LUA_TTABLE);
+  nl_bind_room(L, &bind, index, index, a);
+  nl_bind(L, s, &bind, index, index, a);
+}
+
+/* schedule_at(name, base, steps, settings) -> rate, momentum or nil */
+static int schedule_at(lua_State *L) {
+  nl_state *s = nl_open(L);
+  nl_args a;
+  double rate, momentum, base = luaL_checknumber(L, 2);
+  int k = neap_schedule_find(luaL_checkstring(L, 1));
+  if (k < 0) return nl_fail(L, s, "schedule_at: there is no schedule '%s'", lua_tostring(L, 1));
+  int64_t steps = luaL_checkinteger(L, 3);
+  lua_settop(L, 4);
+  schedule_settings(L, s, k, 4, &a);
+  if (neap_schedule_at(s->ctx, k, base, steps, a.n, a.value, &rate, &momentum) != NEAP_OK) return nl_raise(L, s);
+  lua_pushnumber(L, rate);
+  if (momentum == momentum) lua_pushnumber(L, momentum);
+  else lua_pushnil(L);
+  return 2;
+}
+
+/* plateau_step(measure, best or nil, bad, rest, settings) -> whether to reduce, best, bad, rest */
+static int plateau_step(lua_State *L) {
+  nl_state *s = nl_open(L);
+  nl_args a;
+  double measure = luaL_checknumber(L, 1);
+  neap_plateau p = {.best = luaL_optnumber(L, 2, 0), .begun = !lua_isnoneornil(L, 2), .bad = luaL_checkinteger(L, 3),
+                    .rest = luaL_checkinteger(L, 4)};
+  lua_settop(L, 5);
+  schedule_settings(L, s, neap_schedule_find("ReduceLROnPlateau"), 5, &a);
+  int reduce = neap_plateau_step(s->ctx, &p, measure, a.n, a.value);
+  if (reduce < 0) return nl_raise(L, s);
+  lua_pushboolean(L, reduce);
+  if (p.begun) lua_pushnumber(L, p.best);
+  else lua_pushnil(L);
+  lua_pushinteger(L, p.bad);
+  lua_pushinteger(L, p.rest);
+  return 4;
+}
+
 /* ---- many gradients at once ---- */
 
 static int clip_grad_norm(lua_State *L) { /* (params, max_norm, p = 2) -> the norm before */
@@ -409,7 +457,8 @@ static int job_loss(lua_State *L) {
 
 void nl_open_optimizer(lua_State *L, nl_state *s) {
   static const luaL_Reg functions[] = {
-    {"clip_grad_norm_", clip_grad_norm}, {"clip_grad_value_", clip_grad_value}, {"penalty", penalty}, {"job", job}, {NULL, NULL},
+    {"clip_grad_norm_", clip_grad_norm}, {"clip_grad_value_", clip_grad_value}, {"penalty", penalty}, {"job", job},
+    {"schedule_at", schedule_at}, {"plateau_step", plateau_step}, {NULL, NULL},
   };
   static const luaL_Reg methods[] = {
     {"step", step}, {"zero_grad", zero_grad}, {"name", name}, {"add", add}, {"group_count", group_count},

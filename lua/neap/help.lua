@@ -67,6 +67,10 @@ local function rule_text(row)
   return row_lines(row, {("neap.optim.%s(parameters, {%s})"):format(row.name, arguments(row.params, 1))})
 end
 
+local function schedule_text(row)
+  return row_lines(row, {("neap.optim.lr.%s(optimizer, %s)"):format(row.name, arguments(row.params, 1))})
+end
+
 -- ---- all that has a name ----
 
 local parts = {"nn", "optim", "data", "train", "metrics", "plot", "linalg", "distributions"}
@@ -141,12 +145,15 @@ local function gather()
   end
   for _, row in ipairs(core.layer_rows()) do add("neap.nn." .. row.name, function() return layer_text(row) end) end
   for _, row in ipairs(core.rule_rows()) do add("neap.optim." .. row.name, function() return rule_text(row) end) end
+  for _, row in ipairs(core.schedule_rows()) do add("neap.optim.lr." .. row.name, function() return schedule_text(row) end) end
   for _, entry in ipairs(entries) do entry.row = true end
   for _, one in ipairs(require "neap.help.binding") do add(one.name, function() return one.text end) end
   add_table("neap.", require "neap")
   local nn = require "neap.nn"
   add_table("neap.nn.init.", nn.init)
-  add_table("neap.optim.lr.", require "neap.optim.schedules")
+  local schedules = require "neap.optim.schedules"
+  for _, row in ipairs(core.schedule_rows()) do extend(by_full["neap.optim.lr." .. row.name], schedules[row.name], row.name) end
+  add_table("neap.optim.lr.", schedules)
   for _, part in ipairs(parts) do add_table(("neap.%s."):format(part), require("neap." .. part)) end
   add_table("x:", core.tensor_methods)
   add_table("module:", core.module_methods)

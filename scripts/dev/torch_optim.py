@@ -9,11 +9,12 @@ learning rate is halved. What PyTorch lacks (Lion, LAMB) is written out here fro
 Muon's products are in bfloat16 in PyTorch and in the parameter's dtype in Neap: here they are kept in float64."""
 
 import math
-import sys
+import warnings
 
 import numpy as np
 import torch
 
+warnings.filterwarnings("ignore")
 torch.set_default_dtype(torch.float64)
 torch.Tensor.bfloat16 = lambda self: self.clone()  # Muon's products, see above
 
@@ -159,10 +160,98 @@ def optimizer_rows():
             print('{rule="%s",options=%s,shapes=%s,steps={%s}},' % (name, table(options), lua(shapes), ",".join(kept)))
 
 
+# ---- schedules ----
+
+lr = torch.optim.lr_scheduler
+
+
+def rise(t):
+    return 1 / (t + 1)
+
+
+def fall(t):
+    return 0.95 if t % 3 else 1.1
+
+
+SCHEDULES = [
+    ("StepLR", dict(step_size=7, gamma=0.5)), ("StepLR", dict(step_size=1)),
+    ("MultiStepLR", dict(milestones=[3, 9, 9, 30], gamma=0.4)),
+    ("ExponentialLR", dict(gamma=0.93)),
+    ("ConstantLR", dict()), ("ConstantLR", dict(factor=0.25, total_iters=11)),
+    ("LinearLR", dict()), ("LinearLR", dict(start_factor=0.1, end_factor=0.7, total_iters=33)),
+    ("PolynomialLR", dict()), ("PolynomialLR", dict(total_iters=40, power=2.5)),
+    ("CosineAnnealingLR", dict(T_max=45)), ("CosineAnnealingLR", dict(T_max=13, eta_min=0.05)),
+    ("CosineAnnealingWarmRestarts", dict(T_0=8)), ("CosineAnnealingWarmRestarts", dict(T_0=5, T_mult=2, eta_min=0.02)),
+    ("CyclicLR", dict(base_lr=0.01, max_lr=0.4, step_size_up=6)),
+    ("CyclicLR", dict(base_lr=0.01, max_lr=[0.4, 0.2], step_size_up=5, step_size_down=9, mode="triangular2", base_momentum=0.5)),
+    ("CyclicLR", dict(base_lr=[0.02, 0.01], max_lr=0.3, step_size_up=4, mode="exp_range", gamma=0.97, cycle_momentum=False)),
+    ("OneCycleLR", dict(max_lr=0.6, total_steps=51)),
+    ("OneCycleLR", dict(max_lr=[0.6, 0.3], epochs=6, steps_per_epoch=10, pct_start=0.4, anneal_strategy="linear", div_factor=10.0,
+                        final_div_factor=50.0, base_momentum=0.7, max_momentum=0.9)),
+    ("OneCycleLR", dict(max_lr=0.6, total_steps=60, pct_start=0.35, three_phase=True)),
+    ("OneCycleLR", dict(max_lr=0.6, total_steps=70, pct_start=0.0, cycle_momentum=False)),
+    ("SWALR", dict(swa_lr=0.05)), ("SWALR", dict(swa_lr=[0.05, 0.4], anneal_epochs=21, anneal_strategy="linear")),
+    ("SWALR", dict(swa_lr=0.2, anneal_epochs=0)),
+    ("ReduceLROnPlateau", dict(factor=0.5, patience=1)),
+    ("ReduceLROnPlateau", dict(mode="max", factor=0.7, patience=3, threshold=0.05, cooldown=2, min_lr=[0.05, 0.2])),
+    ("ReduceLROnPlateau", dict(factor=0.3, patience=0, threshold=0.2, threshold_mode="abs", eps=0.01)),
+]
+
+# Schedules that are made of others or of functions; tests/optim_golden_spec.lua makes the same of Neap's by these names.
+COMPOSED = {
+    "lambda": lambda o: lr.LambdaLR(o, rise),
+    "lambdas": lambda o: lr.LambdaLR(o, [rise, fall]),
+    "multiplicative": lambda o: lr.MultiplicativeLR(o, fall),
+    "multiplicatives": lambda o: lr.MultiplicativeLR(o, [fall, rise]),
+    "sequence": lambda o: lr.SequentialLR(o, [lr.ConstantLR(o, 0.1, 5), lr.ExponentialLR(o, 0.9), lr.CosineAnnealingLR(o, 12)], [6, 20]),
+    "chain": lambda o: lr.ChainedScheduler([lr.ConstantLR(o, 0.1, 20), lr.ExponentialLR(o, 0.9)]),
+    "long chain": lambda o: lr.ChainedScheduler([
+        lr.LinearLR(o, 0.5, 1.0, 10), lr.CosineAnnealingLR(o, 30, 0.02), lr.StepLR(o, 9, 0.5), lr.MultiplicativeLR(o, fall)]),
+    "scaled cycle": lambda o: lr.CyclicLR(o, 0.05, 0.3, 4, 3, scale_fn=rise, base_momentum=0.6),
+    "scaled steps": lambda o: lr.CyclicLR(o, 0.05, 0.3, 4, scale_fn=rise, scale_mode="iterations"),
+    "swa later": lambda o: (lr.ExponentialLR(o, 0.9), torch.optim.swa_utils.SWALR(o, 0.03, 8)),
+}
+
+
+def measure(t):
+    return 2 / (1 + 0.2 * min(t, 12)) + 0.3 * math.cos(1.7 * t)
+
+
+def schedule_row(head, make):
+    """Rates of two groups and momenta of the first, before each of 50 steps."""
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    optimizer = torch.optim.SGD([dict(params=[weights[0]]), dict(params=[weights[1]], lr=0.25)], lr=0.5, momentum=0.3)
+    schedule = make(optimizer)
+    rates, momenta = ([], []), []
+    for t in range(50):
+        for one, group in zip(rates, optimizer.param_groups):
+            one.append(group["lr"])
+        momenta.append(optimizer.param_groups[0]["momentum"])
+        optimizer.step()
+        if isinstance(schedule, tuple):
+            schedule[t >= 15].step()
+        elif isinstance(schedule, lr.ReduceLROnPlateau):
+            schedule.step(measure(t))
+        else:
+            schedule.step()
+    print("{%s,lrs={%s}%s}," % (head, ",".join("{%s}" % ",".join(map(number, one)) for one in rates),
+                                ",momenta={%s}" % ",".join(map(number, momenta)) if set(momenta) != {0.3} else ""))
+
+
+def schedule_rows():
+    for name, options in SCHEDULES:
+        rule = getattr(lr, name, None) or getattr(torch.optim.swa_utils, name)
+        schedule_row('schedule="%s",options=%s' % (name, table(options)), lambda o: rule(o, **options))
+    for name, make in COMPOSED.items():
+        schedule_row('composed="%s"' % name, make)
+
+
 def main():
     print("-- Written by scripts/dev/torch_optim.py with PyTorch %s: do not edit." % torch.__version__.split("+")[0])
     print("return {\noptimizers={")
     optimizer_rows()
+    print("},\nschedules={")
+    schedule_rows()
     print("}}")
 
 

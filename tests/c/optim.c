@@ -336,6 +336,52 @@ static void converted(void) {
   neap_module_release(m);
 }
 
+/* ---- schedules ---- */
+
+static double rate(const char *name, double base, int64_t t, int n, const neap_value *set, double *momentum) {
+  double r = -1;
+  neap_schedule_at(c, neap_schedule_find(name), base, t, n, set, &r, momentum);
+  return r;
+}
+
+static void schedules(void) {
+  test_case("optim: schedules are functions of the count of steps");
+  const neap_value step[2] = {{.kind = NEAP_INT, .i = 3}, NUMBER(0.5)}, warm[1] = {{.kind = NEAP_INT, .i = 4}};
+  const int64_t stone[2] = {2, 5};
+  const neap_value stones[2] = {{.kind = NEAP_INTS, .n = 2, .is = stone}, NUMBER(0.5)};
+  double m = 0;
+  check(rate("StepLR", 8, 0, 2, step, &m) == 8 && m != m && rate("StepLR", 8, 7, 2, step, NULL) == 2);
+  check(rate("MultiStepLR", 8, 4, 2, stones, NULL) == 4 && rate("MultiStepLR", 8, 5, 2, stones, NULL) == 2);
+  check(rate("LinearWarmup", 8, 1, 1, warm, NULL) == 2 && rate("LinearWarmup", 8, 9, 1, warm, NULL) == 8);
+  const neap_value one[2] = {NUMBER(0.5), {.kind = NEAP_INT, .i = 10}};
+  check(fabs(rate("OneCycleLR", 0, 2, 2, one, &m) - 0.5) < 1e-15 && fabs(m - 0.85) < 1e-15);
+  check(rate("OneCycleLR", 0, 11, 2, one, &m) == -1 && neap_error(c) == NEAP_ERR_INDEX);
+  check_text(c, "OneCycleLR: there is no step 11");
+  neap_clear(c);
+  check(rate("StepLR", 8, -1, 2, step, NULL) == -1 && rate("StepLR", 8, 1, 2, step, NULL) == -1); /* an error is pending */
+  neap_clear(c);
+  check(rate("Magic", 8, 1, 0, NULL, NULL) == -1 && neap_schedule_about(c, -1) == NULL);
+  check_text(c, "there is no schedule with number -1");
+  neap_clear(c);
+  for (int i = 0; i < neap_schedule_count(); i++) {
+    const neap_schedule_info *info = neap_schedule_about(c, i);
+    check(info && neap_schedule_find(info->name) == i && info == neap_schedule_about(c, i) && info->n_params >= 1);
+  }
+
+  test_case("optim: a plateau is noticed, and the rate reduced");
+  const neap_value set[3] = {SKIP, NUMBER(0.5), {.kind = NEAP_INT, .i = 1}};
+  const double measures[] = {3, 2, 2, 2, 1.5, 1.5, 1.5, 1.5};
+  neap_plateau p = {0};
+  double lr = 1, wanted[] = {1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25};
+  for (int i = 0; i < 8; i++) {
+    int reduce = neap_plateau_step(c, &p, measures[i], 3, set);
+    if (reduce == 1) lr = rate("ReduceLROnPlateau", lr, 1, 3, set, NULL);
+    check(reduce >= 0 && lr == wanted[i]);
+  }
+  check(neap_plateau_step(c, &p, 1, 2, (neap_value[]){SKIP, NUMBER(1)}) == NEAP_ERR_ARGUMENT);
+  neap_clear(c);
+}
+
 /* ---- gradients between backward and step ---- */
 
 static void clipping(void) {
@@ -393,6 +439,7 @@ int main(void) {
   loose();
   state_moves();
   converted();
+  schedules();
   clipping();
   test_case("optim: nothing is left behind");
   check_at(__LINE__, neap_error(c) == NEAP_OK, "%s", neap_error_message(c));

@@ -77,6 +77,12 @@ text("neap.terminal_width", "()", "The columns of the terminal on standard outpu
 text("neap.ops", "()", "The table of ops: a list of rows with name, signature, doc, example, params, outputs, marks.")
 text("neap.layer_rows", "()", "The table of layers, as neap.ops.")
 text("neap.rule_rows", "()", "The table of update rules, as neap.ops.")
+text("neap.schedule_rows", "()", "The table of schedules, as neap.ops.")
+text("neap.schedule_at", "(name, base, steps, settings)", [[
+The learning rate that a schedule makes of base after so many steps, and the momentum where it says one:
+neap.schedule_at("StepLR", 0.1, 7, {step_size = 3}).]])
+text("neap.plateau_step", "(measure, best, bad, rest, settings)", [[
+What ReduceLROnPlateau does with a measure: whether to reduce, and the next best (nil: nothing measured yet), bad and rest.]])
 text("neap.job", "(model, optimizer, loss)", [[
 A training step in slices that fit a frame: job:begin(x, target), then job:step(budget_us) until it returns false. The model
 is one of C's layers; loss: the name of an op of a prediction and a target.]])

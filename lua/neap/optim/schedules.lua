@@ -1,23 +1,45 @@
 -- schedules: learning rates that change with time. A schedule knows each group's rate at its start and a function of the
 -- number of steps taken; step() moves on by one and sets the rates, so the rate depends on the count alone and a loaded
--- schedule goes on where it was. Whether a step is an epoch or a batch is up to whoever calls it.
+-- schedule goes on where it was. Whether a step is an epoch or a batch is up to whoever calls it. The formulas are C's (the
+-- rows of core.schedule_rows); here they meet optimizers and each other.
 
+local core = require "neap.core"
 local check = require "neap.check"
 
 local Schedule = {__name = "neap.Schedule"}
 Schedule.__index = Schedule
 
-local function set(self)
-  local groups = self.optimizer.param_groups
-  for i, base in ipairs(self.base_lrs) do groups[i].lr = self.rate(base, self.last_epoch, i) end
+-- Hands a rate, and a momentum where there is one, to a group.
+local function give(self, group, rate, momentum)
+  group.lr = rate
+  if momentum and self.momentum then group.momentum = momentum
+  elseif momentum then group.betas = {momentum, group.betas[2]} end
 end
 
--- rate(base, t, group): a group's learning rate after t steps.
-local function new(what, optimizer, rate)
+local function set(self)
+  local groups = self.optimizer.param_groups
+  for i, base in ipairs(self.base_lrs) do give(self, groups[i], self.rate(base, self.last_epoch, i)) end
+end
+
+local function check_optimizer(what, optimizer)
   if optimizer == nil or optimizer.param_groups == nil then
     check.fail("%s: takes an optimizer first, not %s", what, check.describe(optimizer))
   end
+end
+
+-- Whether groups of the optimizer have a setting of that name.
+local function has(optimizer, setting)
+  for name in pairs(optimizer.param_groups[1]) do
+    if name == setting then return true end
+  end
+  return false
+end
+
+-- rate(base, t, group): a group's learning rate after t steps, and its momentum or nil.
+local function new(what, optimizer, rate)
+  check_optimizer(what, optimizer)
   local self = setmetatable({optimizer = optimizer, rate = rate, last_epoch = 0, base_lrs = {}, what = what}, Schedule)
+  self.momentum = has(optimizer, "momentum")
   for i, group in ipairs(optimizer.param_groups) do self.base_lrs[i] = group.lr end
   set(self)
   return self
@@ -36,17 +58,25 @@ function Schedule:get_last_lr()
   return rates
 end
 
+local function copied(list) return table.move(list, 1, #list, 1, {}) end
+
 --- {last_epoch = steps taken, base_lrs = rates at the start}.
 function Schedule:state_dict()
-  return {last_epoch = self.last_epoch, base_lrs = table.move(self.base_lrs, 1, #self.base_lrs, 1, {})}
+  return {last_epoch = self.last_epoch, base_lrs = copied(self.base_lrs)}
+end
+
+-- Raises unless the state has a count and the list of that name for each group.
+local function check_state(self, state, list)
+  local n = #self.optimizer.param_groups
+  if type(state) ~= "table" or not state.last_epoch or type(state[list]) ~= "table" or #state[list] ~= n then
+    check.fail("%s:load_state_dict: the state is not that of a schedule over %d groups", self.what, n)
+  end
 end
 
 --- Goes on from a state_dict, and sets the rates it stands for.
 function Schedule:load_state_dict(state)
-  if type(state) ~= "table" or not state.last_epoch or #(state.base_lrs or {}) ~= #self.base_lrs then
-    check.fail("%s:load_state_dict: the state is not that of a schedule over %d groups", self.what, #self.base_lrs)
-  end
-  self.last_epoch, self.base_lrs = state.last_epoch, table.move(state.base_lrs, 1, #state.base_lrs, 1, {})
+  check_state(self, state, "base_lrs")
+  self.last_epoch, self.base_lrs = state.last_epoch, copied(state.base_lrs)
   set(self)
 end
 
@@ -54,7 +84,41 @@ function Schedule:__tostring()
   return ("%s(step %d)"):format(self.what, self.last_epoch)
 end
 
+-- A schedule that goes on from the rates that it finds: they belong to its state. fields: what else does.
+local function running(fields)
+  local class = setmetatable({__name = "neap.Schedule", __tostring = Schedule.__tostring}, {__index = Schedule})
+  class.__index = class
+
+  function class:state_dict()
+    local state = {last_epoch = self.last_epoch, base_lrs = copied(self.base_lrs), lrs = self:get_last_lr()}
+    for _, name in ipairs(fields) do state[name] = self[name] end
+    return state
+  end
+
+  function class:load_state_dict(state)
+    check_state(self, state, "lrs")
+    self.last_epoch, self.base_lrs = state.last_epoch, copied(state.base_lrs or self.base_lrs)
+    for _, name in ipairs(fields) do self[name] = state[name] end
+    for i, group in ipairs(self.optimizer.param_groups) do group.lr = state.lrs[i] end
+  end
+
+  return class
+end
+
+-- The rate, and momentum, that follow `lr` at a schedule's step t. What C's rows say is a + b times the first rate, so that lr
+-- tells which first rate it stands for; at step 0 lr is that itself. Where b was 0 it does not tell, and a cosine rises from lr.
+local function follow(schedule, lr, t, g)
+  local now, momentum = schedule.rate(schedule.base_lrs[g], t, g)
+  if schedule.absolute then return now, momentum end
+  local a, low, high = schedule.rate(0, t, g), 0, 1
+  if t > 0 then low, high = schedule.rate(0, t - 1, g), schedule.rate(1, t - 1, g) end
+  if low == high then return schedule.rises and lr + now - low or now, momentum end
+  return a + (schedule.rate(1, t, g) - a) * (lr - low) / (high - low), momentum
+end
+
 local schedules = {}
+
+-- ---- settings ----
 
 -- Settings of a schedule, in order, by name in a last table, or both: StepLR(optimizer, 3, {gamma = 0.5}).
 local function settings(what, known, ...)
@@ -74,20 +138,52 @@ local function settings(what, known, ...)
   return out
 end
 
--- A setting that is a number, with a default; one that must be above zero.
-local function number(what, options, name, default)
-  local value = options[name]
-  if value == nil then value = default end
-  return check.kind(what .. ": " .. name, value, "number")
+-- The settings of each group: a list in place of a number has one for each.
+local function by_group(row, optimizer, given)
+  local each, n = {}, #optimizer.param_groups
+  for g = 1, n do each[g] = {} end
+  for _, param in ipairs(row.params) do
+    local value = given[param.name]
+    local listed = type(value) == "table" and param.kind == "number"
+    if listed and #value ~= n then
+      check.fail("%s: %s has %d numbers for %d groups", row.name, param.name, #value, n)
+    end
+    for g = 1, n do
+      if listed then each[g][param.name] = value[g] else each[g][param.name] = value end
+    end
+  end
+  return each
 end
 
-local function positive(what, options, name, default)
-  local value = options[name]
-  if value == nil then value = default end
-  if type(value) ~= "number" or value <= 0 then
-    check.fail("%s: %s is a number above 0, not %s", what, name, check.describe(value))
+local rows = {}
+for _, row in ipairs(core.schedule_rows()) do
+  rows[row.name] = row
+  row.names = {}
+  for i, param in ipairs(row.params) do row.names[i] = param.name end
+end
+
+-- A row's rate for given settings.
+local function rate_of(row, optimizer, given)
+  check_optimizer(row.name, optimizer)
+  local each = by_group(row, optimizer, given)
+  return function(base, t, g) return core.schedule_at(row.name, base, t, each[g]) end
+end
+
+-- Where a setting is a number, a list gives one for each group.
+for name, row in pairs(rows) do
+  schedules[name] = function(optimizer, ...)
+    return new(name, optimizer, rate_of(row, optimizer, settings(name, row.names, ...)))
   end
-  return value
+end
+
+-- What PyTorch's chains do with them: rises from where it is; is the same whatever the rate.
+for name, mark in pairs{CosineAnnealingLR = "rises", CosineAnnealingWarmRestarts = "absolute"} do
+  local plain = schedules[name]
+  schedules[name] = function(...)
+    local self = plain(...)
+    self[mark] = true
+    return self
+  end
 end
 
 -- A list of whole numbers that rise.
@@ -100,12 +196,55 @@ local function milestones_of(what, list)
   return list
 end
 
--- How many milestones t has reached.
-local function reached(milestones, t)
-  local n = 0
-  while milestones[n + 1] and t >= milestones[n + 1] do n = n + 1 end
-  return n
+-- ---- schedules that move momentum ----
+
+local function check_momentum(what, optimizer, given)
+  check_optimizer(what, optimizer)
+  if given.cycle_momentum ~= false and not has(optimizer, "momentum") and not has(optimizer, "betas") then
+    check.fail("%s: %s has neither momentum nor betas: {cycle_momentum = false} leaves them out", what, optimizer:name())
+  end
 end
+
+function schedules.OneCycleLR(optimizer, ...)
+  local given = settings("OneCycleLR", rows.OneCycleLR.names, ...)
+  check_momentum("OneCycleLR", optimizer, given)
+  return new("OneCycleLR", optimizer, rate_of(rows.OneCycleLR, optimizer, given))
+end
+
+-- Scales the heights of a triangular cycle by f of the cycle's number, from 1, or of the step.
+local function scaled(rate, each, f, by_step)
+  return function(base, t, g)
+    local lr, momentum = rate(base, t, g)
+    local o = each[g]
+    local size = o.step_size_up + (o.step_size_down or o.step_size_up)
+    local k = f(by_step and t or t // size + 1)
+    local most = o.max_momentum or 0.9
+    return o.base_lr + (lr - o.base_lr) * k, momentum and most - (most - momentum) * k
+  end
+end
+
+local cyclic_names = {table.unpack(rows.CyclicLR.names)}
+table.move({"scale_fn", "scale_mode"}, 1, 2, #cyclic_names + 1, cyclic_names)
+
+--- In Lua also scale_fn, a function of the cycle's number from 1, or with scale_mode = "iterations" of the step: the height is
+--- multiplied by it.
+function schedules.CyclicLR(optimizer, ...)
+  local given = settings("CyclicLR", cyclic_names, ...)
+  check_momentum("CyclicLR", optimizer, given)
+  local rate, f = rate_of(rows.CyclicLR, optimizer, given), given.scale_fn
+  if f then
+    check.kind("CyclicLR: scale_fn", f, "function")
+    local mode = given.scale_mode or "cycle"
+    if mode ~= "cycle" and mode ~= "iterations" then
+      check.fail("CyclicLR: scale_mode is 'cycle' or 'iterations', not %s", check.describe(mode))
+    end
+    given.mode, given.step_size_up = "triangular", given.step_size_up or 2000
+    rate = scaled(rate_of(rows.CyclicLR, optimizer, given), by_group(rows.CyclicLR, optimizer, given), f, mode == "iterations")
+  end
+  return new("CyclicLR", optimizer, rate)
+end
+
+-- ---- schedules of schedules, and of functions ----
 
 -- A schedule made for the same optimizer, to be used inside of another.
 local function inner(what, optimizer, schedule)
@@ -120,91 +259,38 @@ local function undo(optimizer, schedule)
   for i, group in ipairs(optimizer.param_groups) do group.lr = schedule.base_lrs[i] end
 end
 
---- The rate times gamma (0.1) every step_size steps.
-function schedules.StepLR(optimizer, ...)
-  local o = settings("StepLR", {"step_size", "gamma"}, ...)
-  local size, gamma = positive("StepLR", o, "step_size"), number("StepLR", o, "gamma", 0.1)
-  return new("StepLR", optimizer, function(base, t) return base * gamma ^ (t // size) end)
+local function check_list(what, list)
+  check.kind(what .. ": the schedules", list, "table")
+  if #list == 0 then check.fail("%s: the list of schedules is empty", what) end
 end
 
---- The rate times gamma (0.1) at each of the steps in the list milestones.
-function schedules.MultiStepLR(optimizer, milestones, ...)
-  local o = settings("MultiStepLR", {"gamma"}, ...)
-  milestones = milestones_of("MultiStepLR", milestones)
-  local gamma = number("MultiStepLR", o, "gamma", 0.1)
-  return new("MultiStepLR", optimizer, function(base, t) return base * gamma ^ reached(milestones, t) end)
+-- How many milestones t has reached.
+local function reached(milestones, t)
+  local n = 0
+  while milestones[n + 1] and t >= milestones[n + 1] do n = n + 1 end
+  return n
 end
 
---- The rate times gamma each step.
-function schedules.ExponentialLR(optimizer, ...)
-  local gamma = number("ExponentialLR", settings("ExponentialLR", {"gamma"}, ...), "gamma")
-  return new("ExponentialLR", optimizer, function(base, t) return base * gamma ^ t end)
-end
+local warmup_names = {table.unpack(rows.LinearWarmup.names)}
+warmup_names[#warmup_names + 1] = "after"
 
---- The rate times factor (1/3) for total_iters (5) steps, then the rate.
-function schedules.ConstantLR(optimizer, ...)
-  local o = settings("ConstantLR", {"factor", "total_iters"}, ...)
-  local factor, total = number("ConstantLR", o, "factor", 1 / 3), number("ConstantLR", o, "total_iters", 5)
-  return new("ConstantLR", optimizer, function(base, t) return t < total and base * factor or base end)
-end
-
---- The rate times a factor that goes in a line from start_factor (1/3) to end_factor (1) in total_iters (5) steps.
-function schedules.LinearLR(optimizer, ...)
-  local o = settings("LinearLR", {"start_factor", "end_factor", "total_iters"}, ...)
-  local from, to = number("LinearLR", o, "start_factor", 1 / 3), number("LinearLR", o, "end_factor", 1)
-  local total = positive("LinearLR", o, "total_iters", 5)
-  return new("LinearLR", optimizer, function(base, t) return base * (from + (to - from) * math.min(1, t / total)) end)
-end
-
---- The rate times (1 - t / total_iters) ^ power, down to 0 in total_iters (5) steps; power 1.
-function schedules.PolynomialLR(optimizer, ...)
-  local o = settings("PolynomialLR", {"total_iters", "power"}, ...)
-  local total, power = positive("PolynomialLR", o, "total_iters", 5), number("PolynomialLR", o, "power", 1)
-  return new("PolynomialLR", optimizer, function(base, t) return base * (1 - math.min(1, t / total)) ^ power end)
-end
-
---- From the rate down to eta_min (0) in T_max steps along half a cosine wave (Loshchilov and Hutter, 2017).
-function schedules.CosineAnnealingLR(optimizer, ...)
-  local o = settings("CosineAnnealingLR", {"T_max", "eta_min"}, ...)
-  local T, low = positive("CosineAnnealingLR", o, "T_max"), number("CosineAnnealingLR", o, "eta_min", 0)
-  return new("CosineAnnealingLR", optimizer, function(base, t)
-    return low + (base - low) * (1 + math.cos(math.pi * t / T)) / 2
-  end)
-end
-
---- The same, begun again from the rate after T_0 steps, then after T_mult (1) times as many, and so on (SGDR, Loshchilov
---- and Hutter, 2017).
-function schedules.CosineAnnealingWarmRestarts(optimizer, ...)
-  local what = "CosineAnnealingWarmRestarts"
-  local o = settings(what, {"T_0", "T_mult", "eta_min"}, ...)
-  local T0, mult, low = positive(what, o, "T_0"), number(what, o, "T_mult", 1), number(what, o, "eta_min", 0)
-  if mult < 1 then check.fail("%s: T_mult is 1 or more, not %s", what, mult) end
-  return new(what, optimizer, function(base, t)
-    local T = T0
-    if mult == 1 then t = t % T end
-    while t >= T do t, T = t - T, T * mult end
-    return low + (base - low) * (1 + math.cos(math.pi * t / T)) / 2
-  end)
-end
-
---- Rises in a line from start_factor (0) times the rate to the rate in `steps` steps, then stays, or does what `after`
---- says: a schedule made for the same optimizer, whose own count begins when the rise is over.
+--- In Lua also after, a schedule made for the same optimizer, whose own count begins when the rise is over.
 function schedules.LinearWarmup(optimizer, ...)
-  local o = settings("LinearWarmup", {"steps", "start_factor", "after"}, ...)
-  local steps, from = positive("LinearWarmup", o, "steps"), number("LinearWarmup", o, "start_factor", 0)
-  local after = o.after and inner("LinearWarmup", optimizer, o.after)
+  local given = settings("LinearWarmup", warmup_names, ...)
+  local after = given.after and inner("LinearWarmup", optimizer, given.after)
   if after then undo(optimizer, after) end
-  return new("LinearWarmup", optimizer, function(base, t, group)
-    if t < steps then return base * (from + (1 - from) * t / steps) end
-    return after and after.rate(base, t - steps, group) or base
+  local rise = rate_of(rows.LinearWarmup, optimizer, given)
+  return new("LinearWarmup", optimizer, function(base, t, g)
+    if after and t >= given.steps then return after.rate(base, t - given.steps, g) end
+    return rise(base, t, g)
   end)
 end
 
 --- Schedules made for the same optimizer, one after the other: number i + 1 begins to count at step milestones[i].
 function schedules.SequentialLR(optimizer, list, milestones)
-  check.kind("SequentialLR: the schedules", list, "table")
+  check_list("SequentialLR", list)
   milestones = milestones_of("SequentialLR", milestones)
-  if #list == 0 or #milestones ~= #list - 1 then
+  if #milestones ~= #list - 1 then
     check.fail("SequentialLR: %d schedules need %d milestones, not %d", #list, #list - 1, #milestones)
   end
   for i = #list, 1, -1 do undo(optimizer, inner("SequentialLR", optimizer, list[i])) end
@@ -214,89 +300,97 @@ function schedules.SequentialLR(optimizer, list, milestones)
   end)
 end
 
+-- A function of the number of steps, or a list of them, one a group.
+local function functions_of(what, f)
+  if type(f) ~= "function" and type(f) ~= "table" then
+    check.fail("%s: takes a function of the number of steps, not %s", what, check.describe(f))
+  end
+  return function(group) return type(f) == "table" and f[group] or f end
+end
+
 --- The rate times f(t) after t steps: any function, or a list of functions, one a group.
 function schedules.LambdaLR(optimizer, f)
-  if type(f) ~= "function" and type(f) ~= "table" then
-    check.fail("LambdaLR: takes a function of the number of steps, not %s", check.describe(f))
-  end
-  return new("LambdaLR", optimizer, function(base, t, group)
-    return base * (type(f) == "table" and f[group] or f)(t)
+  local of = functions_of("LambdaLR", f)
+  local self = new("LambdaLR", optimizer, function(base, t, group) return base * of(group)(t) end)
+  self.absolute = true
+  return self
+end
+
+--- The rate times f(t) at each step t: any function, or a list of functions, one a group.
+function schedules.MultiplicativeLR(optimizer, f)
+  local of, products = functions_of("MultiplicativeLR", f), {}
+  return new("MultiplicativeLR", optimizer, function(base, t, group)
+    local past = products[group] or {[0] = 1}
+    products[group] = past
+    for k = #past + 1, t do past[k] = past[k - 1] * of(group)(k) end
+    return base * past[t]
   end)
 end
 
--- ---- what looks at a measure ----
+local Chain = running{}
 
-local Plateau = setmetatable({__name = "neap.Schedule"}, {__index = Schedule})
-Plateau.__index = Plateau
+--- Schedules made for the same optimizer, each of which changes what the one before it says: list is a list of them.
+function schedules.ChainedScheduler(list, optimizer)
+  check_list("ChainedScheduler", list)
+  optimizer = optimizer or type(list[1]) == "table" and list[1].optimizer
+  check_optimizer("ChainedScheduler", optimizer)
+  for i = #list, 1, -1 do undo(optimizer, inner("ChainedScheduler", optimizer, list[i])) end
+  local self = new("ChainedScheduler", optimizer, function(base) return base end)
+  self.schedules = copied(list)
+  for _, schedule in ipairs(list) do schedule.base_lrs = self.base_lrs end
+  self = setmetatable(self, Chain)
+  self:apply()
+  return self
+end
 
-local plateau_settings = {"mode", "factor", "patience", "threshold", "threshold_mode", "cooldown", "min_lr", "eps"}
-
---- The rate times factor (0.1) when a measure has not become better for more than patience (10) steps: step(measure). mode:
---- "min" (a loss, the default) or "max"; better is what is better by threshold (1e-4), a share of the best or, with
---- threshold_mode "abs" instead of "rel", a difference; after a change it waits for cooldown (0) steps; never below min_lr
---- (0); a change smaller than eps (1e-8) is not made.
-function schedules.ReduceLROnPlateau(optimizer, ...)
-  local what = "ReduceLROnPlateau"
-  local o = settings(what, plateau_settings, ...)
-  local mode, relative = o.mode or "min", o.threshold_mode or "rel"
-  if mode ~= "min" and mode ~= "max" then check.fail("%s: mode is 'min' or 'max', not %s", what, check.describe(mode)) end
-  if relative ~= "rel" and relative ~= "abs" then
-    check.fail("%s: threshold_mode is 'rel' or 'abs', not %s", what, check.describe(relative))
+-- Sets the rates of the present step, from those of the one before.
+function Chain:apply()
+  for g, group in ipairs(self.optimizer.param_groups) do
+    for _, schedule in ipairs(self.schedules) do
+      give(schedule, group, follow(schedule, group.lr, self.last_epoch, g))
+    end
   end
-  local self = new(what, optimizer, function(base) return base end)
-  self.sign, self.relative = mode == "min" and 1 or -1, relative == "rel"
-  self.factor, self.patience = positive(what, o, "factor", 0.1), number(what, o, "patience", 10)
-  if self.factor >= 1 then check.fail("%s: factor is below 1, not %s", what, self.factor) end
-  self.threshold, self.cooldown = number(what, o, "threshold", 1e-4), number(what, o, "cooldown", 0)
-  self.min_lr, self.eps = number(what, o, "min_lr", 0), number(what, o, "eps", 1e-8)
-  self.best, self.num_bad_epochs, self.cooldown_counter = self.sign * math.huge, 0, 0
+end
+
+function Chain:step()
+  self.last_epoch = self.last_epoch + 1
+  self:apply()
+end
+
+-- ---- what goes on from the rates that it finds ----
+
+local Swa = running{}
+local plain_swa = schedules.SWALR
+
+function schedules.SWALR(...)
+  return setmetatable(plain_swa(...), Swa)
+end
+
+function Swa:step()
+  self.last_epoch = self.last_epoch + 1
+  for g, group in ipairs(self.optimizer.param_groups) do group.lr = follow(self, group.lr, self.last_epoch, g) end
+end
+
+local Plateau = running{"best", "num_bad_epochs", "cooldown_counter"}
+
+function schedules.ReduceLROnPlateau(optimizer, ...)
+  local row = rows.ReduceLROnPlateau
+  local given = settings(row.name, row.names, ...)
+  local reduced = rate_of(row, optimizer, given)
+  local self = new(row.name, optimizer, function(base, _, g) return reduced(base, 0, g) end) -- t would be reductions
+  self.settings, self.reduced, self.num_bad_epochs, self.cooldown_counter = by_group(row, optimizer, given)[1], reduced, 0, 0
   return setmetatable(self, Plateau)
 end
 
-local function is_better(self, measure)
-  if math.abs(self.best) == math.huge then return measure == measure end
-  local margin = self.relative and self.best * self.threshold or self.threshold
-  return self.sign * measure < self.sign * self.best - margin
-end
-
+--- One step on: takes the measure, a number.
 function Plateau:step(measure)
   check.kind("ReduceLROnPlateau:step: the measure", measure, "number")
   self.last_epoch = self.last_epoch + 1
-  if is_better(self, measure) then
-    self.best, self.num_bad_epochs = measure, 0
-  else
-    self.num_bad_epochs = self.num_bad_epochs + 1
-  end
-  if self.cooldown_counter > 0 then
-    self.cooldown_counter, self.num_bad_epochs = self.cooldown_counter - 1, 0
-  end
-  if self.num_bad_epochs <= self.patience then return end
-  for _, group in ipairs(self.optimizer.param_groups) do
-    local lr = math.max(group.lr * self.factor, self.min_lr)
-    if group.lr - lr > self.eps then group.lr = lr end
-  end
-  self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+  local reduce
+  reduce, self.best, self.num_bad_epochs, self.cooldown_counter =
+    core.plateau_step(measure, self.best, self.num_bad_epochs, self.cooldown_counter, self.settings)
+  if not reduce then return end
+  for g, group in ipairs(self.optimizer.param_groups) do group.lr = self.reduced(group.lr, 1, g) end
 end
-
-local plateau_state = {"best", "num_bad_epochs", "cooldown_counter", "last_epoch"}
-
---- {best, num_bad_epochs, cooldown_counter, last_epoch, lrs = the present rates}.
-function Plateau:state_dict()
-  local state = {lrs = self:get_last_lr()}
-  for _, name in ipairs(plateau_state) do state[name] = self[name] end
-  return state
-end
-
---- Goes on from a state_dict, and sets the rates it stands for.
-function Plateau:load_state_dict(state)
-  local groups = self.optimizer.param_groups
-  if type(state) ~= "table" or type(state.lrs) ~= "table" or #state.lrs ~= #groups or not state.last_epoch then
-    check.fail("%s:load_state_dict: the state is not that of a schedule over %d groups", self.what, #groups)
-  end
-  for _, name in ipairs(plateau_state) do self[name] = state[name] end
-  for i, group in ipairs(groups) do group.lr = state.lrs[i] end
-end
-
-Plateau.__tostring = Schedule.__tostring
 
 return check.named("optim.lr", schedules)
