@@ -23,6 +23,7 @@ enum { NEAP_ACTIVATION_NONE = 0, NEAP_ACTIVATION_RELU = 1, NEAP_ACTIVATION_SIGMO
 enum { NEAP_MODE_REDUCED = 0, NEAP_MODE_COMPLETE = 1, NEAP_MODE_R = 2 };
 enum { NEAP_REDUCTION_NONE = 0, NEAP_REDUCTION_MEAN = 1, NEAP_REDUCTION_SUM = 2 };
 enum { NEAP_REDUCTION_BATCHMEAN = 3 };
+enum { NEAP_NONLINEARITY_TANH = 0, NEAP_NONLINEARITY_RELU = 1 };
 
 /* elementwise */
 NEAP_API neap_tensor *neap_add(neap_context *c, neap_tensor *x, neap_tensor *z); /* Sum of x and z. */
@@ -633,6 +634,10 @@ NEAP_API neap_tensor *neap_huber_loss(neap_context *c, neap_tensor *input, neap_
 NEAP_API neap_tensor *neap_binary_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction); /* Cross-entropy of probabilities against targets in [0, 1], logarithms cut at -100. */
 NEAP_API neap_tensor *neap_binary_cross_entropy_with_logits(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction, neap_tensor *pos_weight); /* Cross-entropy of the sigmoid of scores against targets in [0, 1]; pos_weight weighs the positive ones. */
 NEAP_API neap_tensor *neap_kl_div(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, int log_target); /* Divergence of log-probabilities from probabilities, or from log-probabilities. */
+/* recurrent */
+NEAP_API neap_tensor *neap_rnn_steps(neap_context *c, neap_tensor *p, neap_tensor *h0, neap_tensor *w_hh, neap_tensor *mask, neap_tensor *lengths, int nonlinearity, int reverse, neap_tensor **h_n); /* The steps of a simple recurrent layer: h = tanh(p_t + (h mask) w_hh'), from h0 (B, H), for p (T, B, H): what comes from the input. y: all h; h_n: the last. mask (B, H) stands for all steps; lengths (B): how many of a row's steps count, behind them y is 0. */
+NEAP_API neap_tensor *neap_lstm_steps(neap_context *c, neap_tensor *p, neap_tensor *h0, neap_tensor *c0, neap_tensor *w_hh, neap_tensor *w_hr, neap_tensor *mask, neap_tensor *lengths, int reverse, neap_tensor **h_n, neap_tensor **c_n, neap_tensor **kept); /* The steps of a layer of long short-term memory (Hochreiter and Schmidhuber, 1997), its gates in the order i, f, g, o: p (T, B, 4 H) comes from the input, h0 (B, P), c0 (B, H), w_hh (4 H, P), w_hr (P, H) projects what is put out. mask and lengths as in rnn_steps; kept: what backward needs, as bits. */
+NEAP_API neap_tensor *neap_gru_steps(neap_context *c, neap_tensor *p, neap_tensor *h0, neap_tensor *w_hh, neap_tensor *b_hh, neap_tensor *mask, neap_tensor *lengths, int reverse, neap_tensor **h_n, neap_tensor **kept); /* The steps of a layer of gated recurrent units (Cho et al., 2014), its gates in the order r, z, n: p (T, B, 3 H), h0 (B, H), w_hh (3 H, H), b_hh (3 H). mask and lengths as in rnn_steps; kept: what backward needs, as bits. */
 /* pointwise */
 NEAP_API neap_tensor *neap_glu(neap_context *c, neap_tensor *x, int64_t dim); /* The first half of x along dim times the sigmoid of the second half (Dauphin et al., 2016). */
 NEAP_API neap_tensor *neap_swiglu(neap_context *c, neap_tensor *x, int64_t dim); /* The first half of x along dim times silu of the second half (Shazeer, 2020). */

@@ -115,6 +115,7 @@ local apart = {
   ["in cumprod's gradient"] = "linear_recurrence",
   ["like arange"] = "range",
   ["in linalg.norm, lu"] = "linalg_norm lu_unpack lu_solve",
+  ["in nn.RNN, nn.LSTM, nn.GRU"] = "rnn_steps lstm_steps gru_steps",
   ["values are left as they were"] = "empty empty_like",
 }
 

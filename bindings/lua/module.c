@@ -165,7 +165,7 @@ static int append(lua_State *L) {
 
 /* ---- forward ---- */
 
-enum { MAX_OUT = 3 };
+enum { MAX_OUT = 4 };
 
 /* m(x, ..., {options}): all outputs; those not asked for are left out at the end and nil between. */
 static int forward(lua_State *L) {

@@ -334,6 +334,7 @@ typedef struct np_kernels {
   const np_fourier *fourier[2];
   const struct np_attend *attend[2]; /* attend.h */
   const struct np_optim *optim[2]; /* update rules: update.h */
+  const struct np_recurrent *recurrent[2]; /* recurrent.h */
 } np_kernels;
 
 /* Decompositions in plain C, compiled once (factor.inl): for contexts without LAPACK. */

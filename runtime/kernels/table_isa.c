@@ -3,6 +3,7 @@
 #include "kernels.h"
 #include "attend.h"
 #include "update.h"
+#include "recurrent.h"
 
 extern const np_load NP_NAME(np_load_table)[NEAP_DTYPES][NP_CTYPES];
 extern const np_store NP_NAME(np_store_table)[NP_CTYPES][NEAP_DTYPES];
@@ -28,6 +29,7 @@ extern const np_random NP_NAME(np_random_table);
 extern const np_fourier NP_NAME(np_fourier_f32), NP_NAME(np_fourier_f64);
 extern const np_attend NP_NAME(np_attend_f32), NP_NAME(np_attend_f64);
 extern const np_optim NP_NAME(np_optim_f32), NP_NAME(np_optim_f64);
+extern const np_recurrent NP_NAME(np_recurrent_f32), NP_NAME(np_recurrent_f64);
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -52,4 +54,5 @@ const np_kernels NP_NAME(np_kernels) = {
     .fourier = {&NP_NAME(np_fourier_f32), &NP_NAME(np_fourier_f64)},
     .attend = {&NP_NAME(np_attend_f32), &NP_NAME(np_attend_f64)},
     .optim = {&NP_NAME(np_optim_f32), &NP_NAME(np_optim_f64)},
+    .recurrent = {&NP_NAME(np_recurrent_f32), &NP_NAME(np_recurrent_f64)},
 };

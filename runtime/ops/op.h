@@ -11,7 +11,7 @@
 #include "tensor.h"
 #include "kernels.h"
 
-enum { NP_MAX_ARGS = 12, NP_MAX_OUTS = 3 };
+enum { NP_MAX_ARGS = 12, NP_MAX_OUTS = 4 };
 
 typedef struct np_call np_call;
 typedef struct np_back np_back;

@@ -1744,6 +1744,15 @@ neap_tensor *neap_binary_cross_entropy_with_logits(neap_context *c, neap_tensor 
 neap_tensor *neap_kl_div(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, int log_target) {
   return call(c, NP_OP_kl_div, 4, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_ENUM, reduction), of_kind(NEAP_FLAG, log_target) }, 0, NULL);
 }
+neap_tensor *neap_rnn_steps(neap_context *c, neap_tensor *p, neap_tensor *h0, neap_tensor *w_hh, neap_tensor *mask, neap_tensor *lengths, int nonlinearity, int reverse, neap_tensor **h_n) {
+  return call(c, NP_OP_rnn_steps, 7, (neap_value[]){ of_tensor(p), of_tensor(h0), of_tensor(w_hh), of_tensor(mask), of_tensor(lengths), of_kind(NEAP_ENUM, nonlinearity), of_kind(NEAP_FLAG, reverse) }, 0, (neap_tensor **const[]){ h_n });
+}
+neap_tensor *neap_lstm_steps(neap_context *c, neap_tensor *p, neap_tensor *h0, neap_tensor *c0, neap_tensor *w_hh, neap_tensor *w_hr, neap_tensor *mask, neap_tensor *lengths, int reverse, neap_tensor **h_n, neap_tensor **c_n, neap_tensor **kept) {
+  return call(c, NP_OP_lstm_steps, 8, (neap_value[]){ of_tensor(p), of_tensor(h0), of_tensor(c0), of_tensor(w_hh), of_tensor(w_hr), of_tensor(mask), of_tensor(lengths), of_kind(NEAP_FLAG, reverse) }, 0, (neap_tensor **const[]){ h_n, c_n, kept });
+}
+neap_tensor *neap_gru_steps(neap_context *c, neap_tensor *p, neap_tensor *h0, neap_tensor *w_hh, neap_tensor *b_hh, neap_tensor *mask, neap_tensor *lengths, int reverse, neap_tensor **h_n, neap_tensor **kept) {
+  return call(c, NP_OP_gru_steps, 7, (neap_value[]){ of_tensor(p), of_tensor(h0), of_tensor(w_hh), of_tensor(b_hh), of_tensor(mask), of_tensor(lengths), of_kind(NEAP_FLAG, reverse) }, 0, (neap_tensor **const[]){ h_n, kept });
+}
 neap_tensor *neap_glu(neap_context *c, neap_tensor *x, int64_t dim) {
   return call(c, NP_OP_glu, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
 }
