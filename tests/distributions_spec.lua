@@ -142,6 +142,33 @@ describe("Independent", function()
   end)
 end)
 
+describe("expand", function()
+  for _, case in ipairs(golden.cases) do
+    it("gives " .. title(case) .. " a larger batch of the same values", function()
+      local d = made(case)
+      local shape = { 2, table.unpack(d.batch_shape) }
+      local e = d:expand(shape)
+      assert.are.same(shape, e.batch_shape)
+      assert.are.same(d.event_shape, e.event_shape)
+      assert.are.same({ 5, table.unpack(shape) }, { table.unpack(e:sample({ 5 }).shape, 1, #shape + 1) })
+      local x = case.class == "Categorical" and neap.tensor(case.value, { dtype = "int64" }) or tensor(case.value)
+      local l = d:log_prob(x)
+      x = x:unsqueeze(math.max(1, x:dim() - #d.batch_shape - #d.event_shape + 1))
+      local p, k = e:log_prob(x), l:dim() - #d.batch_shape + 1
+      for i = 1, 2 do near(p:select(k, i), l:totable(), "log_prob") end
+      near(e.variance:select(1, 2), d.variance:totable(), "variance")
+    end)
+  end
+  it("of Independent keeps the event, and gradients flow", function()
+    local loc = tensor { 1, 2, 3 }:requires_grad_(true)
+    local d = D.Independent(D.Normal(loc, 1), 1):expand { 4 }
+    assert.are.same({ { 4 }, { 3 } }, { d.batch_shape, d.event_shape })
+    assert.are.same({ 2, 4, 3 }, { table.unpack(d:rsample { 2 }.shape) })
+    d:log_prob(tensor { 0, 0, 0 }):sum():backward()
+    near(loc.grad, { -4, -8, -12 }, "gradient")
+  end)
+end)
+
 describe("construction", function()
   it("takes numbers, lists and tensors, in order or by name", function()
     assert.are.equal("float32", D.Normal(0, 1):sample().dtype)
@@ -203,6 +230,8 @@ describe("misuse", function()
     says(function() D.MultivariateNormal { loc = { 0, 0 }, scale_tril = tensor { { -1, 0 }, { 0, 1 } } } end, "over 0")
     says(function() D.Independent(3, 1) end, "distribution")
     says(function() D.Independent(D.Normal(0, 1), 1) end, "0 batch dimensions")
+    says(function() D.Normal({ 1, 2 }, 1):expand { 3 } end, "expand: (2) cannot expand to (3)")
+    says(function() D.Normal(0, 1):expand "x" end, "Normal:expand", "list of sizes")
     says(function() D.kl_divergence(D.Normal(0, 1), 3) end, "argument 2")
     says(function() D.kl_divergence(D.Normal(0, 1), D.Poisson(1)) end, "Normal and Poisson", "register_kl")
     says(function() D.register_kl(D.Normal, D.Poisson, 3) end, "function")

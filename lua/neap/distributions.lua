@@ -3,7 +3,7 @@
 --   local d = neap.distributions.Normal(neap.zeros(3), 1)   -- or Normal{loc = ..., scale = ...}
 --   d:sample{2}                  -- (2, 3), without a gradient;  d:rsample{2} carries it to loc and scale
 --   d:log_prob(x)  d:entropy()  d:cdf(x)  d:icdf(p)  d.mean  d.variance  d.stddev  d.batch_shape  d.event_shape
---   neap.distributions.kl_divergence(p, q)
+--   neap.distributions.kl_divergence(p, q);  d:expand{4, 3} has a larger batch
 --
 -- Categories count from 1. Parameters and values out of range are errors; the option validate = false leaves the checks out.
 

@@ -146,6 +146,24 @@ def pairs():
     yield ("Exponential", dict(rate=positive(3))), ("Normal", dict(loc=real(3), scale=positive(3)))
     yield ("Laplace", dict(loc=real(3), scale=positive(3))), ("Normal", dict(loc=real(3), scale=positive(3)))
     yield ("Normal", dict(loc=real(3), scale=positive(3))), ("Laplace", dict(loc=real(3), scale=positive(3)))
+    params = {
+        "Normal": lambda: dict(loc=real(3), scale=positive(3)),
+        "Laplace": lambda: dict(loc=real(3), scale=positive(3)),
+        "Gumbel": lambda: dict(loc=real(3), scale=positive(3)),
+        "Exponential": lambda: dict(rate=positive(3)),
+        "Gamma": lambda: dict(concentration=positive(3), rate=positive(3)),
+        "Beta": lambda: dict(concentration1=positive(3), concentration0=positive(3)),
+        "Uniform": lambda: dict(low=torch.tensor([0.0, 0.1, -0.5], dtype=torch.float64), high=torch.tensor([1.0, 0.7, 1.5], dtype=torch.float64)),
+        "Bernoulli": lambda: dict(probs=unit(3)),
+        "Poisson": lambda: dict(rate=positive(3)),
+        "Binomial": lambda: dict(total_count=torch.full((3,), 4.0, dtype=torch.float64), probs=unit(3)),
+    }
+    for p, qs in (("Bernoulli", "Poisson"), ("Beta", "Exponential Gamma Normal Uniform"), ("Exponential", "Beta Uniform Gumbel"),
+                  ("Gamma", "Beta Uniform Gumbel Normal"), ("Gumbel", "Beta Exponential Gamma Uniform Normal"),
+                  ("Laplace", "Beta Exponential Gamma Uniform"), ("Normal", "Beta Exponential Gamma Uniform Gumbel"),
+                  ("Poisson", "Bernoulli Binomial"), ("Uniform", "Beta Exponential Gamma Gumbel")):
+        for q in qs.split():
+            yield (p, params[p]()), (q, params[q]())
 
 
 def divergence(p, q):

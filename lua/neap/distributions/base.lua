@@ -156,6 +156,17 @@ function Distribution:rsample(shape, options)
   return self:draw(self:extended(shape), options)
 end
 
+--- The same distribution with a larger batch: its parameters seen in that shape, without a copy.
+function Distribution:expand(batch_shape)
+  local shape = base.sizes(self.name .. ":expand", batch_shape)
+  local new = setmetatable({}, getmetatable(self))
+  for key, value in next, self do
+    new[key] = core.is_tensor(value) and value:expand(base.joined(shape, {table.unpack(value.shape, #self.batch_shape + 1)})) or value
+  end
+  new.batch_shape = shape
+  return new
+end
+
 --- A value to be measured: a tensor of the parameters' dtype that lies within the support.
 function Distribution:value(x)
   if type(x) == "number" then x = core.tensor(x, {dtype = self.dtype}) end

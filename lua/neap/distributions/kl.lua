@@ -125,34 +125,75 @@ register(vector.Independent, vector.Independent, function(p, q)
   return p:summed(kl.kl_divergence(p.base, q.base))
 end)
 
--- ---- one class and another ----
+-- ---- one class and another: -H(p), less the mean of log q under p ----
 
-register(continuous.Exponential, continuous.Gamma, function(p, q)
-  local ratio = q.rate / p.rate
-  return -q.concentration * ratio:log() + ratio + q.concentration:lgamma() + q.concentration * EULER - (1 + EULER)
-end)
-register(continuous.Gamma, continuous.Exponential, function(p, q)
-  return -p:entropy() - q.rate:log() + q.rate * p.concentration / p.rate
-end)
-register(continuous.Uniform, Normal, function(p, q)
-  local width = p.high - p.low
-  local off = (p.high + p.low - q.loc * 2) * 0.5
-  return (q.scale * sqrt(2 * pi) / width):log() + (width:square() / 12 + off:square()) / q.scale:square() * 0.5
-end)
-register(continuous.Exponential, Normal, function(p, q)
-  local var, square = q.scale:square(), p.rate:square()
-  return (square * var * (2 * pi)):log() * 0.5 - 1 + (square:reciprocal() - q.loc / p.rate + q.loc:square() * 0.5) / var
-end)
-register(continuous.Laplace, Normal, function(p, q)
-  local var = q.scale:square()
-  local ratio = p.scale:square() / var
-  return -(ratio * (2 / pi)):log() * 0.5 + ratio + (p.loc:square() * 0.5 - p.loc * q.loc + q.loc:square() * 0.5) / var - 1
-end)
-register(Normal, continuous.Laplace, function(p, q)
+local Uniform, Gamma, Beta, Gumbel = continuous.Uniform, continuous.Gamma, continuous.Beta, continuous.Gumbel
+local Exponential, Laplace = continuous.Exponential, continuous.Laplace
+
+for _, P in ipairs {Uniform, Exponential, Laplace, Gamma, Beta, Gumbel} do
+  register(P, Normal, function(p, q)
+    return q.scale:log() - p:entropy() + 0.5 * log(2 * pi) + (p.variance + (p.mean - q.loc):square()) / (q.scale:square() * 2)
+  end)
+end
+register(Normal, Laplace, function(p, q)
   local d = p.loc - q.loc
   local r = d / p.scale
   local off = p.scale * sqrt(2 / pi) * (r:square() * -0.5):exp() + d * (r * sqrt(0.5)):erf()
   return -(p.scale / q.scale):log() + off / q.scale - 0.5 * (1 + log(pi / 2))
 end)
+
+-- Of numbers that are not negative.
+local function to_exponential(p, q) return q.rate * p.mean - q.rate:log() - p:entropy() end
+register(Gamma, Exponential, to_exponential)
+register(Beta, Exponential, to_exponential)
+register(Uniform, Exponential, function(p, q) return infinite_where(p.low:lt(0), to_exponential(p, q)) end)
+
+-- The same with the mean of log x.
+local function to_gamma(p, q, mean_log)
+  local c = q.concentration
+  return q.rate * p.mean - c * q.rate:log() + c:lgamma() - (c - 1) * mean_log - p:entropy()
+end
+-- The mean of log x over [a, b].
+local function mean_log(a, b) return (b:xlogy(b) - a:xlogy(a)) / (b - a) - 1 end
+register(Exponential, Gamma, function(p, q) return to_gamma(p, q, -p.rate:log() - EULER) end)
+register(Beta, Gamma, function(p, q)
+  return to_gamma(p, q, p.concentration1:digamma() - (p.concentration1 + p.concentration0):digamma())
+end)
+register(Uniform, Gamma, function(p, q) return infinite_where(p.low:lt(0), to_gamma(p, q, mean_log(p.low, p.high))) end)
+
+-- With the mean of exp(-x / scale).
+local function to_gumbel(p, q, mean_exp)
+  return q.scale:log() + (p.mean - q.loc) / q.scale + (q.loc / q.scale):exp() * mean_exp - p:entropy()
+end
+register(Exponential, Gumbel, function(p, q) return to_gumbel(p, q, (1 + (p.rate * q.scale):reciprocal()):reciprocal()) end)
+register(Gamma, Gumbel, function(p, q)
+  return to_gumbel(p, q, (1 + (p.rate * q.scale):reciprocal()):pow(-p.concentration))
+end)
+register(Normal, Gumbel, function(p, q)
+  return to_gumbel(p, q, ((p.scale / q.scale):square() * 0.5 - p.loc / q.scale):exp())
+end)
+register(Uniform, Gumbel, function(p, q)
+  return to_gumbel(p, q, ((-p.low / q.scale):exp() - (-p.high / q.scale):exp()) * q.scale / (p.high - p.low))
+end)
+
+register(Uniform, Beta, function(p, q)
+  local a, b = q.concentration1, q.concentration0
+  local y = a:lgamma() + b:lgamma() - (a + b):lgamma() - (a - 1) * mean_log(p.low, p.high) - (b - 1) * mean_log(1 - p.high, 1 - p.low)
+  return infinite_where(p.low:lt(0):logical_or(p.high:gt(1)), y - p:entropy())
+end)
+register(Beta, Uniform, function(p, q)
+  return infinite_where(q.low:gt(0):logical_or(q.high:lt(1)), (q.high - q.low):log() - p:entropy())
+end)
+register(discrete.Bernoulli, discrete.Poisson, function(p, q) return q.rate - p.probs:xlogy(q.rate) - p:entropy() end)
+
+-- Where p can be what q cannot.
+local function infinite(p, q) return core.full_like(p.mean + q.mean, math.huge) end
+for P, list in pairs {
+  [Exponential] = {Beta, Uniform}, [Gamma] = {Beta, Uniform}, [Gumbel] = {Beta, Exponential, Gamma, Uniform},
+  [Laplace] = {Beta, Exponential, Gamma, Uniform}, [Normal] = {Beta, Exponential, Gamma, Uniform},
+  [discrete.Poisson] = {discrete.Bernoulli, discrete.Binomial},
+} do
+  for _, Q in ipairs(list) do register(P, Q, infinite) end
+end
 
 return kl

@@ -133,6 +133,10 @@ function Independent:init(given)
   self.batch_shape = table.move(d.batch_shape, 1, #d.batch_shape - n, 1, {})
   self.event_shape = base.joined(table.move(d.batch_shape, #d.batch_shape - n + 1, #d.batch_shape, 1, {}), d.event_shape)
 end
+function Independent:expand(batch_shape)
+  local shape = base.sizes("Independent:expand", batch_shape)
+  return Independent(self.base:expand(base.joined(shape, {table.unpack(self.base.batch_shape, #self.batch_shape + 1)})), self.n)
+end
 function Independent:draw(shape, options) return self.base:draw(shape, options) end
 local function summed(self, x)
   if self.n == 0 then return x end
