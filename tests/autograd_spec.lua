@@ -60,6 +60,27 @@ describe("backward", function()
     has(message_of(function() neap.ones(1):retain_grad() end), "requires no gradient")
   end)
 
+  it("gives zeros, not nothing, where all was overwritten or is flat", function()
+    for _, write in ipairs {
+      function(y) y:zero_() end, function(y) y:fill_(3) end, function(y) y:copy_(neap.ones(3)) end, function(y) y:uniform_() end,
+      function(y) y:floor_() end, function(y) y:eq_(2) end, function(y) y:logical_not_() end, function(y) y[{ {} }] = 1 end,
+      function(y) y:view(3, 1):lt_(1) end, function(y) y:view(3, 1):zero_() end,
+    } do
+      local x = leaf { 1, 2, 3 }
+      local y = x * 2
+      write(y)
+      assert.is_true(y.requires_grad)
+      y:sum():backward()
+      assert.are.same({ 0, 0, 0 }, x.grad:totable())
+    end
+    local x = leaf { 1, 2, 3 }
+    local y = x * 2
+    y:narrow(1, 1, 1):gt_(5) -- writes 0 where a view looks; the rest stays
+    y:sum():backward()
+    assert.are.same({ 0, 2, 2 }, x.grad:totable())
+    assert.are.same({ 0, 0, 0 }, neap.grad(x:sign():sum(), x)[1]:totable())
+  end)
+
   it("refuses what has no history", function()
     has(message_of(function() neap.ones(1):backward() end), "no history")
     local y = neap.no_grad(function() return leaf { 1 } * 2 end)

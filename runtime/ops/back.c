@@ -134,7 +134,7 @@ int np_back_run(np_record *r, neap_tensor *const *grads, int flags, neap_tensor 
     np_fail(c, NEAP_ERR_UNSUPPORTED, "%s: its gradient cannot be differentiated again", op->name);
   else if (!np_failed(c)) (create_graph && op->twin != np_no_back ? op->twin : op->back)(&b);
   for (int i = 0; i < r->n_in; i++) {
-    neap_tensor *g = np_failed(c) || !r->in[i].needs ? NULL : np_sum_to(c, gx[i], &r->in[i].at);
+    neap_tensor *g = np_failed(c) || !r->in[i].needs ? NULL : np_sum_to(c, gx[i] ? gx[i] : np_tensor_scalar(c, r->in[i].at.dtype, 0), &r->in[i].at);
     if (g && g->at.dtype != r->in[i].at.dtype) g = neap_to(c, g, r->in[i].at.dtype);
     gx[i] = np_hold(g);
   }

@@ -166,7 +166,7 @@ struct np_back {
   neap_tensor *y[NP_MAX_OUTS];   /* outputs, if saved */
   const np_result *out;          /* out[i].at: shapes and dtypes of the outputs */
   neap_tensor *g[NP_MAX_OUTS];   /* gradients of the outputs; NULL: nothing flowed (g[0] is zeros then, if it is the only output) */
-  neap_tensor **gx;              /* to fill: gradients of the inputs; NULL: none. Any shape that sums to the input's */
+  neap_tensor **gx;              /* to fill: gradients of the inputs; NULL: zeros. Any shape that sums to the input's */
   int homes;                     /* first gradients of leaves may be written where they will live */
 };
 /* Where the gradient of input i will live, for a backward that can write it there at once (then gx[i] is this very

@@ -8,8 +8,16 @@ static int is_tensor_like(const neap_param *p) {
   return p->kind == NEAP_TENSOR || p->kind == NEAP_TENSORS || p->kind == NEAP_OPERAND;
 }
 
+/* Of an in-place op that has no gradient: whether what it overwrites was part of the graph. */
+static int cuts(np_call *c) {
+  neap_tensor *x = c->arg[0].t;
+  if (!c->in_place || (x->base && np_view_refresh(x) != 0)) return 0;
+  return np_needs_grad(x) || (x->base && np_needs_grad(x->base));
+}
+
 int np_wants_record(np_call *c) {
-  if (!c->ctx->grad_mode || (c->op->marks & NEAP_OP_NO_GRAD) || c->op->back == np_no_back) return 0;
+  if (!c->ctx->grad_mode) return 0;
+  if (c->op->marks & NEAP_OP_NO_GRAD || c->op->back == np_no_back) return cuts(c);
   int wants = 0;
   for (int i = 0; i < c->sig->n_params; i++) {
     const neap_value *v = &c->arg[i];
@@ -88,7 +96,19 @@ static void add_input(np_input *in, neap_tensor *t, int save) {
   if (save) in->storage = np_storage_retain(t->storage);
 }
 
+/* What an op without a gradient wrote over: x is as if it had been set to a constant. */
+static np_record *cut_record(np_call *c) {
+  const np_signature *sig = np_op_signature(c->ctx, NP_OP_zero); /* backward will read it */
+  np_record *r = sig ? new_record(c->ctx, 1, 1, 1, 0) : NULL;
+  if (!r) return NULL;
+  r->op = NP_OP_zero;
+  r->arg[0] = (neap_value){ .kind = NEAP_TENSOR };
+  add_input(&r->in[0], c->arg[0].t, 0);
+  return r;
+}
+
 static np_record *record_of(np_call *c, uint32_t saves) {
+  if (c->op->marks & NEAP_OP_NO_GRAD || c->op->back == np_no_back) return cut_record(c);
   int n_in = 0;
   size_t lists = 0;
   for (int i = 0; i < c->sig->n_params; i++) {
