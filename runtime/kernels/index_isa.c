@@ -32,14 +32,23 @@ static void put_rows(int64_t n, const void *idx, int wide, int64_t base, size_t 
   for (int64_t i = 0; i < n; i++) memcpy(y + at(idx, wide, base, i) * dst_ld, x + i * src_ld, bytes);
 }
 
+/* Four places are read before the next four are written: reads then need not wait for writes that may be to the same
+   place. Dense lists along rows are a case of their own, which the compiler cuts out of the same loop. */
 #define AT(i) (at(idx, wide, base, i) * unit + (i) * step)
 #define ELEMENTS(D, SIZE)                                                                                           \
-  static void gather_##SIZE(int64_t n, const void *idx, int wide, int64_t base, const D *restrict x, int64_t unit,  \
-                            int64_t step, D *restrict y, int64_t ys) {                                              \
-    if (wide && ys == 1 && step == 0 && unit == 1)                                                                  \
-      for (int64_t i = 0; i < n; i++) y[i] = x[((const int64_t *)idx)[i] - base];                                   \
-    else                                                                                                            \
-      for (int64_t i = 0; i < n; i++) y[i * ys] = x[AT(i)];                                                         \
+  NP_FN void gather_loop_##SIZE(int64_t n, const void *idx, int wide, int64_t base, const D *restrict x,            \
+                                int64_t unit, int64_t step, D *restrict y, int64_t ys) {                            \
+    int64_t i = 0;                                                                                                  \
+    for (; i + 4 <= n; i += 4) {                                                                                    \
+      D a = x[AT(i)], b = x[AT(i + 1)], c = x[AT(i + 2)], d = x[AT(i + 3)];                                         \
+      y[i * ys] = a, y[(i + 1) * ys] = b, y[(i + 2) * ys] = c, y[(i + 3) * ys] = d;                                 \
+    }                                                                                                               \
+    for (; i < n; i++) y[i * ys] = x[AT(i)];                                                                        \
+  }                                                                                                                 \
+  static void gather_##SIZE(int64_t n, const void *idx, int wide, int64_t base, const D *x, int64_t unit,           \
+                            int64_t step, D *y, int64_t ys) {                                                       \
+    if (wide && ys == 1 && step == 0 && unit == 1) gather_loop_##SIZE(n, idx, 1, base, x, 1, 0, y, 1);              \
+    else gather_loop_##SIZE(n, idx, wide, base, x, unit, step, y, ys);                                              \
   }                                                                                                                 \
   static void scatter_##SIZE(int64_t n, const void *idx, int wide, int64_t base, const D *restrict x, int64_t xs,   \
                              D *restrict y, int64_t unit, int64_t step) {                                           \
@@ -79,20 +88,26 @@ static void scatter(int size, int64_t n, const void *idx, int wide, int64_t base
     }                                                                                                               \
   }
 #define FOLD(T, S, OP, F)                                                                                           \
+  NP_FN void fold_loop_##OP##_##S(int64_t n, const void *idx, int wide, int64_t base, const T *restrict x,          \
+                                  int64_t xs, T *restrict y, int64_t unit, int64_t step) {                          \
+    int64_t i = 0;                                                                                                  \
+    for (; i + 4 <= n; i += 4) {                                                                                    \
+      T *p = y + AT(i), *q = y + AT(i + 1), *r = y + AT(i + 2), *s = y + AT(i + 3);                                 \
+      T a = x[i * xs], b = x[(i + 1) * xs], c = x[(i + 2) * xs], d = x[(i + 3) * xs];                               \
+      *p = F(*p, a);                                                                                                \
+      *q = F(*q, b);                                                                                                \
+      *r = F(*r, c);                                                                                                \
+      *s = F(*s, d);                                                                                                \
+    }                                                                                                               \
+    for (; i < n; i++) {                                                                                            \
+      T *p = y + AT(i);                                                                                             \
+      *p = F(*p, x[i * xs]);                                                                                        \
+    }                                                                                                               \
+  }                                                                                                                 \
   static void fold_##OP##_##S(int64_t n, const void *idx, int wide, int64_t base, const void *src, int64_t xs,      \
                               void *dst, int64_t unit, int64_t step) {                                              \
-    const T *restrict x = src;                                                                                      \
-    T *restrict y = dst;                                                                                            \
-    if (wide && unit == 1 && step == 0 && xs == 1)                                                                  \
-      for (int64_t i = 0; i < n; i++) {                                                                             \
-        T *p = y + (((const int64_t *)idx)[i] - base);                                                              \
-        *p = F(*p, x[i]);                                                                                           \
-      }                                                                                                             \
-    else                                                                                                            \
-      for (int64_t i = 0; i < n; i++) {                                                                             \
-        T *p = y + AT(i);                                                                                           \
-        *p = F(*p, x[i * xs]);                                                                                      \
-      }                                                                                                             \
+    if (wide && unit == 1 && step == 0 && xs == 1) fold_loop_##OP##_##S(n, idx, 1, base, src, 1, dst, 1, 0);        \
+    else fold_loop_##OP##_##S(n, idx, wide, base, src, xs, dst, unit, step);                                        \
   }
 #define SUMS(T, S)                                                                                                  \
   ROWS(T, S) FOLD(T, S, add, np_add_##S) FOLD(T, S, mul, np_mul_##S) FOLD(T, S, max, np_maximum_##S)                \

@@ -221,25 +221,41 @@ NP_FN float np_erf_f32(float x) {
   return t < 0.92f ? x + x * p : big;
 }
 
-/* The normal distribution function, within 2^-23: with v = |x| / sqrt 2, erfc(v) = exp(-v S(v)), v < 4.1; 0 beyond. */
+/* F(-a), F the normal distribution function, a >= 0: 2^(-1 - a S(a)) up to 5.8, then 0. The power's whole part goes into the
+ * exponent's bits. */
+NP_FN float np_tail_f32(float a) {
+  float v = a > 5.8f ? 5.8f : a, s = 2.03363495e-08f;
+  s = s * v - 6.38007464e-07f;
+  s = s * v + 8.57060604e-06f;
+  s = s * v - 6.23623855e-05f;
+  s = s * v + 0.000230906749f;
+  s = s * v + 0.000100859026f;
+  s = s * v - 0.00706839375f;
+  s = s * v + 0.0525205843f;
+  s = s * v + 0.459196657f;
+  s = s * v + 1.1511066f;
+  float u = v * s, t = NP_MAGIC_F32 - u, r = (NP_MAGIC_F32 - t) - u, q = 7.67284801e-05f; /* 2^(r-1), |r| <= 1/2 */
+  q = q * r + 0.000670003181f;
+  q = q * r + 0.004809245f;
+  q = q * r + 0.0277516413f;
+  q = q * r + 0.120113231f;
+  q = q * r + 0.346573591f;
+  q = q * r + 0.5f;
+  float h = np_from_f32(np_bits_f32(q) + (np_bits_f32(t) << 23));
+  return a > 5.8f ? 0 : h;
+}
 NP_FN float np_cdf_f32(float x) {
-  float t = fabsf(x) * 0.707106781f, v = t > 4.1f ? 4.1f : t, s = 4.55224977e-07f;
-  s = s * v - 1.00748790e-05f;
-  s = s * v + 9.54966398e-05f;
-  s = s * v - 4.90470213e-04f;
-  s = s * v + 1.28243786e-03f;
-  s = s * v + 3.95570106e-04f;
-  s = s * v - 1.96017357e-02f;
-  s = s * v + 1.02972137e-01f;
-  s = s * v + 6.36579717e-01f;
-  s = s * v + 1.12838188f;
-  int32_t n;
-  float r = np_exp_reduce_f32(-(v * s), &n);
-  float h = (0.5f + 0.5f * np_exp_core_f32(r)) * np_from_f32((uint32_t)(n + 127) << 23);
-  h = t > 4.1f ? 0 : h;
+  float h = np_tail_f32(fabsf(x));
   return x != x ? x : x < 0 ? h : 1 - h;
 }
 NP_FN double np_cdf_f64(double x) { return 0.5 * erfc(x * -0.70710678118654752440); }
+
+/* x F(x), where x is positive as x - x F(-x); infinity is its own limit. */
+NP_FN float np_gelu_f32(float x) {
+  float h = np_tail_f32(fabsf(x)), v = x > 5.8f ? 5.8f : x;
+  return x < 0 ? x * h : x - v * h;
+}
+NP_FN double np_gelu_f64(double x) { return x * np_cdf_f64(x); }
 
 /* erfc(t) = u exp(P(u) - t^2), u = 1/(1 + t/2), t >= 0 */
 NP_FN float np_erfc_f32(float x) {
@@ -429,7 +445,6 @@ NP_FN double np_hypot_f64(double x, double z) { return hypot(x, z); }
     return np_maximum_##S(x, z) + np_log1p_unit_##S(np_exp_##S(x == z ? 0 : -fabs##F(x - z)));                      \
   }                                                                                                                 \
   NP_FN T np_silu_##S(T x) { return x / (1 + np_exp_##S(-x)); }                                                     \
-  NP_FN T np_gelu_##S(T x) { return x * np_cdf_##S(x); }                                                              \
   NP_FN T np_gelu_tanh_##S(T x) {                                                                                   \
     return (T)0.5 * x * (1 + np_tanh_##S((T)0.79788456080286535588 * (x + (T)0.044715 * x * x * x)));               \
   }                                                                                                                 \

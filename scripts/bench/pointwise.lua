@@ -12,6 +12,8 @@ Times elementwise ops beside PyTorch's; both sides take turns, so that a machine
   --rounds N=5
 ]])
 
+-- These get numbers of both signs, as in a net; the others from 0.05 to 0.95, where all of them are defined.
+local ACTIVATIONS = "relu gelu silu elu selu celu softplus mish hardswish leaky_relu tanh sigmoid"
 local BINARY = "add sub mul div pow atan2 hypot remainder fmod floor_divide maximum minimum copysign logaddexp"
 
 local torch = [=[
@@ -19,11 +21,11 @@ import sys, time, torch
 import torch.nn.functional as F
 torch.set_num_threads(1)
 n, dtype = int(sys.argv[1]), getattr(torch, sys.argv[2])
-x, z = (torch.rand(n) * 0.9 + 0.05).to(dtype), (torch.rand(n) + 0.5).to(dtype)
+x, z, a = (torch.rand(n) * 0.9 + 0.05).to(dtype), (torch.rand(n) + 0.5).to(dtype), torch.randn(n).to(dtype)
 for line in sys.stdin:
     name = line.strip()
     f = getattr(torch, name, None) or getattr(F, name)
-    args = (x, z) if name in sys.argv[3].split() else (x,)
+    args = (x, z) if name in sys.argv[3].split() else (a,) if name in sys.argv[4].split() else (x,)
     best = 1e9
     for i in range(14):
         start = time.perf_counter()
@@ -40,8 +42,8 @@ local function partner()
   file:close()
   os.remove(answers)
   assert(os.execute(("mkfifo '%s'"):format(answers)))
-  local pipe = assert(io.popen(("env -u OPENBLAS_CORETYPE '%s' %s %d %s '%s' > %s"):format(options.python, script, options.size,
-    options.dtype, BINARY, answers), "w"))
+  local pipe = assert(io.popen(("env -u OPENBLAS_CORETYPE '%s' %s %d %s '%s' '%s' > %s"):format(options.python, script, options.size,
+    options.dtype, BINARY, ACTIVATIONS, answers), "w"))
   local reader = assert(io.open(answers, "r"))
   return function(name)
     pipe:write(name, "\n")
@@ -54,8 +56,10 @@ local ask, close
 if options.python ~= "" then ask, close = partner() end
 local x = (neap.rand(options.size) * 0.9 + 0.05):to(options.dtype)
 local z = (neap.rand(options.size) + 0.5):to(options.dtype)
-local binary = {}
+local a = neap.randn(options.size):to(options.dtype)
+local binary, activation = {}, {}
 for name in BINARY:gmatch "%a[%w_]*" do binary[name] = true end
+for name in ACTIVATIONS:gmatch "%a[%w_]*" do activation[name] = true end
 
 print(("%-12s %10s %10s %8s   (%s, %d elements, %d thread%s)"):format("op", "neap ns", "torch ns", "ratio", options.dtype, options.size,
   neap.info().threads, neap.info().threads == 1 and "" or "s"))
@@ -65,7 +69,7 @@ for name in options.ops:gmatch "[^,]+" do
     for _ = 1, 14 do
       local _ <close> = neap.scope()
       local start = neap.clock()
-      if binary[name] then f(x, z) else f(x) end
+      if binary[name] then f(x, z) else f(activation[name] and a or x) end
       ours = math.min(ours, (neap.clock() - start) * 1e9 / options.size)
     end
     if ask then theirs = math.min(theirs, ask(name)) end

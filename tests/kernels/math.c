@@ -118,7 +118,8 @@ static const row rows[] = {
     {"digamma small", NP_EW_digamma, digamma, 0, 1.2, 1.5, 40, 0},
     {"trigamma", NP_EW_polygamma, trigamma, 0, 1000, 1.5, 6, 1},
     {"psi'''", NP_EW_polygamma, polygamma_3, -3.8, 40, 1.5, 12, 3},
-    {"gelu", NP_EW_gelu, gelu, -1, 10, 4, 4, 0},
+    {"gelu", NP_EW_gelu, gelu, -1, 10, 3, 4, 0},
+    {"gelu left", NP_EW_gelu, gelu, -5, -1, 45, 45, 0},
 };
 
 /* |y - twin| in units of the last place of T's value nearest the twin; subnormals count in their own spacing. */
@@ -256,6 +257,10 @@ static void ends(void) {
             {NP_EW_logsigmoid, -INFINITY, -INFINITY},
             {NP_EW_logsigmoid, INFINITY, 0},
             {NP_EW_logsigmoid, NAN, NAN},
+            {NP_EW_gelu, INFINITY, INFINITY},
+            {NP_EW_gelu, -INFINITY, NAN},
+            {NP_EW_gelu, -3e38, 0},
+            {NP_EW_gelu, NAN, NAN},
             {NP_EW_relu, NAN, NAN},
             {NP_EW_relu, -INFINITY, 0},
             {NP_EW_round, 2.5, 2},
