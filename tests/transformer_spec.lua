@@ -51,6 +51,18 @@ describe("MultiheadAttention", function()
     assert(w:eq(0):sum():item() > 60 * 60 / 6) -- of both heads
   end)
 
+  it("turns queries and keys by their position when it is rotary", function()
+    local a = nn.MultiheadAttention(8, 2, {batch_first = true, rotary = true, bias = false}):to "float64"
+    local x = neap.randn(2, 6, 8, {dtype = "float64"})
+    local function heads(y) return y:reshape(2, 6, 2, 4):transpose(2, 3) end
+    local parts = x:linear(a.in_proj_weight):chunk(3, -1)
+    local y = neap.scaled_dot_product_attention(heads(parts[1]):rope(), heads(parts[2]):rope(), heads(parts[3]), {is_causal = true})
+    y = a.out_proj(y:transpose(2, 3):reshape(2, 6, 8))
+    for _, need in ipairs {true, false} do assert(far(a(x, x, x, {need_weights = need, is_causal = true}), y) < 1e-14) end
+    says.has(says.message_of(function() nn.MultiheadAttention(6, 2, {rotary = true}) end),
+      "MultiheadAttention: rotary takes heads of an even size, here 3, and neither add_bias_kv nor add_zero_attn")
+  end)
+
   it("takes embed_dim from its first input", function()
     local lazy = nn.MultiheadAttention(nil, 3)
     assert.is_true(lazy:is_waiting())
@@ -146,6 +158,8 @@ describe("a cache", function()
       local attention = nn.MultiheadAttention(8, 2, {batch_first = first}):to "float64"
       local layer, stack = nn.TransformerEncoderLayer(8, 2, 12, options):to "float64", nn.TransformerEncoder(8, 2, 3, 12, options):to "float64"
       local decoder = nn.TransformerDecoder(8, 2, 2, 12, options):to "float64"
+      options.rotary = true
+      local rotary = nn.TransformerEncoder(8, 2, 2, 12, options):to "float64"
       for _, pieces in ipairs {{1, 1, 1, 1, 1, 1, 1, 1, 1}, {4, 1, 3, 1}, {9}} do
         for _, need in ipairs {true, false} do
           same_in_pieces(function(y, o) return (attention(y, y, y, {need_weights = need, is_causal = true, cache = o.cache, cached = o.cached})) end,
@@ -153,6 +167,7 @@ describe("a cache", function()
         end
         same_in_pieces(layer, layer, x, pieces, time)
         same_in_pieces(stack, stack, x, pieces, time)
+        same_in_pieces(rotary, rotary, x, pieces, time)
         local memory = first and neap.randn(2, 3, 8, {dtype = "float64"}) or neap.randn(3, 2, 8, {dtype = "float64"})
         same_in_pieces(function(y, o) return decoder(y, memory, {tgt_is_causal = true, cache = o.cache, cached = o.cached}) end,
           decoder, x, pieces, time)

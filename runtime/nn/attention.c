@@ -7,7 +7,7 @@
 
 /* ---- MultiheadAttention: settings, then parts in the order in which they are made ---- */
 
-enum { EMBED, HEADS, DROPOUT, BIAS, BIAS_KV, ZERO_ATTN, KDIM, VDIM, BATCH_FIRST };
+enum { EMBED, HEADS, DROPOUT, BIAS, BIAS_KV, ZERO_ATTN, KDIM, VDIM, BATCH_FIRST, ROTARY };
 enum { QUERY, KEY, VALUE, PADDING, NEED_WEIGHTS, MASK, AVERAGE, CAUSAL, CACHE, CACHED };
 
 static int xavier_part(neap_module *m, const char *name, int64_t rows, int64_t cols) {
@@ -46,6 +46,9 @@ int np_multihead_attention_setup(neap_module *m, const neap_value *in) {
     return c->error;
   if (e % np_set_i(m, HEADS))
     return np_layer_fail(m, NEAP_ERR_ARGUMENT, "embed_dim, %lld, must be a multiple of num_heads, %lld", (long long)e, (long long)np_set_i(m, HEADS));
+  if (np_set_i(m, ROTARY) && (e / np_set_i(m, HEADS) % 2 || np_set_i(m, BIAS_KV) || np_set_i(m, ZERO_ATTN)))
+    return np_layer_fail(m, NEAP_ERR_ARGUMENT, "rotary takes heads of an even size, here %lld, and neither add_bias_kv nor add_zero_attn",
+                         (long long)(e / np_set_i(m, HEADS)));
   if (projections(m) != 0) return c->error;
   neap_value linear[] = {{.kind = NEAP_INT, .i = e}, {.kind = NEAP_INT, .i = e}, {.kind = NEAP_FLAG, .i = np_set_i(m, BIAS)}};
   if (np_make_child(m, "out_proj", -1, "Linear", 3, linear) != 0) return c->error;
@@ -104,6 +107,9 @@ static void project(attention *a, neap_tensor *q, neap_tensor *k, neap_tensor *v
     p[1 + i] = x;
   }
   a->q = heads(a, p[0]), a->k = heads(a, p[1]), a->v = heads(a, p[2]);
+  if (!np_set_i(a->m, ROTARY)) return;
+  a->q = neap_rope(a->c, a->q, 10000, a->in[CACHED].i, 1, 0);
+  a->k = neap_rope(a->c, a->k, 10000, a->in[CACHED].i, 1, 0);
 }
 
 /* ---- the cache: keys and values written behind those that are there; no gradient follows ---- */

@@ -6,7 +6,7 @@
 
 /* ---- settings and children of a layer ---- */
 
-enum { MODEL, HEADS, WIDTH, DROPOUT, ACTIVATION, EPS, BATCH_FIRST, NORM_FIRST, BIAS, LAYER_SETTINGS };
+enum { MODEL, HEADS, WIDTH, DROPOUT, ACTIVATION, EPS, BATCH_FIRST, NORM_FIRST, BIAS, ROTARY, LAYER_SETTINGS };
 enum { GELU = 1 };
 
 static neap_value whole(int64_t i) { return (neap_value){.kind = NEAP_INT, .i = i}; }
@@ -18,10 +18,10 @@ static int norm_child(neap_module *m, const char *name, int64_t size, double eps
   return np_make_child(m, name, -1, "LayerNorm", 4, v);
 }
 
-static int attention_child(neap_module *m, const char *name) {
+static int attention_child(neap_module *m, const char *name, neap_value rotary) {
   const neap_value *s = m->arg, none = {.kind = NEAP_NONE};
-  neap_value v[] = {s[MODEL], s[HEADS], s[DROPOUT], s[BIAS], flag(0), flag(0), none, none, s[BATCH_FIRST]};
-  return np_make_child(m, name, -1, "MultiheadAttention", 9, v);
+  neap_value v[] = {s[MODEL], s[HEADS], s[DROPOUT], s[BIAS], flag(0), flag(0), none, none, s[BATCH_FIRST], rotary};
+  return np_make_child(m, name, -1, "MultiheadAttention", 10, v);
 }
 
 static int linear_child(neap_module *m, const char *name, int from, int to) {
@@ -32,7 +32,7 @@ static int linear_child(neap_module *m, const char *name, int from, int to) {
 static int layer_setup(neap_module *m, int decodes) {
   static const char *const norms[] = {"norm1", "norm2", "norm3"};
   if (np_at_least(m, MODEL, 1) != 0 || np_at_least(m, HEADS, 1) != 0 || np_at_least(m, WIDTH, 0) != 0 || np_probability(m, DROPOUT) != 0) return m->ctx->error;
-  if (attention_child(m, "self_attn") != 0 || (decodes && attention_child(m, "multihead_attn") != 0)) return m->ctx->error;
+  if (attention_child(m, "self_attn", m->arg[ROTARY]) != 0 || (decodes && attention_child(m, "multihead_attn", flag(0)) != 0)) return m->ctx->error;
   if (linear_child(m, "linear1", MODEL, WIDTH) != 0 || linear_child(m, "linear2", WIDTH, MODEL) != 0) return m->ctx->error;
   for (int i = 0; i < 2 + decodes; i++)
     if (norm_child(m, norms[i], np_set_i(m, MODEL), np_set_d(m, EPS), np_set_i(m, BIAS)) != 0) return m->ctx->error;
@@ -111,14 +111,15 @@ neap_tensor *np_transformer_decoder_layer_forward(neap_module *m, const neap_val
   return in_scope(m, 3, a, in[TGT].t);
 }
 
-/* ---- stacks: d_model nhead num_layers, then as a layer's from WIDTH on, norm ---- */
+/* ---- stacks: d_model nhead num_layers, then as a layer's from WIDTH to BIAS, norm and rotary ---- */
 
-enum { LAYERS = 2, NORM = LAYER_SETTINGS + 1 };
+enum { LAYERS = 2, NORM = BIAS + 2, STACK_SETTINGS = NORM + 2 };
 
 static int stack_setup(neap_module *m, const char *layer) {
   neap_value v[LAYER_SETTINGS] = {m->arg[MODEL], m->arg[HEADS]};
   if (np_at_least(m, LAYERS, 0) != 0) return m->ctx->error;
-  memcpy(v + WIDTH, m->arg + WIDTH + 1, (LAYER_SETTINGS - WIDTH) * sizeof *v);
+  memcpy(v + WIDTH, m->arg + WIDTH + 1, (ROTARY - WIDTH) * sizeof *v);
+  v[ROTARY] = m->arg[NORM + 1];
   for (int64_t i = 0; i < np_set_i(m, LAYERS); i++)
     if (np_make_child(m, "layers", (int)i, layer, LAYER_SETTINGS, v) != 0) return m->ctx->error;
   return np_set_i(m, NORM) ? norm_child(m, "norm", np_set_i(m, MODEL), v[EPS].d, v[BIAS].i) : NEAP_OK;
@@ -161,7 +162,7 @@ static neap_tensor *stack_in_scope(neap_module *m, int n, const neap_value *in, 
 neap_tensor *np_transformer_encoder_forward(neap_module *m, const neap_value *in, neap_tensor **more) { return (void)more, stack_in_scope(m, 6, in, 4); }
 neap_tensor *np_transformer_decoder_forward(neap_module *m, const neap_value *in, neap_tensor **more) { return (void)more, stack_in_scope(m, 10, in, CACHE); }
 
-/* ---- Transformer: d_model nhead num_encoder_layers num_decoder_layers, then as a layer's from WIDTH on ---- */
+/* ---- Transformer: d_model nhead num_encoder_layers num_decoder_layers, then as a layer's from WIDTH to BIAS ---- */
 
 static int xavier(void *arg, const char *name, neap_tensor *t, int buffer) {
   (void)arg, (void)name;
@@ -171,11 +172,11 @@ static int xavier(void *arg, const char *name, neap_tensor *t, int buffer) {
 int np_transformer_setup(neap_module *m, const neap_value *in) {
   (void)in;
   for (int i = 0; i < 2; i++) {
-    neap_value v[NORM + 1] = {m->arg[MODEL], m->arg[HEADS], m->arg[LAYERS + i]};
+    neap_value v[STACK_SETTINGS] = {m->arg[MODEL], m->arg[HEADS], m->arg[LAYERS + i]};
     if (np_at_least(m, LAYERS + i, 0) != 0) return m->ctx->error;
-    memcpy(v + LAYERS + 1, m->arg + LAYERS + 2, (LAYER_SETTINGS - WIDTH) * sizeof *v);
-    v[NORM] = flag(1);
-    if (np_make_child(m, i ? "decoder" : "encoder", -1, i ? "TransformerDecoder" : "TransformerEncoder", NORM + 1, v) != 0) return m->ctx->error;
+    memcpy(v + LAYERS + 1, m->arg + LAYERS + 2, (ROTARY - WIDTH) * sizeof *v);
+    v[NORM] = flag(1), v[NORM + 1] = flag(0);
+    if (np_make_child(m, i ? "decoder" : "encoder", -1, i ? "TransformerDecoder" : "TransformerEncoder", STACK_SETTINGS, v) != 0) return m->ctx->error;
   }
   return neap_module_each(m, xavier, NULL);
 }

@@ -8,7 +8,7 @@ local tree = require "neap.nn.tree"
 local transformer = {}
 local layers = core.layers
 
-local SETTINGS = {"dim_feedforward", "dropout", "activation", "layer_norm_eps", "batch_first", "norm_first"}
+local SETTINGS = {"dim_feedforward", "dropout", "activation", "layer_norm_eps", "batch_first", "norm_first", "rotary"}
 
 -- nn.TransformerEncoder(layer, num_layers, norm): each layer a copy of that one. Anything else goes to C's row.
 local function stack(kind)
