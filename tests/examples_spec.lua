@@ -114,6 +114,15 @@ describe("examples", function()
     end
   end)
 
+  it("char_lstm reads and writes", function()
+    local dir = os.getenv "NEAP_DATA"
+    if not (dir and exists(dir .. "/tinyshakespeare/input.txt")) then return pending "no tiny Shakespeare under NEAP_DATA" end
+    local text = works("char_lstm", "--take 40000 --epochs 2 --hidden 48 --steps 32 --rows 16 --write 60")
+    local first, second = text:match "epoch 1: %S+ nats a letter, on unseen text (%S+).*epoch 2: %S+ nats a letter, on unseen text (%S+)"
+    assert.is_true(tonumber(second) < tonumber(first) and tonumber(second) < 3, text)
+    assert.matches("Validation loss: " .. second, text, 1, true)
+  end)
+
   it("mlp_mnist: 0.978 within 10 epochs #slow #once", function()
     if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
     local best = tonumber(works "mlp_mnist":match "best ([%d.]+)")

@@ -77,6 +77,25 @@ describe("a recurrent layer", function()
     assert.is_true(neap.cat({first, second}, 1):allclose(whole, 1e-5, 1e-6))
   end)
 
+  it("takes sequences of several lengths side by side", function()
+    neap.seed(4)
+    local model, list = nn.GRU(3, 4, {bidirectional = true}), {neap.randn(2, 3), neap.randn(5, 3), neap.randn(1, 3)}
+    local x, lengths = nn.utils.pad_sequence(list, {value = 7})
+    assert.same({{5, 3, 3}, {2, 5, 1}}, {x.shape, lengths:totable()})
+    assert.equal(7, x[{3, 1, 1}]:item())
+    local y, h = model(x, {lengths = lengths})
+    for i, row in ipairs(nn.utils.unpad_sequence(y, lengths)) do
+      local alone, last = model(list[i])
+      assert.is_true(row:allclose(alone, 1e-5, 1e-6))
+      assert.is_true(h:select(2, i):allclose(last, 1e-5, 1e-6))
+    end
+    local first = nn.utils.pad_sequence(list, {batch_first = true})
+    assert.same({3, 5, 3}, first.shape)
+    assert.same({2, 3}, nn.utils.unpad_sequence(first, lengths, {batch_first = true})[1].shape)
+    assert.error_matches(function() nn.utils.pad_sequence{1} end, "sequence 1 is a number")
+    assert.error_matches(function() nn.utils.pad_sequence{} end, "no sequences")
+  end)
+
   it("learns to say what it heard first", function()
     neap.seed(9)
     local model, head = nn.GRU(2, 16), nn.Linear(16, 1)

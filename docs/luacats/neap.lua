@@ -2119,6 +2119,31 @@ function neap.glu(x, dim) end
 ---@return neap.Tensor y
 function Tensor:glu(dim) end
 
+--- The steps of a layer of gated recurrent units (Cho et al., 2014), its gates in the order r, z, n: p (T, B, 3 H), h0 (B, H), w_hh (3 H, H), b_hh (3 H). mask and lengths as in rnn_steps; kept: what backward needs, as bits.
+---@param p neap.Tensor
+---@param h0 neap.Tensor
+---@param w_hh neap.Tensor
+---@param b_hh? neap.Tensor
+---@param mask? neap.Tensor
+---@param lengths? neap.Tensor
+---@param reverse? boolean
+---@return neap.Tensor y
+---@return neap.Tensor h_n
+---@return neap.Tensor kept
+function neap.gru_steps(p, h0, w_hh, b_hh, mask, lengths, reverse) end
+
+--- The steps of a layer of gated recurrent units (Cho et al., 2014), its gates in the order r, z, n: p (T, B, 3 H), h0 (B, H), w_hh (3 H, H), b_hh (3 H). mask and lengths as in rnn_steps; kept: what backward needs, as bits.
+---@param h0 neap.Tensor
+---@param w_hh neap.Tensor
+---@param b_hh? neap.Tensor
+---@param mask? neap.Tensor
+---@param lengths? neap.Tensor
+---@param reverse? boolean
+---@return neap.Tensor y
+---@return neap.Tensor h_n
+---@return neap.Tensor kept
+function Tensor:gru_steps(h0, w_hh, b_hh, mask, lengths, reverse) end
+
 --- Whether x > z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -3181,6 +3206,35 @@ function neap.logsumexp(x, dims, keepdim) end
 ---@param keepdim? boolean
 ---@return neap.Tensor y
 function Tensor:logsumexp(dims, keepdim) end
+
+--- The steps of a layer of long short-term memory (Hochreiter and Schmidhuber, 1997), its gates in the order i, f, g, o: p (T, B, 4 H) comes from the input, h0 (B, P), c0 (B, H), w_hh (4 H, P), w_hr (P, H) projects what is put out. mask and lengths as in rnn_steps; kept: what backward needs, as bits.
+---@param p neap.Tensor
+---@param h0 neap.Tensor
+---@param c0 neap.Tensor
+---@param w_hh neap.Tensor
+---@param w_hr? neap.Tensor
+---@param mask? neap.Tensor
+---@param lengths? neap.Tensor
+---@param reverse? boolean
+---@return neap.Tensor y
+---@return neap.Tensor h_n
+---@return neap.Tensor c_n
+---@return neap.Tensor kept
+function neap.lstm_steps(p, h0, c0, w_hh, w_hr, mask, lengths, reverse) end
+
+--- The steps of a layer of long short-term memory (Hochreiter and Schmidhuber, 1997), its gates in the order i, f, g, o: p (T, B, 4 H) comes from the input, h0 (B, P), c0 (B, H), w_hh (4 H, P), w_hr (P, H) projects what is put out. mask and lengths as in rnn_steps; kept: what backward needs, as bits.
+---@param h0 neap.Tensor
+---@param c0 neap.Tensor
+---@param w_hh neap.Tensor
+---@param w_hr? neap.Tensor
+---@param mask? neap.Tensor
+---@param lengths? neap.Tensor
+---@param reverse? boolean
+---@return neap.Tensor y
+---@return neap.Tensor h_n
+---@return neap.Tensor c_n
+---@return neap.Tensor kept
+function Tensor:lstm_steps(h0, c0, w_hh, w_hr, mask, lengths, reverse) end
 
 --- The shortest y that makes |x y - other| least; the squares of what is left, where x has more rows than columns and full rank, else none; the rank of x, counting singular values above rcond times the largest.
 ---@param x neap.Tensor
@@ -4370,6 +4424,29 @@ function Tensor:rfft2(s, dims, norm) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function neap.rfftfreq(n, d, dtype) end
+
+--- The steps of a simple recurrent layer: h = tanh(p_t + (h mask) w_hh'), from h0 (B, H), for p (T, B, H): what comes from the input. y: all h; h_n: the last. mask (B, H) stands for all steps; lengths (B): how many of a row's steps count, behind them y is 0.
+---@param p neap.Tensor
+---@param h0 neap.Tensor
+---@param w_hh neap.Tensor
+---@param mask? neap.Tensor
+---@param lengths? neap.Tensor
+---@param nonlinearity? "tanh"|"relu"
+---@param reverse? boolean
+---@return neap.Tensor y
+---@return neap.Tensor h_n
+function neap.rnn_steps(p, h0, w_hh, mask, lengths, nonlinearity, reverse) end
+
+--- The steps of a simple recurrent layer: h = tanh(p_t + (h mask) w_hh'), from h0 (B, H), for p (T, B, H): what comes from the input. y: all h; h_n: the last. mask (B, H) stands for all steps; lengths (B): how many of a row's steps count, behind them y is 0.
+---@param h0 neap.Tensor
+---@param w_hh neap.Tensor
+---@param mask? neap.Tensor
+---@param lengths? neap.Tensor
+---@param nonlinearity? "tanh"|"relu"
+---@param reverse? boolean
+---@return neap.Tensor y
+---@return neap.Tensor h_n
+function Tensor:rnn_steps(h0, w_hh, mask, lengths, nonlinearity, reverse) end
 
 --- x with its elements moved on by shifts along dims, those that leave at one end coming back at the other; without dims x is rolled as one long row.
 ---@param x neap.Tensor
@@ -5832,6 +5909,25 @@ function neap.nn.GELU(approximate) end
 ---@return neap.Module
 function neap.nn.GLU(dim) end
 
+--- Layers of gated recurrent units (Cho et al., 2014), gates in the order r, z, n; else as nn.RNN.
+---@param input_size? integer
+---@param hidden_size integer
+---@param num_layers? integer
+---@param bias? boolean
+---@param batch_first? boolean
+---@param dropout? number
+---@param bidirectional? boolean
+---@param variational? boolean
+---@return neap.Module
+function neap.nn.GRU(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, variational) end
+
+--- One step of nn.GRU: x (batch, input_size), h (batch, hidden_size), or both without the batch.
+---@param input_size? integer
+---@param hidden_size integer
+---@param bias? boolean
+---@return neap.Module
+function neap.nn.GRUCell(input_size, hidden_size, bias) end
+
 --- 0 where |x| <= lambd, else x.
 ---@param lambd? number
 ---@return neap.Module
@@ -5872,6 +5968,26 @@ function neap.nn.KLDivLoss(reduction, log_target) end
 ---@return neap.Module
 function neap.nn.L1Loss(reduction) end
 
+--- Layers of long short-term memory (Hochreiter and Schmidhuber, 1997), gates in the order i, f, g, o; proj_size projects h (Sak et al., 2014). c_n (layers directions, batch, hidden_size); else as nn.RNN.
+---@param input_size? integer
+---@param hidden_size integer
+---@param num_layers? integer
+---@param bias? boolean
+---@param batch_first? boolean
+---@param dropout? number
+---@param bidirectional? boolean
+---@param proj_size? integer
+---@param variational? boolean
+---@return neap.Module
+function neap.nn.LSTM(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, variational) end
+
+--- One step of nn.LSTM: x (batch, input_size), h and c (batch, hidden_size), or all without the batch.
+---@param input_size? integer
+---@param hidden_size integer
+---@param bias? boolean
+---@return neap.Module
+function neap.nn.LSTMCell(input_size, hidden_size, bias) end
+
 --- Normalises over the last dimensions, which must be normalized_shape, then scales by weight and shifts by bias (Ba et al., 2016).
 ---@param normalized_shape integer[]
 ---@param eps? number
@@ -5910,7 +6026,7 @@ function neap.nn.MSELoss(reduction) end
 ---@return neap.Module
 function neap.nn.Mish() end
 
---- Attention of num_heads heads (Vaswani et al., 2017): query (L, N, embed_dim), key (S, N, kdim) and value (S, N, vdim), N first with batch_first, or without it, give y like query and, when needed, weights (N, L, S), or of each head (N, heads, L, S). A bool mask is true where a key is ignored, one of floats is added: key_padding_mask (N, S), attn_mask (L, S) or (N heads, L, S). With is_causal query i sees keys up to i. cache (2, N, heads, room, embed_dim / heads) keeps the keys and values of the first `cached` positions, takes those of this call behind them, and all are attended to.
+--- Attention of num_heads heads (Vaswani et al., 2017): query (L, N, embed_dim), key (S, N, kdim) and value (S, N, vdim), N first with batch_first, or without it, give y like query and, when needed, weights (N, L, S), or of each head (N, heads, L, S). A bool mask is true where a key is ignored, one of floats is added: key_padding_mask (N, S), attn_mask (L, S) or (N heads, L, S). With is_causal query i sees keys up to i. cache (2, N, heads, room, embed_dim / heads) keeps the keys and values of the first `cached` positions, takes those of this call behind them, and all are attended to. With rotary, queries and keys are turned by their position (rope).
 ---@param embed_dim? integer
 ---@param num_heads integer
 ---@param dropout? number
@@ -5920,8 +6036,9 @@ function neap.nn.Mish() end
 ---@param kdim? integer
 ---@param vdim? integer
 ---@param batch_first? boolean
+---@param rotary? boolean
 ---@return neap.Module
-function neap.nn.MultiheadAttention(embed_dim, num_heads, dropout, bias, add_bias_kv, add_zero_attn, kdim, vdim, batch_first) end
+function neap.nn.MultiheadAttention(embed_dim, num_heads, dropout, bias, add_bias_kv, add_zero_attn, kdim, vdim, batch_first, rotary) end
 
 --- Minus the log-probability (N, C, ...) of each label (N, ...).
 ---@param weight? neap.Tensor
@@ -5943,6 +6060,27 @@ function neap.nn.PReLU(num_parameters, init) end
 ---@param batch_first? boolean
 ---@return neap.Module
 function neap.nn.PositionalEncoding(d_model, dropout, max_len, batch_first) end
+
+--- Layers of h = tanh(x w_ih' + b_ih + h w_hh' + b_hh) (Elman, 1990) over x (steps, batch, input_size), with batch_first (batch, steps, ...), or (steps, input_size). y: the last layer's h at all steps; h_n (layers directions, batch, hidden_size). lengths (batch): how many steps of each row count; behind them y is 0, and a backward direction begins at each row's last. dropout works between layers; variational: instead one mask for all steps on what goes in, what comes out and h (Gal and Ghahramani, 2016).
+---@param input_size? integer
+---@param hidden_size integer
+---@param num_layers? integer
+---@param nonlinearity? "tanh"|"relu"
+---@param bias? boolean
+---@param batch_first? boolean
+---@param dropout? number
+---@param bidirectional? boolean
+---@param variational? boolean
+---@return neap.Module
+function neap.nn.RNN(input_size, hidden_size, num_layers, nonlinearity, bias, batch_first, dropout, bidirectional, variational) end
+
+--- One step of nn.RNN: x (batch, input_size), h (batch, hidden_size), or both without the batch.
+---@param input_size? integer
+---@param hidden_size integer
+---@param bias? boolean
+---@param nonlinearity? "tanh"|"relu"
+---@return neap.Module
+function neap.nn.RNNCell(input_size, hidden_size, bias, nonlinearity) end
 
 --- x where it is positive, else x times a slope: in training drawn from [lower, upper) for each element, else their mean (Xu et al., 2015).
 ---@param lower? number
@@ -6047,8 +6185,9 @@ function neap.nn.Transformer(d_model, nhead, num_encoder_layers, num_decoder_lay
 ---@param norm_first? boolean
 ---@param bias? boolean
 ---@param norm? boolean
+---@param rotary? boolean
 ---@return neap.Module
-function neap.nn.TransformerDecoder(d_model, nhead, num_layers, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, norm) end
+function neap.nn.TransformerDecoder(d_model, nhead, num_layers, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, norm, rotary) end
 
 --- An encoder layer whose queries also attend to memory (S, N, d_model), an encoder's output, between self-attention and linear layers (Vaswani et al., 2017).
 ---@param d_model integer
@@ -6060,8 +6199,9 @@ function neap.nn.TransformerDecoder(d_model, nhead, num_layers, dim_feedforward,
 ---@param batch_first? boolean
 ---@param norm_first? boolean
 ---@param bias? boolean
+---@param rotary? boolean
 ---@return neap.Module
-function neap.nn.TransformerDecoderLayer(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias) end
+function neap.nn.TransformerDecoderLayer(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, rotary) end
 
 --- num_layers encoder layers one after the other, with norm a LayerNorm at the end; cache (num_layers, 2, N, nhead, room, d_model / nhead). nn.TransformerEncoder(layer, num_layers, norm) copies a layer that there is.
 ---@param d_model integer
@@ -6075,10 +6215,11 @@ function neap.nn.TransformerDecoderLayer(d_model, nhead, dim_feedforward, dropou
 ---@param norm_first? boolean
 ---@param bias? boolean
 ---@param norm? boolean
+---@param rotary? boolean
 ---@return neap.Module
-function neap.nn.TransformerEncoder(d_model, nhead, num_layers, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, norm) end
+function neap.nn.TransformerEncoder(d_model, nhead, num_layers, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, norm, rotary) end
 
---- Self-attention, then two linear layers with an activation between, each with a residual connection and LayerNorm behind it, or before it with norm_first (Vaswani et al., 2017). src (T, N, d_model), or with batch_first (N, T, d_model); masks, is_causal and the cache (2, N, nhead, room, d_model / nhead) as in MultiheadAttention.
+--- Self-attention, then two linear layers with an activation between, each with a residual connection and LayerNorm behind it, or before it with norm_first (Vaswani et al., 2017). src (T, N, d_model), or with batch_first (N, T, d_model); masks, is_causal, the cache (2, N, nhead, room, d_model / nhead) and rotary as in MultiheadAttention.
 ---@param d_model integer
 ---@param nhead integer
 ---@param dim_feedforward? integer
@@ -6088,8 +6229,9 @@ function neap.nn.TransformerEncoder(d_model, nhead, num_layers, dim_feedforward,
 ---@param batch_first? boolean
 ---@param norm_first? boolean
 ---@param bias? boolean
+---@param rotary? boolean
 ---@return neap.Module
-function neap.nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias) end
+function neap.nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, rotary) end
 
 --- Gradient descent that averages the weights, as ax, from step t0 on (Polyak and Juditsky, 1992).
 ---@param parameters neap.Tensor[]|table[]

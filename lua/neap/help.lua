@@ -151,6 +151,7 @@ local function gather()
   add_table("neap.", require "neap")
   local nn = require "neap.nn"
   add_table("neap.nn.init.", nn.init)
+  add_table("neap.nn.utils.", nn.utils)
   local schedules = require "neap.optim.schedules"
   for _, row in ipairs(core.schedule_rows()) do extend(by_full["neap.optim.lr." .. row.name], schedules[row.name], row.name) end
   add_table("neap.optim.lr.", schedules)
