@@ -87,7 +87,7 @@ typedef struct steps {
   const np_recurrent *k;
   int ctype, native, relu, reverse;
   int64_t T, B, H, P, GH, size, block, blocks;
-  const char *p, *h0, *c0, *w, *w_hr, *turned, *turned_hr, *b, *mask;
+  const char *p, *h0, *c0, *w, *w_hr, *stripes, *stripes_hr, *b, *mask;
   const int64_t *lengths;
   char *y, *h, *c, *kept;                       /* forward */
   const char *gy;                               /* backward; gh, gc: in of the last states, out of the first */
@@ -131,9 +131,25 @@ static char *row_of(const steps *s, const char *data, int64_t t, int64_t row, in
   return (char *)(uintptr_t)data + ((t * s->B + row) * width) * s->size;
 }
 
-/* out (m, n) = x (m, k) w (k, n), within a task. */
+enum { STRIPE = 128 }; /* columns of a weight that lie together: rows a page apart would cost a look-up each */
+
+/* out (m, n) = x (m, k) w, within a task; w (k, n) in stripes. */
 static void times(const steps *s, int64_t m, int64_t n, int64_t k, const char *x, const char *w, char *out, char *scratch) {
-  s->ctx->kernels->gemm[s->ctype](0, 0, m, n, k, 1, x, k, w, n, 0, out, n, scratch);
+  for (int64_t j = 0; j < n; j += STRIPE) {
+    int64_t wide = np_min(STRIPE, n - j);
+    s->ctx->kernels->gemm[s->ctype](0, 0, m, wide, k, 1, x, k, w + k * j * s->size, wide, 0, out + j * s->size, n, scratch);
+  }
+}
+
+/* The matrix w (rows, columns) of the compute type, or with `turn` its transpose, in stripes: (k, STRIPE) after (k, STRIPE). */
+static const char *striped(const steps *s, const char *w, int64_t rows, int64_t columns, int turn) {
+  int64_t k = turn ? columns : rows, n = turn ? rows : columns, shape[] = { k, n };
+  neap_tensor *room = w ? np_tensor_new(s->ctx, s->native, 2, shape) : NULL;
+  for (int64_t j = 0; room && j < n; j += STRIPE) {
+    int64_t wide = np_min(STRIPE, n - j), across = turn ? columns : 1;
+    s->ctx->kernels->copy2d((int)s->size, k, wide, w + j * across * s->size, turn ? 1 : columns, across, np_data(room) + k * j * s->size, wide, 1);
+  }
+  return room ? np_data(room) : NULL;
 }
 
 static void masked(const steps *s, int64_t n, const char *x, const char *mask, char *y) {
@@ -186,12 +202,12 @@ static void forward_step(const steps *s, int64_t t, int64_t from, int64_t to, co
   char *h = s->h + from * out;
   const char *before = h;
   if (s->mask) masked(s, m * s->P, h, s->mask + from * out, r->handed), before = r->handed;
-  times(s, m, s->GH, s->P, before, s->turned, r->gates, r->gemm);
+  times(s, m, s->GH, s->P, before, s->stripes, r->gates, r->gemm);
   for (int64_t i = 0; i < m; i++)
     if (counts(s, t, from + i))
       forward_row(s, t, from + i, r->gates + i * s->GH * s->size, s->w_hr ? r->hidden + i * s->H * s->size : h + i * out);
     else if (s->w_hr) memset(r->hidden + i * s->H * s->size, 0, (size_t)(s->H * s->size));
-  if (s->w_hr) times(s, m, s->P, s->H, r->hidden, s->turned_hr, r->handed, r->gemm);
+  if (s->w_hr) times(s, m, s->P, s->H, r->hidden, s->stripes_hr, r->handed, r->gemm);
   for (int64_t i = 0; i < m; i++) {
     char *y = row_of(s, s->y, t, from + i, s->P);
     if (!counts(s, t, from + i)) {
@@ -213,12 +229,6 @@ static void forward_block(void *arg, int64_t block) {
   for (int64_t i = 0; i < s->T; i++) forward_step(s, step_at(s, i), from, to, &r);
 }
 
-/* A matrix (rows, columns) turned round. */
-static neap_tensor *turned(neap_context *c, neap_tensor *w, int dtype) {
-  neap_tensor *turn = neap_transpose(c, w, 0, 1);
-  return turn ? np_contiguous_of(c, turn, dtype) : NULL;
-}
-
 /* y as it will lie while it is computed: itself, or of the compute type. */
 static neap_tensor *room_for(neap_tensor *y, int native) { return y->at.dtype == native ? neap_retain(y) : np_tensor_like(y, native); }
 
@@ -226,11 +236,11 @@ static int forward(np_call *call, const np_cell *k, neap_tensor **x) {
   neap_context *c = call->ctx;
   steps s;
   if (set_up(&s, k, c, x, call->arg) != 0) return c->error;
-  neap_tensor *turn = turned(c, x[k->w], s.native), *turn_hr = s.w_hr ? turned(c, x[k->w_hr], s.native) : NULL, *out[3] = { NULL };
+  neap_tensor *out[3] = { NULL };
   int n = k->c0 >= 0 ? 3 : 2;
   for (int i = 0; i < n; i++) out[i] = room_for(call->out[i], s.native);
+  s.stripes = striped(&s, s.w, s.GH, s.P, 1), s.stripes_hr = striped(&s, s.w_hr, s.P, s.H, 1);
   if (np_failed(c) || make_room(&s) != 0) return c->error;
-  s.turned = np_data(turn), s.turned_hr = data_of(turn_hr);
   s.y = np_data(out[0]), s.h = np_data(out[1]), s.c = n > 2 ? np_data(out[2]) : NULL;
   if (k->kept_out >= 0 && call->out[k->kept_out]->at.count > 0) s.kept = np_data(call->out[k->kept_out]);
   run(&s, forward_block);
@@ -285,7 +295,7 @@ static void backward_step(const steps *s, int64_t i, int64_t from, int64_t to, c
     if (counts(s, t, from + j) && s->gy) add(s, s->P, row_of(s, s->gy, t, from + j, s->P), gh + j * out);
   if (s->w_hr) {
     memcpy(row_of(s, s->handed, t, from, s->P), gh, (size_t)(m * out));
-    times(s, m, s->H, s->P, gh, s->w_hr, r->hidden, r->gemm);
+    times(s, m, s->H, s->P, gh, s->stripes_hr, r->hidden, r->gemm);
   }
   for (int64_t j = 0; j < m; j++) {
     if (counts(s, t, from + j)) {
@@ -296,7 +306,7 @@ static void backward_step(const steps *s, int64_t i, int64_t from, int64_t to, c
     if (s->gp != s->gg) memset(row_of(s, s->gp, t, from + j, s->GH), 0, (size_t)wide);
     if (s->w_hr) memset(row_of(s, s->handed, t, from + j, s->P), 0, (size_t)out);
   }
-  times(s, m, s->P, s->GH, gg, s->w, r->handed, r->gemm);
+  times(s, m, s->P, s->GH, gg, s->stripes, r->handed, r->gemm);
   if (s->mask) masked(s, m * s->P, r->handed, s->mask + from * out, r->handed);
   for (int64_t j = 0; j < m; j++) {
     if (!counts(s, t, from + j)) continue;
@@ -370,6 +380,7 @@ int np_recurrent_back(np_back *b) {
   if (set_up(&s, k, c, x, b->arg) != 0) return c->error;
   neap_tensor *y = ready(c, b->y[0], s.native), *gy = ready(c, b->g[0], s.native), *gh = flowing(c, b->g[1], x[NP_STEPS_H0], s.native);
   neap_tensor *gc = k->c0 >= 0 ? flowing(c, b->g[2], x[k->c0], s.native) : NULL, *gp = np_tensor_like(x[NP_STEPS_P], s.native);
+  s.stripes = striped(&s, s.w, s.GH, s.P, 0), s.stripes_hr = striped(&s, s.w_hr, s.P, s.H, 0);
   neap_tensor *gg = k->kind == NP_GRU ? np_tensor_like(x[NP_STEPS_P], s.native) : gp, *handed = s.w_hr ? np_tensor_like(b->y[0], s.native) : NULL;
   if (np_failed(c) || make_room(&s) != 0) return c->error;
   s.y = np_data(y), s.gy = data_of(gy), s.gh = np_data(gh), s.gp = np_data(gp), s.gg = np_data(gg);
