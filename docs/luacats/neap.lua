@@ -758,6 +758,17 @@ function neap.bmm(x, other) end
 ---@return neap.Tensor y
 function Tensor:bmm(other) end
 
+--- Area that each of boxes1 (N, 4) has in common with each of boxes2 (M, 4) over that which they cover together, (N, M); boxes are x1, y1, x2, y2 with x1 <= x2, y1 <= y2.
+---@param boxes1 neap.Tensor
+---@param boxes2 neap.Tensor
+---@return neap.Tensor y
+function neap.box_iou(boxes1, boxes2) end
+
+--- Area that each of boxes1 (N, 4) has in common with each of boxes2 (M, 4) over that which they cover together, (N, M); boxes are x1, y1, x2, y2 with x1 <= x2, y1 <= y2.
+---@param boxes2 neap.Tensor
+---@return neap.Tensor y
+function Tensor:box_iou(boxes2) end
+
 --- Tensors seen in the shape that they broadcast to together.
 ---@param xs neap.Tensor[]
 ---@return neap.Tensor[] ys
@@ -938,6 +949,21 @@ function neap.chunk(x, chunks, dim) end
 ---@param dim? integer
 ---@return neap.Tensor[] parts
 function Tensor:chunk(chunks, dim) end
+
+--- diou_loss plus a term for the difference in aspect ratio of boxes1 and boxes2 (..., 4), whose weight counts as a constant (Zheng et al., 2020).
+---@param boxes1 neap.Tensor
+---@param boxes2 neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@param eps? number
+---@return neap.Tensor y
+function neap.ciou_loss(boxes1, boxes2, reduction, eps) end
+
+--- diou_loss plus a term for the difference in aspect ratio of boxes1 and boxes2 (..., 4), whose weight counts as a constant (Zheng et al., 2020).
+---@param boxes2 neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@param eps? number
+---@return neap.Tensor y
+function Tensor:ciou_loss(boxes2, reduction, eps) end
 
 --- x cut to [min, max]; either may be absent.
 ---@param x neap.Tensor|number
@@ -1164,6 +1190,23 @@ function Tensor:cosh() end
 --- Hyperbolic cosine. Written into the tensor itself.
 ---@return neap.Tensor
 function Tensor:cosh_() end
+
+--- 1 less the cosine of the angle between input1 and input2 (N, D) for target 1; for -1 by how much the cosine is above the margin.
+---@param input1 neap.Tensor
+---@param input2 neap.Tensor
+---@param target neap.Tensor
+---@param margin? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.cosine_embedding_loss(input1, input2, target, margin, reduction) end
+
+--- 1 less the cosine of the angle between input1 and input2 (N, D) for target 1; for -1 by how much the cosine is above the margin.
+---@param input2 neap.Tensor
+---@param target neap.Tensor
+---@param margin? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:cosine_embedding_loss(input2, target, margin, reduction) end
 
 --- Cosine of the angle between x and other along dim: their inner product over their lengths, each at least eps.
 ---@param x neap.Tensor
@@ -1422,6 +1465,23 @@ function neap.diagonal_scatter(x, src, offset, dim1, dim2) end
 ---@return neap.Tensor y
 function Tensor:diagonal_scatter(src, offset, dim1, dim2) end
 
+--- 1 - (2 sum x t + smooth) / (sum x + sum t + smooth) of probabilities x and targets t (Milletari et al., 2016), each sum over dims: by itself all but the first.
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param smooth? number
+---@param dims? integer[]
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.dice_loss(input, target, smooth, dims, reduction) end
+
+--- 1 - (2 sum x t + smooth) / (sum x + sum t + smooth) of probabilities x and targets t (Milletari et al., 2016), each sum over dims: by itself all but the first.
+---@param target neap.Tensor
+---@param smooth? number
+---@param dims? integer[]
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:dice_loss(target, smooth, dims, reduction) end
+
 --- Differences of neighbours along dim, taken n times, with prepend and append joined on before.
 ---@param x neap.Tensor
 ---@param n? integer
@@ -1451,6 +1511,21 @@ function Tensor:digamma() end
 --- Derivative of lgamma. Written into the tensor itself.
 ---@return neap.Tensor
 function Tensor:digamma_() end
+
+--- 1 less the intersection over union of pairs of boxes (..., 4), plus the squared distance of their centres over that of their hull's corners (Zheng et al., 2020); boxes are x1, y1, x2, y2.
+---@param boxes1 neap.Tensor
+---@param boxes2 neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@param eps? number
+---@return neap.Tensor y
+function neap.diou_loss(boxes1, boxes2, reduction, eps) end
+
+--- 1 less the intersection over union of pairs of boxes (..., 4), plus the squared distance of their centres over that of their hull's corners (Zheng et al., 2020); boxes are x1, y1, x2, y2.
+---@param boxes2 neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@param eps? number
+---@return neap.Tensor y
+function Tensor:diou_loss(boxes2, reduction, eps) end
 
 --- Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C).
 ---@param x neap.Tensor
@@ -1943,6 +2018,25 @@ function Tensor:fmod(z) end
 ---@return neap.Tensor
 function Tensor:fmod_(z) end
 
+--- Cross-entropy of scores (N, C, ...) against labels (N, ...) times (1 - p)^gamma, p the probability given to the label (Lin et al., 2017); the mean is over the labels that are not ignored.
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param weight? neap.Tensor
+---@param gamma? number
+---@param ignore_index? integer
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.focal_loss(input, target, weight, gamma, ignore_index, reduction) end
+
+--- Cross-entropy of scores (N, C, ...) against labels (N, ...) times (1 - p)^gamma, p the probability given to the label (Lin et al., 2017); the mean is over the labels that are not ignored.
+---@param target neap.Tensor
+---@param weight? neap.Tensor
+---@param gamma? number
+---@param ignore_index? integer
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:focal_loss(target, weight, gamma, ignore_index, reduction) end
+
 --- Columns (N, C kh kw, windows) added back into images (N, C, H, W) where im2col would take them from: its adjoint.
 ---@param x neap.Tensor
 ---@param output_size integer[]
@@ -2030,6 +2124,25 @@ function neap.gather(x, dim, index) end
 ---@return neap.Tensor y
 function Tensor:gather(dim, index) end
 
+--- Negative log-likelihood of targets under normal distributions of mean input and variance var (Nix and Weigend, 1994), which is taken as at least eps; full adds log(2 pi) / 2.
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param var neap.Tensor
+---@param full? boolean
+---@param eps? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.gaussian_nll_loss(input, target, var, full, eps, reduction) end
+
+--- Negative log-likelihood of targets under normal distributions of mean input and variance var (Nix and Weigend, 1994), which is taken as at least eps; full adds log(2 pi) / 2.
+---@param target neap.Tensor
+---@param var neap.Tensor
+---@param full? boolean
+---@param eps? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:gaussian_nll_loss(target, var, full, eps, reduction) end
+
 --- Greatest common divisor, never negative.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -2107,6 +2220,21 @@ function Tensor:geometric(p, generator) end
 ---@param generator? neap.Generator
 ---@return neap.Tensor
 function Tensor:geometric_(p, generator) end
+
+--- 1 less the intersection over union of pairs of boxes (..., 4), plus the share of their hull that neither covers (Rezatofighi et al., 2019); boxes are x1, y1, x2, y2.
+---@param boxes1 neap.Tensor
+---@param boxes2 neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@param eps? number
+---@return neap.Tensor y
+function neap.giou_loss(boxes1, boxes2, reduction, eps) end
+
+--- 1 less the intersection over union of pairs of boxes (..., 4), plus the share of their hull that neither covers (Rezatofighi et al., 2019); boxes are x1, y1, x2, y2.
+---@param boxes2 neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@param eps? number
+---@return neap.Tensor y
+function Tensor:giou_loss(boxes2, reduction, eps) end
 
 --- The first half of x along dim times the sigmoid of the second half (Dauphin et al., 2016).
 ---@param x neap.Tensor
@@ -2252,6 +2380,21 @@ function Tensor:heaviside(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:heaviside_(z) end
+
+--- The input, a distance, for target 1; for -1 by how much it is below the margin.
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param margin? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.hinge_embedding_loss(input, target, margin, reduction) end
+
+--- The input, a distance, for target 1; for -1 by how much it is below the margin.
+---@param target neap.Tensor
+---@param margin? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:hinge_embedding_loss(target, margin, reduction) end
 
 --- How many values lie in each of bins parts of min to max, both included; of x's own range when they are equal.
 ---@param x neap.Tensor
@@ -2552,6 +2695,23 @@ function neap.index_select(x, dim, index) end
 ---@return neap.Tensor y
 function Tensor:index_select(dim, index) end
 
+--- Contrastive loss (van den Oord et al., 2018): the cross-entropy of each query (N, D) choosing its own key among all N by the cosines of the angles over the temperature; symmetric adds the keys choosing queries and takes the mean (CLIP: Radford et al., 2021).
+---@param query neap.Tensor
+---@param key neap.Tensor
+---@param temperature? number
+---@param symmetric? boolean
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.info_nce(query, key, temperature, symmetric, reduction) end
+
+--- Contrastive loss (van den Oord et al., 2018): the cross-entropy of each query (N, D) choosing its own key among all N by the cosines of the angles over the temperature; symmetric adds the keys choosing queries and takes the mean (CLIP: Radford et al., 2021).
+---@param key neap.Tensor
+---@param temperature? number
+---@param symmetric? boolean
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:info_nce(key, temperature, symmetric, reduction) end
+
 --- Inner products along the last dimension of both: (..., k) and (***, k) give (..., ***).
 ---@param x neap.Tensor
 ---@param other neap.Tensor
@@ -2711,6 +2871,23 @@ function neap.istft(x, n_fft, hop_length, win_length, window, center, normalized
 ---@param length? integer
 ---@return neap.Tensor y
 function Tensor:istft(n_fft, hop_length, win_length, window, center, normalized, onesided, length) end
+
+--- 1 - (i + smooth) / (sum x + sum t - i + smooth) with i = sum x t of probabilities x and targets t (Rahman and Wang, 2016), each sum over dims: by itself all but the first.
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param smooth? number
+---@param dims? integer[]
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.jaccard_loss(input, target, smooth, dims, reduction) end
+
+--- 1 - (i + smooth) / (sum x + sum t - i + smooth) with i = sum x t of probabilities x and targets t (Rahman and Wang, 2016), each sum over dims: by itself all but the first.
+---@param target neap.Tensor
+---@param smooth? number
+---@param dims? integer[]
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:jaccard_loss(target, smooth, dims, reduction) end
 
 --- Kaiser's window, I0(beta sqrt(1 - (2 k / N - 1)^2)) / I0(beta).
 ---@param window_length integer
@@ -3327,6 +3504,23 @@ function Tensor:lu_unpack(pivots) end
 ---@return neap.Tensor y
 function neap.map(tensors, formula) end
 
+--- By how much input1 misses being above input2 by the margin for target 1, below it for -1.
+---@param input1 neap.Tensor
+---@param input2 neap.Tensor
+---@param target neap.Tensor
+---@param margin? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.margin_ranking_loss(input1, input2, target, margin, reduction) end
+
+--- By how much input1 misses being above input2 by the margin for target 1, below it for -1.
+---@param input2 neap.Tensor
+---@param target neap.Tensor
+---@param margin? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:margin_ranking_loss(input2, target, margin, reduction) end
+
 --- x with value where the mask is true.
 ---@param x neap.Tensor
 ---@param mask neap.Tensor
@@ -3703,6 +3897,53 @@ function Tensor:mul_silu_(z) end
 ---@return neap.Tensor y
 function neap.multi_dot(tensors) end
 
+--- By how much the scores (N, C) of the other classes miss being below the label's by the margin, to the power p (1 or 2), summed and divided by C.
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param p? integer
+---@param margin? number
+---@param weight? neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.multi_margin_loss(input, target, p, margin, weight, reduction) end
+
+--- By how much the scores (N, C) of the other classes miss being below the label's by the margin, to the power p (1 or 2), summed and divided by C.
+---@param target neap.Tensor
+---@param p? integer
+---@param margin? number
+---@param weight? neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:multi_margin_loss(target, p, margin, weight, reduction) end
+
+--- By how much the scores (N, C) of classes without a label miss being 1 below those with one, summed over pairs and divided by C; a row of target (N, C) names its classes up to the first entry below the first class.
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.multilabel_margin_loss(input, target, reduction) end
+
+--- By how much the scores (N, C) of classes without a label miss being 1 below those with one, summed over pairs and divided by C; a row of target (N, C) names its classes up to the first entry below the first class.
+---@param target neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:multilabel_margin_loss(target, reduction) end
+
+--- Mean over the classes, the last dimension, of the binary cross-entropy of scores (..., C) against targets in [0, 1].
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param weight? neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.multilabel_soft_margin_loss(input, target, weight, reduction) end
+
+--- Mean over the classes, the last dimension, of the binary cross-entropy of scores (..., C) against targets in [0, 1].
+---@param target neap.Tensor
+---@param weight? neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:multilabel_soft_margin_loss(target, weight, reduction) end
+
 --- Positions 1..C drawn by weights x of shape (C) or (N, C), which need not sum to 1: (num_samples) or (N, num_samples), each at most once unless replacement is true.
 ---@param x neap.Tensor
 ---@param num_samples integer
@@ -3933,6 +4174,21 @@ function Tensor:normal(mean, std, generator) end
 ---@return neap.Tensor
 function Tensor:normal_(mean, std, generator) end
 
+--- x over its p-norm along dim, which is taken as at least eps.
+---@param x neap.Tensor
+---@param p? number
+---@param dim? integer
+---@param eps? number
+---@return neap.Tensor y
+function neap.normalize(x, p, dim, eps) end
+
+--- x over its p-norm along dim, which is taken as at least eps.
+---@param p? number
+---@param dim? integer
+---@param eps? number
+---@return neap.Tensor y
+function Tensor:normalize(p, dim, eps) end
+
 --- Rows of num_classes zeros with a one at each label; as many as the largest label when not given.
 ---@param x neap.Tensor
 ---@param num_classes? integer
@@ -4049,6 +4305,25 @@ function neap.poisson(x, generator) end
 ---@param generator? neap.Generator
 ---@return neap.Tensor y
 function Tensor:poisson(generator) end
+
+--- Negative log-likelihood of counts under Poisson distributions of rate exp(input), or of rate input without log_input; full adds Stirling's term for targets over 1.
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param log_input? boolean
+---@param full? boolean
+---@param eps? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.poisson_nll_loss(input, target, log_input, full, eps, reduction) end
+
+--- Negative log-likelihood of counts under Poisson distributions of rate exp(input), or of rate input without log_input; full adds Stirling's term for targets over 1.
+---@param target neap.Tensor
+---@param log_input? boolean
+---@param full? boolean
+---@param eps? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:poisson_nll_loss(target, log_input, full, eps, reduction) end
 
 --- Complex numbers of length x and angle z in radians, as pairs.
 ---@param x neap.Tensor
@@ -4693,6 +4968,23 @@ function Tensor:sigmoid() end
 ---@return neap.Tensor
 function Tensor:sigmoid_() end
 
+--- Binary cross-entropy of scores times (1 - p)^gamma, p the probability given to the target, and times alpha for positive, 1 - alpha for negative targets; not with a negative alpha (Lin et al., 2017).
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param alpha? number
+---@param gamma? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.sigmoid_focal_loss(input, target, alpha, gamma, reduction) end
+
+--- Binary cross-entropy of scores times (1 - p)^gamma, p the probability given to the target, and times alpha for positive, 1 - alpha for negative targets; not with a negative alpha (Lin et al., 2017).
+---@param target neap.Tensor
+---@param alpha? number
+---@param gamma? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:sigmoid_focal_loss(target, alpha, gamma, reduction) end
+
 --- -1, 0 or 1, the sign of x.
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -4837,6 +5129,19 @@ function neap.smooth_l1_loss(input, target, reduction, beta) end
 ---@param beta? number
 ---@return neap.Tensor y
 function Tensor:smooth_l1_loss(target, reduction, beta) end
+
+--- log(1 + exp(-target input)) for targets 1 and -1.
+---@param input neap.Tensor
+---@param target neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.soft_margin_loss(input, target, reduction) end
+
+--- log(1 + exp(-target input)) for targets 1 and -1.
+---@param target neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:soft_margin_loss(target, reduction) end
 
 --- exp(x) divided by its sum along dim.
 ---@param x neap.Tensor
@@ -5401,6 +5706,29 @@ function Tensor:tril_(diagonal) end
 ---@return neap.Tensor y
 function neap.tril_indices(row, col, offset, dtype) end
 
+--- By how much the anchor (N, D) is not nearer to the positive than to the negative by the margin (Balntas et al., 2016), in the p-norm; swap takes the positive's distance to the negative where it is less.
+---@param anchor neap.Tensor
+---@param positive neap.Tensor
+---@param negative neap.Tensor
+---@param margin? number
+---@param p? number
+---@param eps? number
+---@param swap? boolean
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function neap.triplet_margin_loss(anchor, positive, negative, margin, p, eps, swap, reduction) end
+
+--- By how much the anchor (N, D) is not nearer to the positive than to the negative by the margin (Balntas et al., 2016), in the p-norm; swap takes the positive's distance to the negative where it is less.
+---@param positive neap.Tensor
+---@param negative neap.Tensor
+---@param margin? number
+---@param p? number
+---@param eps? number
+---@param swap? boolean
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Tensor y
+function Tensor:triplet_margin_loss(positive, negative, margin, p, eps, swap, reduction) end
+
 --- x with zeros below the given diagonal of each matrix.
 ---@param x neap.Tensor
 ---@param diagonal? integer
@@ -5868,6 +6196,18 @@ function neap.nn.Bilinear(in1_features, in2_features, out_features, bias) end
 ---@return neap.Module
 function neap.nn.CELU(alpha) end
 
+--- diou_loss plus a term for the difference in aspect ratio of boxes1 and boxes2 (..., 4), whose weight counts as a constant (Zheng et al., 2020).
+---@param reduction? "none"|"mean"|"sum"
+---@param eps? number
+---@return neap.Module
+function neap.nn.CIoULoss(reduction, eps) end
+
+--- 1 less the cosine of the angle between input1 and input2 (N, D) for target 1; for -1 by how much the cosine is above the margin.
+---@param margin? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.CosineEmbeddingLoss(margin, reduction) end
+
 --- Cross-entropy of scores (N, C, ...) against labels (N, ...) or probabilities (N, C, ...).
 ---@param weight? neap.Tensor
 ---@param ignore_index? integer
@@ -5875,6 +6215,19 @@ function neap.nn.CELU(alpha) end
 ---@param label_smoothing? number
 ---@return neap.Module
 function neap.nn.CrossEntropyLoss(weight, ignore_index, reduction, label_smoothing) end
+
+--- 1 less the intersection over union of pairs of boxes (..., 4), plus the squared distance of their centres over that of their hull's corners (Zheng et al., 2020); boxes are x1, y1, x2, y2.
+---@param reduction? "none"|"mean"|"sum"
+---@param eps? number
+---@return neap.Module
+function neap.nn.DIoULoss(reduction, eps) end
+
+--- 1 - (2 sum x t + smooth) / (sum x + sum t + smooth) of probabilities x and targets t (Milletari et al., 2016), each sum over dims: by itself all but the first.
+---@param smooth? number
+---@param dims? integer[]
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.DiceLoss(smooth, dims, reduction) end
 
 --- In training, zeroes each element with probability p and scales the others by 1 / (1 - p); else does nothing.
 ---@param p? number
@@ -5899,10 +6252,24 @@ function neap.nn.Embedding(num_embeddings, embedding_dim, padding_idx) end
 ---@return neap.Module
 function neap.nn.Flatten(start_dim, end_dim) end
 
+--- Cross-entropy of scores (N, C, ...) against labels (N, ...) times (1 - p)^gamma, p the probability given to the label (Lin et al., 2017); the mean is over the labels that are not ignored.
+---@param weight? neap.Tensor
+---@param gamma? number
+---@param ignore_index? integer
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.FocalLoss(weight, gamma, ignore_index, reduction) end
+
 --- x times the normal distribution function of x, exact or by tanh (Hendrycks and Gimpel, 2016).
 ---@param approximate? "none"|"tanh"
 ---@return neap.Module
 function neap.nn.GELU(approximate) end
+
+--- 1 less the intersection over union of pairs of boxes (..., 4), plus the share of their hull that neither covers (Rezatofighi et al., 2019); boxes are x1, y1, x2, y2.
+---@param reduction? "none"|"mean"|"sum"
+---@param eps? number
+---@return neap.Module
+function neap.nn.GIoULoss(reduction, eps) end
 
 --- The first half of x along dim times the sigmoid of the second half (Dauphin et al., 2016).
 ---@param dim? integer
@@ -5928,6 +6295,13 @@ function neap.nn.GRU(input_size, hidden_size, num_layers, bias, batch_first, dro
 ---@return neap.Module
 function neap.nn.GRUCell(input_size, hidden_size, bias) end
 
+--- Negative log-likelihood of targets under normal distributions of mean input and variance var (Nix and Weigend, 1994), which is taken as at least eps; full adds log(2 pi) / 2.
+---@param full? boolean
+---@param eps? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.GaussianNLLLoss(full, eps, reduction) end
+
 --- 0 where |x| <= lambd, else x.
 ---@param lambd? number
 ---@return neap.Module
@@ -5947,6 +6321,12 @@ function neap.nn.Hardswish() end
 ---@return neap.Module
 function neap.nn.Hardtanh(min_val, max_val) end
 
+--- The input, a distance, for target 1; for -1 by how much it is below the margin.
+---@param margin? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.HingeEmbeddingLoss(margin, reduction) end
+
 --- Squared error / 2 within delta, delta (absolute error - delta / 2) beyond (Huber, 1964).
 ---@param reduction? "none"|"mean"|"sum"
 ---@param delta? number
@@ -5956,6 +6336,20 @@ function neap.nn.HuberLoss(reduction, delta) end
 --- What goes in comes out.
 ---@return neap.Module
 function neap.nn.Identity() end
+
+--- Contrastive loss (van den Oord et al., 2018): the cross-entropy of each query (N, D) choosing its own key among all N by the cosines of the angles over the temperature; symmetric adds the keys choosing queries and takes the mean (CLIP: Radford et al., 2021).
+---@param temperature? number
+---@param symmetric? boolean
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.InfoNCELoss(temperature, symmetric, reduction) end
+
+--- 1 - (i + smooth) / (sum x + sum t - i + smooth) with i = sum x t of probabilities x and targets t (Rahman and Wang, 2016), each sum over dims: by itself all but the first.
+---@param smooth? number
+---@param dims? integer[]
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.JaccardLoss(smooth, dims, reduction) end
 
 --- Divergence of log-probabilities from probabilities, or from log-probabilities.
 ---@param reduction? "none"|"mean"|"sum"|"batchmean"
@@ -6022,9 +6416,34 @@ function neap.nn.LogSoftmax(dim) end
 ---@return neap.Module
 function neap.nn.MSELoss(reduction) end
 
+--- By how much input1 misses being above input2 by the margin for target 1, below it for -1.
+---@param margin? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.MarginRankingLoss(margin, reduction) end
+
 --- x tanh(softplus(x)) (Misra, 2019).
 ---@return neap.Module
 function neap.nn.Mish() end
+
+--- By how much the scores (N, C) of classes without a label miss being 1 below those with one, summed over pairs and divided by C; a row of target (N, C) names its classes up to the first entry below the first class.
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.MultiLabelMarginLoss(reduction) end
+
+--- Mean over the classes, the last dimension, of the binary cross-entropy of scores (..., C) against targets in [0, 1].
+---@param weight? neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.MultiLabelSoftMarginLoss(weight, reduction) end
+
+--- By how much the scores (N, C) of the other classes miss being below the label's by the margin, to the power p (1 or 2), summed and divided by C.
+---@param p? integer
+---@param margin? number
+---@param weight? neap.Tensor
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.MultiMarginLoss(p, margin, weight, reduction) end
 
 --- Attention of num_heads heads (Vaswani et al., 2017): query (L, N, embed_dim), key (S, N, kdim) and value (S, N, vdim), N first with batch_first, or without it, give y like query and, when needed, weights (N, L, S), or of each head (N, heads, L, S). A bool mask is true where a key is ignored, one of floats is added: key_padding_mask (N, S), attn_mask (L, S) or (N heads, L, S). With is_causal query i sees keys up to i. cache (2, N, heads, room, embed_dim / heads) keeps the keys and values of the first `cached` positions, takes those of this call behind them, and all are attended to. With rotary, queries and keys are turned by their position (rope).
 ---@param embed_dim? integer
@@ -6052,6 +6471,14 @@ function neap.nn.NLLLoss(weight, ignore_index, reduction) end
 ---@param init? number
 ---@return neap.Module
 function neap.nn.PReLU(num_parameters, init) end
+
+--- Negative log-likelihood of counts under Poisson distributions of rate exp(input), or of rate input without log_input; full adds Stirling's term for targets over 1.
+---@param log_input? boolean
+---@param full? boolean
+---@param eps? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.PoissonNLLLoss(log_input, full, eps, reduction) end
 
 --- Adds a row of sinusoids to each position of x (T, N, d_model), of (N, T, d_model) with batch_first, or of (T, d_model), from position offset on (Vaswani et al., 2017), then dropout.
 ---@param d_model integer
@@ -6118,11 +6545,23 @@ function neap.nn.SiLU() end
 ---@return neap.Module
 function neap.nn.Sigmoid() end
 
+--- Binary cross-entropy of scores times (1 - p)^gamma, p the probability given to the target, and times alpha for positive, 1 - alpha for negative targets; not with a negative alpha (Lin et al., 2017).
+---@param alpha? number
+---@param gamma? number
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.SigmoidFocalLoss(alpha, gamma, reduction) end
+
 --- Squared error / (2 beta) within beta, absolute error - beta / 2 beyond (Girshick, 2015).
 ---@param reduction? "none"|"mean"|"sum"
 ---@param beta? number
 ---@return neap.Module
 function neap.nn.SmoothL1Loss(reduction, beta) end
+
+--- log(1 + exp(-target input)) for targets 1 and -1.
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.SoftMarginLoss(reduction) end
 
 --- exp(x) divided by its sum along dim.
 ---@param dim? integer
@@ -6232,6 +6671,15 @@ function neap.nn.TransformerEncoder(d_model, nhead, num_layers, dim_feedforward,
 ---@param rotary? boolean
 ---@return neap.Module
 function neap.nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, rotary) end
+
+--- By how much the anchor (N, D) is not nearer to the positive than to the negative by the margin (Balntas et al., 2016), in the p-norm; swap takes the positive's distance to the negative where it is less.
+---@param margin? number
+---@param p? number
+---@param eps? number
+---@param swap? boolean
+---@param reduction? "none"|"mean"|"sum"
+---@return neap.Module
+function neap.nn.TripletMarginLoss(margin, p, eps, swap, reduction) end
 
 --- Gradient descent that averages the weights, as ax, from step t0 on (Polyak and Juditsky, 1992).
 ---@param parameters neap.Tensor[]|table[]

@@ -11,6 +11,7 @@ require "neap.random"
 require "neap.pointwise"
 require "neap.autograd"
 require "neap.functional"
+require "neap.losses"
 require "neap.native"
 require "neap.help"
 

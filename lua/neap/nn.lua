@@ -38,6 +38,7 @@ for _, row in ipairs(core.layer_rows()) do
 end
 for name, container in pairs(require "neap.nn.containers") do nn[name] = container end
 for name, made in pairs(require "neap.nn.transformer") do nn[name] = made end
+for name, loss in pairs(require "neap.nn.losses") do nn[name] = loss end
 
 -- The ops under the name that PyTorch's users look for.
 nn.functional = setmetatable({unfold = core.im2col}, {

@@ -1,4 +1,4 @@
-/* Layer norm over the trailing dimensions: y = h w + b with h = (x - mean) rstd, rstd = 1 / sqrt(var + eps), mean and var
+/* normalize, and layer norm over the trailing dimensions: y = h w + b with h = (x - mean) rstd, rstd = 1 / sqrt(var + eps), mean and var
  * of each row (Ba, Kiros, Hinton, 2016). Backward works mean and rstd out again, which is cheaper than keeping them. */
 #include "loops.h"
 
@@ -137,4 +137,16 @@ int np_layer_norm_twin(np_back *b) {
   if (b->in[IN_W].needs) b->gx[IN_W] = neap_mul(c, g, h);
   if (b->in[IN_B].needs) b->gx[IN_B] = g;
   return c->error;
+}
+
+/* ---- normalize: x p dim eps ---- */
+
+int np_normalize_run(np_call *c) {
+  neap_context *ctx = c->ctx;
+  int axis;
+  if (np_need_float(c, "x", np_t(c, X)) != 0 || np_axis(c, np_i(c, 2), np_t(c, X)->at.ndim, &axis) != 0) return ctx->error;
+  int64_t d = axis;
+  neap_tensor *length = neap_norm(ctx, np_t(c, X), np_d(c, 1), 1, &d, 1);
+  c->out[0] = neap_div(ctx, np_t(c, X), neap_clamp_min(ctx, length, NP_C(ctx, np_d(c, 3))));
+  return ctx->error;
 }

@@ -1717,6 +1717,9 @@ neap_tensor *neap_vecdot(neap_context *c, neap_tensor *x, neap_tensor *other, in
 neap_tensor *neap_layer_norm(neap_context *c, neap_tensor *x, int n_normalized_shape, const int64_t *normalized_shape, neap_tensor *weight, neap_tensor *bias, double eps) {
   return call(c, NP_OP_layer_norm, 5, (neap_value[]){ of_tensor(x), of_ints(n_normalized_shape, normalized_shape), of_tensor(weight), of_tensor(bias), of_number(eps) }, 0, NULL);
 }
+neap_tensor *neap_normalize(neap_context *c, neap_tensor *x, double p, int64_t dim, double eps) {
+  return call(c, NP_OP_normalize, 4, (neap_value[]){ of_tensor(x), of_number(p), of_kind(NEAP_INT, dim), of_number(eps) }, 0, NULL);
+}
 neap_tensor *neap_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int64_t ignore_index, int reduction, double label_smoothing) {
   return call(c, NP_OP_cross_entropy, 6, (neap_value[]){ of_tensor(input), of_tensor(target), of_tensor(weight), of_kind(NEAP_INT, ignore_index), of_kind(NEAP_ENUM, reduction), of_number(label_smoothing) }, 0, NULL);
 }
@@ -1744,6 +1747,27 @@ neap_tensor *neap_binary_cross_entropy_with_logits(neap_context *c, neap_tensor 
 neap_tensor *neap_kl_div(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction, int log_target) {
   return call(c, NP_OP_kl_div, 4, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_ENUM, reduction), of_kind(NEAP_FLAG, log_target) }, 0, NULL);
 }
+neap_tensor *neap_poisson_nll_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int log_input, int full, double eps, int reduction) {
+  return call(c, NP_OP_poisson_nll_loss, 6, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_FLAG, log_input), of_kind(NEAP_FLAG, full), of_number(eps), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_gaussian_nll_loss(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *var, int full, double eps, int reduction) {
+  return call(c, NP_OP_gaussian_nll_loss, 6, (neap_value[]){ of_tensor(input), of_tensor(target), of_tensor(var), of_kind(NEAP_FLAG, full), of_number(eps), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_soft_margin_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction) {
+  return call(c, NP_OP_soft_margin_loss, 3, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_hinge_embedding_loss(neap_context *c, neap_tensor *input, neap_tensor *target, double margin, int reduction) {
+  return call(c, NP_OP_hinge_embedding_loss, 4, (neap_value[]){ of_tensor(input), of_tensor(target), of_number(margin), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_multilabel_soft_margin_loss(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int reduction) {
+  return call(c, NP_OP_multilabel_soft_margin_loss, 4, (neap_value[]){ of_tensor(input), of_tensor(target), of_tensor(weight), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_sigmoid_focal_loss(neap_context *c, neap_tensor *input, neap_tensor *target, double alpha, double gamma, int reduction) {
+  return call(c, NP_OP_sigmoid_focal_loss, 5, (neap_value[]){ of_tensor(input), of_tensor(target), of_number(alpha), of_number(gamma), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_focal_loss(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, double gamma, int64_t ignore_index, int reduction) {
+  return call(c, NP_OP_focal_loss, 6, (neap_value[]){ of_tensor(input), of_tensor(target), of_tensor(weight), of_number(gamma), of_kind(NEAP_INT, ignore_index), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
 neap_tensor *neap_rnn_steps(neap_context *c, neap_tensor *p, neap_tensor *h0, neap_tensor *w_hh, neap_tensor *mask, neap_tensor *lengths, int nonlinearity, int reverse, neap_tensor **h_n) {
   return call(c, NP_OP_rnn_steps, 7, (neap_value[]){ of_tensor(p), of_tensor(h0), of_tensor(w_hh), of_tensor(mask), of_tensor(lengths), of_kind(NEAP_ENUM, nonlinearity), of_kind(NEAP_FLAG, reverse) }, 0, (neap_tensor **const[]){ h_n });
 }
@@ -1752,6 +1776,42 @@ neap_tensor *neap_lstm_steps(neap_context *c, neap_tensor *p, neap_tensor *h0, n
 }
 neap_tensor *neap_gru_steps(neap_context *c, neap_tensor *p, neap_tensor *h0, neap_tensor *w_hh, neap_tensor *b_hh, neap_tensor *mask, neap_tensor *lengths, int reverse, neap_tensor **h_n, neap_tensor **kept) {
   return call(c, NP_OP_gru_steps, 7, (neap_value[]){ of_tensor(p), of_tensor(h0), of_tensor(w_hh), of_tensor(b_hh), of_tensor(mask), of_tensor(lengths), of_kind(NEAP_FLAG, reverse) }, 0, (neap_tensor **const[]){ h_n, kept });
+}
+neap_tensor *neap_margin_ranking_loss(neap_context *c, neap_tensor *input1, neap_tensor *input2, neap_tensor *target, double margin, int reduction) {
+  return call(c, NP_OP_margin_ranking_loss, 5, (neap_value[]){ of_tensor(input1), of_tensor(input2), of_tensor(target), of_number(margin), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_cosine_embedding_loss(neap_context *c, neap_tensor *input1, neap_tensor *input2, neap_tensor *target, double margin, int reduction) {
+  return call(c, NP_OP_cosine_embedding_loss, 5, (neap_value[]){ of_tensor(input1), of_tensor(input2), of_tensor(target), of_number(margin), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_triplet_margin_loss(neap_context *c, neap_tensor *anchor, neap_tensor *positive, neap_tensor *negative, double margin, double p, double eps, int swap, int reduction) {
+  return call(c, NP_OP_triplet_margin_loss, 8, (neap_value[]){ of_tensor(anchor), of_tensor(positive), of_tensor(negative), of_number(margin), of_number(p), of_number(eps), of_kind(NEAP_FLAG, swap), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_multi_margin_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int64_t p, double margin, neap_tensor *weight, int reduction) {
+  return call(c, NP_OP_multi_margin_loss, 6, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_INT, p), of_number(margin), of_tensor(weight), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_multilabel_margin_loss(neap_context *c, neap_tensor *input, neap_tensor *target, int reduction) {
+  return call(c, NP_OP_multilabel_margin_loss, 3, (neap_value[]){ of_tensor(input), of_tensor(target), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_info_nce(neap_context *c, neap_tensor *query, neap_tensor *key, double temperature, int symmetric, int reduction) {
+  return call(c, NP_OP_info_nce, 5, (neap_value[]){ of_tensor(query), of_tensor(key), of_number(temperature), of_kind(NEAP_FLAG, symmetric), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_box_iou(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2) {
+  return call(c, NP_OP_box_iou, 2, (neap_value[]){ of_tensor(boxes1), of_tensor(boxes2) }, 0, NULL);
+}
+neap_tensor *neap_giou_loss(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2, int reduction, double eps) {
+  return call(c, NP_OP_giou_loss, 4, (neap_value[]){ of_tensor(boxes1), of_tensor(boxes2), of_kind(NEAP_ENUM, reduction), of_number(eps) }, 0, NULL);
+}
+neap_tensor *neap_diou_loss(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2, int reduction, double eps) {
+  return call(c, NP_OP_diou_loss, 4, (neap_value[]){ of_tensor(boxes1), of_tensor(boxes2), of_kind(NEAP_ENUM, reduction), of_number(eps) }, 0, NULL);
+}
+neap_tensor *neap_ciou_loss(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2, int reduction, double eps) {
+  return call(c, NP_OP_ciou_loss, 4, (neap_value[]){ of_tensor(boxes1), of_tensor(boxes2), of_kind(NEAP_ENUM, reduction), of_number(eps) }, 0, NULL);
+}
+neap_tensor *neap_dice_loss(neap_context *c, neap_tensor *input, neap_tensor *target, double smooth, int n_dims, const int64_t *dims, int reduction) {
+  return call(c, NP_OP_dice_loss, 5, (neap_value[]){ of_tensor(input), of_tensor(target), of_number(smooth), of_maybe_ints(n_dims, dims), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_jaccard_loss(neap_context *c, neap_tensor *input, neap_tensor *target, double smooth, int n_dims, const int64_t *dims, int reduction) {
+  return call(c, NP_OP_jaccard_loss, 5, (neap_value[]){ of_tensor(input), of_tensor(target), of_number(smooth), of_maybe_ints(n_dims, dims), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
 }
 neap_tensor *neap_glu(neap_context *c, neap_tensor *x, int64_t dim) {
   return call(c, NP_OP_glu, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim) }, 0, NULL);
