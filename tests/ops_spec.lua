@@ -4,7 +4,7 @@
 -- A new op is tested here without a line being added. What only one op does is tested elsewhere (golden_spec: values).
 
 local neap = require "neap"
-local samples = require "support.samples"(neap)
+local samples, is_symmetric = require "support.samples"(neap)
 
 local NO_GRAD, ONCE, HIDDEN, RANDOM = "no_grad", "once", "hidden", "random"
 local function marked(op, mark) return op.marks[mark] == true end
@@ -34,8 +34,12 @@ local function float_inputs(args)
   return list
 end
 
--- What an op puts out, as tensors one after the other.
+-- What an op puts out, as tensors one after the other. Of args.symmetric, leaves by place, the symmetric parts go in.
 local function call(op, args)
+  if args.symmetric then
+    args = { n = args.n, symmetric = args.symmetric, table.unpack(args, 1, args.n) }
+    for k, leaf in pairs(args.symmetric) do args[k] = (leaf + leaf:transpose(-1, -2)) * 0.5 end
+  end
   local results = table.pack(neap[op.name](table.unpack(args, 1, args.n)))
   if op.marks.list then results = { n = #results[1], table.unpack(results[1]) } end
   return results
@@ -88,6 +92,12 @@ local function leaves(args)
   local made = map_tensors(args, function(t)
     return is_float(t) and t:detach():clone():requires_grad_(true) or t
   end)
+  for k = 1, args.n do
+    if is_tensor(args[k]) and is_symmetric(args[k]) then
+      made.symmetric = made.symmetric or {}
+      made.symmetric[k] = made[k]
+    end
+  end
   return made, float_inputs(made)
 end
 

@@ -1,5 +1,5 @@
--- pointwise: what the elementwise rows need of Lua. Ops that are another op depending on their arguments, and PyTorch's
--- second names: one table of name to op, which functions, methods, in-place methods and help all read.
+-- pointwise: what rows need of Lua, elementwise ones above all. Ops that are another op depending on their arguments, and
+-- PyTorch's second names: one table of name to op, which functions, methods, in-place methods and help all read.
 
 local core = require "neap.core"
 local check = require "neap.check"
@@ -62,6 +62,15 @@ end
 wrap("where", function(plain, condition, ...)
   if select("#", ...) > 0 then return plain(condition, ...) end
   return core.atleast_1d(condition):nonzero():unbind(2)
+end)
+
+-- tensordot(x, other, {{1, 2}, {2, 1}}): the dimensions that meet, pair by pair.
+wrap("tensordot", function(plain, x, other, dims, ...)
+  if type(dims) == "table" and type(dims[1]) == "table" then
+    if #dims ~= 2 or select("#", ...) > 0 then check.fail "tensordot: dims is a number, or two lists of dimensions that go in pairs" end
+    return plain(x, other, {dims_x = dims[1], dims_other = dims[2]})
+  end
+  return plain(x, other, dims, ...)
 end)
 
 methods.map = core.map

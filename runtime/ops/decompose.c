@@ -234,7 +234,7 @@ int np_svdvals_back(np_back *b) { /* gx = U diag(g) V', the vectors worked out a
   return c->error;
 }
 
-/* ---- eigh: the symmetric part of x = V diag(w) V'; w rising ---- */
+/* ---- eigh: x UPLO; x = V diag(w) V', w rising; of x one triangle is read ---- */
 
 int np_eigh_infer(np_call *call) {
   neap_tensor *x = np_t(call, 0);
@@ -243,13 +243,13 @@ int np_eigh_infer(np_call *call) {
   return np_spec(call, 0, x->at.dtype, x->at.ndim - 1, x->at.shape);
 }
 
-static int eigh_one(const np_batch *b, int64_t i, char *scratch) { /* flag: the job */
+static int eigh_one(const np_batch *b, int64_t i, char *scratch) { /* flag: the job; k: the upper triangle */
   int64_t n = b->n;
   const char *x = b->in[0] + i * n * n * b->size;
   char *a = np_carve(&scratch, n * n * b->size);
   int *iwork = np_carve(&scratch, b->liwork * (int64_t)sizeof(int));
-  if (!np_is_finite(b, x, n * n)) return NP_NOT_FINITE;
-  np_symmetric_part(b, n, x, a);
+  np_symmetric_of(b, n, b->k, x, a);
+  if (!np_is_finite(b, a, n * n)) return NP_NOT_FINITE;
   int info = b->lapack->syevd((char)b->flag, b->n, a, b->n, b->out[0] + i * n * b->size, scratch, b->lwork, iwork, b->liwork);
   if (b->flag == 'V') np_turn(b, b->n, b->n, a, b->out[1] + i * n * n * b->size);
   return info;
@@ -263,7 +263,7 @@ int np_eigen_run(np_call *call, int job, double (*plan)(np_batch *b), int (*one)
   a = np_contiguous_of(c, x, x->at.dtype);
   if (!a) return c->error;
   np_batch b = np_batch_of(c, &x->at);
-  b.flag = job;
+  b.flag = job, b.k = call->sig->n_params > 1 && np_i(call, 1) == NEAP_UPLO_U;
   b.in[0] = np_data(a), b.out[0] = np_data(call->out[0]), b.out[1] = job == 'V' ? np_data(call->out[1]) : NULL;
   b.one = one;
   double ns = plan(&b);
@@ -284,7 +284,7 @@ int np_eigvalsh_run(np_call *call) { return np_eigen_run(call, 'N', eigh_plan, e
 
 static neap_tensor *symmetric_part(neap_context *c, neap_tensor *x) { return neap_mul(c, neap_add(c, x, np_mt(c, x)), NP_C(c, 0.5)); }
 
-/* With E_ij = w_j - w_i: gx = the symmetric part of V (diag(gw) + (V' gV) / E) V' */
+/* With E_ij = w_j - w_i: gx = the symmetric part of V (diag(gw) + (V' gV) / E) V', as if both triangles were read */
 int np_eigh_back(np_back *b) {
   neap_context *c = b->ctx;
   neap_tensor *w = b->y[0], *v = b->y[1], *vt = np_mt(c, v), *inner = NULL;
@@ -297,7 +297,7 @@ int np_eigh_back(np_back *b) {
 
 int np_eigvalsh_back(np_back *b) { /* gx = V diag(g) V', the vectors worked out anew */
   neap_context *c = b->ctx;
-  neap_tensor *v = NULL, *w = neap_eigh(c, b->x[0], &v);
+  neap_tensor *v = NULL, *w = neap_eigh(c, b->x[0], (int)b->arg[1].i, &v);
   if (w) b->gx[0] = neap_matmul(c, column_scaled(c, v, b->g[0]), np_mt(c, v));
   return c->error;
 }

@@ -223,13 +223,53 @@ int np_index_fill_back(np_back *b) { /* gx = g, 0 at index; gvalue = the sum of 
 
 /* ---- take: x index ---- */
 
-int np_take_run(np_call *c) {
-  neap_tensor *x = np_t(c, 0), *index = np_t(c, 1);
+static int check_long_row(np_call *c) { /* index holds positions of x taken as one long row */
+  neap_tensor *x = np_t(c, 0);
   char why[96];
   np_text t;
   np_text_init(&t, why, sizeof why);
   np_text_add(&t, "x has %lld elements", (long long)x->at.count);
-  if (np_positions_check(c, "index", index, x->at.count, why, 1, NULL) != 0) return c->ctx->error;
-  c->out[0] = neap_index(c->ctx, neap_ravel(c->ctx, x), 1, &index);
+  return np_positions_check(c, "index", np_t(c, 1), x->at.count, why, 1, NULL);
+}
+
+int np_take_run(np_call *c) {
+  neap_tensor *index = np_t(c, 1);
+  if (check_long_row(c) != 0) return c->ctx->error;
+  c->out[0] = neap_index(c->ctx, neap_ravel(c->ctx, np_t(c, 0)), 1, &index);
   return c->ctx->error;
+}
+
+/* ---- put: x index source accumulate ---- */
+
+int np_put_run(np_call *c) {
+  neap_context *ctx = c->ctx;
+  neap_tensor *x = np_t(c, 0), *index = np_t(c, 1), *source = np_t(c, 2);
+  int adds = (int)np_i(c, 3);
+  if (source->at.count != index->at.count)
+    return np_reject(c, NEAP_ERR_SHAPE, "source has %lld elements, index %lld: there must be as many", (long long)source->at.count,
+                     (long long)index->at.count);
+  if (check_long_row(c) != 0) return ctx->error;
+  source = neap_reshape(ctx, source, index->at.ndim, index->at.shape);
+  if (c->in_place && np_contiguous(x)) {
+    neap_index_put_(ctx, neap_view(ctx, x, 1, &x->at.count), 1, &index, source, adds);
+    c->out[0] = neap_retain(x);
+    return ctx->error;
+  }
+  neap_tensor *y = neap_index_put(ctx, neap_ravel(ctx, x), 1, &index, source, adds);
+  y = neap_reshape(ctx, y, x->at.ndim, x->at.shape);
+  c->out[0] = c->in_place ? neap_copy_(ctx, x, y) : y;
+  return ctx->error;
+}
+
+/* ---- index_reduce: x dim index source reduce include_self; scatter_reduce with index seen in source's shape ---- */
+
+int np_index_reduce_run(np_call *c) {
+  neap_context *ctx = c->ctx;
+  neap_tensor *x = np_t(c, 0), *index = np_t(c, 2), *source = np_t(c, 3);
+  int64_t shape[NEAP_MAX_DIMS];
+  if (np_index_add_infer(c) != 0) return ctx->error;
+  for (int i = 0; i < x->at.ndim; i++) shape[i] = i == c->room[0] ? index->at.count : 1;
+  index = neap_expand(ctx, neap_reshape(ctx, index, x->at.ndim, shape), source->at.ndim, source->at.shape);
+  c->out[0] = (c->in_place ? neap_scatter_reduce_ : neap_scatter_reduce)(ctx, x, np_i(c, 1), index, source, (int)np_i(c, 4), (int)np_i(c, 5));
+  return ctx->error;
 }

@@ -39,12 +39,15 @@ void np_turn(const np_batch *b, int rows, int cols, const void *from, void *to) 
   b->c->kernels->copy2d((int)b->size, rows, cols, from, cols, 1, to, 1, rows);
 }
 
-void np_symmetric_part(const np_batch *b, int64_t n, const void *x, void *y) {
-  np_turn(b, (int)n, (int)n, x, y);
-  if (b->dtype == NEAP_F32)
-    for (int64_t i = 0; i < n * n; i++) ((float *)y)[i] = 0.5f * (((float *)y)[i] + ((const float *)x)[i]);
-  else
-    for (int64_t i = 0; i < n * n; i++) ((double *)y)[i] = 0.5 * (((double *)y)[i] + ((const double *)x)[i]);
+void np_symmetric_of(const np_batch *b, int64_t n, int upper, const void *x, void *y) {
+  memcpy(y, x, (size_t)(n * n * b->size));
+  for (int64_t i = 1; i < n; i++) /* row i up to the diagonal, and column i down to it */
+    b->c->kernels->copy2d((int)b->size, 1, i, (const char *)x + (upper ? i : i * n) * b->size, 0, upper ? n : 1,
+                          (char *)y + (upper ? i * n : i) * b->size, 0, upper ? 1 : n);
+}
+
+neap_tensor *np_symmetric(neap_context *c, neap_tensor *x) {
+  return neap_add(c, neap_tril(c, x, 0), np_mt(c, neap_tril(c, x, -1)));
 }
 
 void np_identity(const np_batch *b, int64_t n, void *y) {

@@ -56,7 +56,8 @@ static inline void *np_carve(char **scratch, int64_t bytes) { /* a piece of it, 
 }
 static inline size_t np_carved(int64_t bytes) { return (size_t)((bytes + 63) / 64 * 64); }
 void np_turn(const np_batch *b, int rows, int cols, const void *from, void *to); /* row-major (rows, cols) to column-major, or the other way with them exchanged */
-void np_symmetric_part(const np_batch *b, int64_t n, const void *x, void *y); /* y = (x + x') / 2, (n, n) */
+void np_symmetric_of(const np_batch *b, int64_t n, int upper, const void *x, void *y); /* one triangle of x (n, n) in both of y */
+neap_tensor *np_symmetric(neap_context *c, neap_tensor *x); /* the lower one, in recorded ops */
 void np_identity(const np_batch *b, int64_t n, void *y);
 int np_is_finite(const np_batch *b, const void *x, int64_t n);
 double np_element(const np_batch *b, const void *x, int64_t i);

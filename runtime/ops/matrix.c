@@ -18,21 +18,24 @@ static neap_tensor *cut_off(np_call *call, neap_tensor *s, int64_t m, int64_t n,
 int np_pinv_infer(np_call *call) {
   neap_tensor *x = np_t(call, 0);
   int64_t shape[NEAP_MAX_DIMS];
-  if (np_need_matrices(call, "x", x) != 0) return call->ctx->error;
+  if ((np_i(call, 3) ? np_need_square : np_need_matrices)(call, "x", x) != 0) return call->ctx->error;
   memcpy(shape, x->at.shape, sizeof shape);
   shape[x->at.ndim - 2] = np_n_cols(&x->at), shape[x->at.ndim - 1] = np_n_rows(&x->at);
   return np_spec(call, 0, x->at.dtype, x->at.ndim, shape);
 }
 
-int np_pinv_run(np_call *call) { /* V diag(1 / s) U' over the values that count */
+int np_pinv_run(np_call *call) { /* x atol rtol hermitian: V diag(1 / s) U' over the values that count; V diag(1 / w) V' */
   neap_context *c = call->ctx;
   neap_tensor *x = np_t(call, 0), *s = NULL, *vh = NULL;
   if (x->at.count == 0) return np_zero(c, call->out[0]);
   neap_scope scope;
-  int mode = neap_grad_mode(c, 0);
+  int mode = neap_grad_mode(c, 0), hermitian = (int)np_i(call, 3);
   np_scope_enter(c, &scope);
-  neap_tensor *u = neap_svd(c, x, 0, &s, &vh), *cut = u ? cut_off(call, s, np_n_rows(&x->at), np_n_cols(&x->at), 1, 2) : NULL;
-  neap_tensor *inverse = neap_where(c, neap_gt(c, s, cut), neap_div(c, NP_C(c, 1), s), NP_C(c, 0));
+  neap_tensor *u = NULL, *size;
+  if (hermitian) s = neap_eigh(c, x, NEAP_UPLO_L, &u), vh = np_mt(c, u), size = neap_abs(c, s);
+  else u = neap_svd(c, x, 0, &s, &vh), size = s;
+  neap_tensor *cut = cut_off(call, size, np_n_rows(&x->at), np_n_cols(&x->at), 1, 2);
+  neap_tensor *inverse = neap_where(c, neap_gt(c, size, cut), neap_div(c, NP_C(c, 1), s), NP_C(c, 0));
   neap_tensor *y = neap_matmul(c, neap_mul(c, np_mt(c, vh), neap_unsqueeze(c, inverse, -2)), np_mt(c, u));
   if (y) np_copy(c, call->out[0], y);
   np_scope_leave(&scope, 0, NULL);
@@ -44,7 +47,7 @@ int np_pinv_run(np_call *call) { /* V diag(1 / s) U' over the values that count 
  * gx = -y' g y' + (1 - x y) g' y y' + y' y g' (1 - y x) */
 int np_pinv_back(np_back *b) {
   neap_context *c = b->ctx;
-  neap_tensor *x = b->x[0], *y = b->y[0], *g = b->g[0], *yt = np_mt(c, y), *gt = np_mt(c, g);
+  neap_tensor *x = b->arg[3].i ? np_symmetric(c, b->x[0]) : b->x[0], *y = b->y[0], *g = b->g[0], *yt = np_mt(c, y), *gt = np_mt(c, g);
   neap_tensor *left = neap_matmul(c, neap_matmul(c, gt, y), yt), *right = neap_matmul(c, yt, neap_matmul(c, y, gt));
   left = neap_sub(c, left, neap_matmul(c, x, neap_matmul(c, y, left)));
   right = neap_sub(c, right, neap_matmul(c, neap_matmul(c, right, y), x));
@@ -58,7 +61,7 @@ int np_matrix_rank_run(np_call *call) { /* x atol rtol hermitian */
   int hermitian = (int)np_i(call, 3);
   if ((hermitian ? np_need_square : np_need_matrices)(call, "x", x) != 0) return c->error;
   if (hermitian)
-    s = neap_abs(c, neap_eigvalsh(c, neap_add(c, neap_tril(c, x, 0), np_mt(c, neap_tril(c, x, -1)))));
+    s = neap_abs(c, neap_eigvalsh(c, x, NEAP_UPLO_L));
   else
     s = neap_svdvals(c, x);
   call->out[0] = neap_count_nonzero(c, neap_gt(c, s, cut_off(call, s, np_n_rows(&x->at), np_n_cols(&x->at), 1, 2)), 1, &last, 0);
@@ -79,7 +82,7 @@ int np_lstsq_run(np_call *call) {
     return np_reject(call, NEAP_ERR_SHAPE, "other %s does not fit x %s: it must have %lld rows", t, s, (long long)np_n_rows(&x->at));
   if (vector) w = neap_unsqueeze(c, w, -1);
   double rcond = np_given(call, 2) ? np_d(call, 2) : NAN;
-  neap_tensor *y = neap_matmul(c, neap_pinv(c, x, NAN, rcond), w), *rank = neap_matrix_rank(c, x, NAN, rcond, 0);
+  neap_tensor *y = neap_matmul(c, neap_pinv(c, x, NAN, rcond, 0), w), *rank = neap_matrix_rank(c, x, NAN, rcond, 0);
   neap_tensor *residuals = NULL, *lowest = rank && rank->at.count ? neap_amin(c, rank, 0, NULL, 0) : NULL;
   int full = lowest && neap_item_int(lowest) == np_n_cols(&x->at);
   if (np_n_rows(&x->at) > np_n_cols(&x->at) && full)

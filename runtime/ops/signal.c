@@ -28,32 +28,43 @@ static int need_frames(np_call *c, int64_t n_fft, int64_t hop) {
   return NEAP_OK;
 }
 
-/* ---- stft: x n_fft hop_length win_length window center pad_mode normalized onesided ---- */
+/* What is complex goes through as (..., 2, samples), its two rows side by side, and comes out as pairs. */
+static neap_tensor *as_rows(neap_context *c, neap_tensor *x) { return neap_transpose(c, x, -1, -2); }
+
+/* ---- stft: x n_fft hop_length win_length window center pad_mode normalized onesided is_complex ---- */
 
 int np_stft_run(np_call *c) {
-  enum { X, N_FFT, HOP, WIN, WINDOW, CENTER, PAD_MODE, NORMALIZED, ONESIDED };
+  enum { X, N_FFT, HOP, WIN, WINDOW, CENTER, PAD_MODE, NORMALIZED, ONESIDED, COMPLEX };
   neap_context *ctx = c->ctx;
   neap_tensor *x = np_t(c, X), *w;
   int64_t n = np_i(c, N_FFT), hop = np_given(c, HOP) ? np_i(c, HOP) : n / 4, win = np_given(c, WIN) ? np_i(c, WIN) : n;
   if (np_need_float(c, "x", x) != 0 || need_frames(c, n, hop) != 0) return ctx->error;
-  if (x->at.ndim != 1 && x->at.ndim != 2)
-    return np_reject(c, NEAP_ERR_SHAPE, "x must be of shape (samples) or (batch, samples), it has %d dimensions", x->at.ndim);
-  int64_t samples = x->at.shape[x->at.ndim - 1], side = np_i(c, CENTER) ? n / 2 : 0;
+  int pairs = (int)np_i(c, COMPLEX), ndim = x->at.ndim - pairs;
+  if ((ndim != 1 && ndim != 2) || (pairs && x->at.shape[ndim] != 2)) {
+    char a[128];
+    np_shape_text(a, sizeof a, x);
+    return np_reject(c, NEAP_ERR_SHAPE, "x must be of shape %s, got %s", pairs ? "(samples, 2) or (batch, samples, 2)" : "(samples) or (batch, samples)", a);
+  }
+  int64_t samples = x->at.shape[ndim - 1], side = np_i(c, CENTER) ? n / 2 : 0;
   if (np_i(c, CENTER) && np_i(c, PAD_MODE) == NEAP_PAD_MODE_REFLECT && side >= samples)
     return np_reject(c, NEAP_ERR_SHAPE, "x has %lld samples, too few to mirror %lld at its ends: more than that, or center = false", (long long)samples, (long long)side);
   if (samples + 2 * side < n)
     return np_reject(c, NEAP_ERR_SHAPE, "x has %lld samples, fewer than n_fft, which is %lld", (long long)samples, (long long)n);
   if (window_of(c, np_t(c, WINDOW), n, win, x->at.dtype, &w) != 0) return ctx->error;
+  if (pairs) x = as_rows(ctx, x);
   if (side) x = neap_pad(ctx, x, 2, (const int64_t[]){ side, side }, (int)np_i(c, PAD_MODE), 0);
   neap_tensor *frames = neap_unfold(ctx, x, -1, n, hop); /* (..., T, n) */
   if (w) frames = neap_mul(ctx, frames, w);
   int norm = np_i(c, NORMALIZED) ? NEAP_NORM_ORTHO : NEAP_NORM_BACKWARD;
-  neap_tensor *y = np_i(c, ONESIDED) ? neap_rfft(ctx, frames, NEAP_ABSENT, -1, norm) : neap_fft(ctx, neap_complex(ctx, frames, NULL), NEAP_ABSENT, -2, norm);
+  neap_tensor *y;
+  if (pairs) y = neap_fft(ctx, neap_movedim(ctx, frames, 1, (const int64_t[]){ -3 }, 1, (const int64_t[]){ -1 }), NEAP_ABSENT, -2, norm);
+  else if (np_i(c, ONESIDED)) y = neap_rfft(ctx, frames, NEAP_ABSENT, -1, norm);
+  else y = neap_fft(ctx, neap_complex(ctx, frames, NULL), NEAP_ABSENT, -2, norm);
   c->out[0] = neap_transpose(ctx, y, -3, -2); /* (..., F, T, 2) */
   return ctx->error;
 }
 
-/* ---- istft: x n_fft hop_length win_length window center normalized onesided length ---- */
+/* ---- istft: x n_fft hop_length win_length window center normalized onesided length return_complex ---- */
 
 /* Windows add up to nothing somewhere between start and end: then the signal is not known there. */
 static int need_overlap(np_call *c, neap_tensor *sums, int64_t start, int64_t end) {
@@ -67,13 +78,13 @@ static int need_overlap(np_call *c, neap_tensor *sums, int64_t start, int64_t en
 }
 
 int np_istft_run(np_call *c) {
-  enum { X, N_FFT, HOP, WIN, WINDOW, CENTER, NORMALIZED, ONESIDED, LENGTH };
+  enum { X, N_FFT, HOP, WIN, WINDOW, CENTER, NORMALIZED, ONESIDED, LENGTH, COMPLEX };
   neap_context *ctx = c->ctx;
   neap_tensor *x = np_t(c, X), *w;
   int64_t n = np_i(c, N_FFT), hop = np_given(c, HOP) ? np_i(c, HOP) : n / 4, win = np_given(c, WIN) ? np_i(c, WIN) : n;
-  int ndim = x->at.ndim;
+  int ndim = x->at.ndim, pairs = (int)np_i(c, COMPLEX);
   if (np_need_float(c, "x", x) != 0 || need_frames(c, n, hop) != 0) return ctx->error;
-  int64_t bins = np_i(c, ONESIDED) ? n / 2 + 1 : n;
+  int64_t bins = np_i(c, ONESIDED) && !pairs ? n / 2 + 1 : n;
   if ((ndim != 3 && ndim != 4) || x->at.shape[ndim - 1] != 2 || x->at.shape[ndim - 3] != bins || x->at.shape[ndim - 2] < 1) {
     char a[128];
     np_shape_text(a, sizeof a, x);
@@ -84,14 +95,17 @@ int np_istft_run(np_call *c) {
   int64_t end = np_given(c, LENGTH) ? start + np_i(c, LENGTH) : np_i(c, CENTER) ? whole - n / 2 : whole, stop = np_min(end, whole);
   if (end <= start) return np_reject(c, NEAP_ERR_ARGUMENT, "no samples are left: length is %lld", (long long)(end - start));
   int norm = np_i(c, NORMALIZED) ? NEAP_NORM_ORTHO : NEAP_NORM_BACKWARD;
-  neap_tensor *y = neap_irfft(ctx, neap_transpose(ctx, x, -3, -2), n, -2, norm); /* (..., T, n), of the first half alone */
+  neap_tensor *y = neap_transpose(ctx, x, -3, -2);
+  if (pairs) y = neap_movedim(ctx, neap_ifft(ctx, y, NEAP_ABSENT, -2, norm), 1, (const int64_t[]){ -1 }, 1, (const int64_t[]){ -3 });
+  else y = neap_irfft(ctx, y, n, -2, norm); /* (..., T, n), of the first half alone */
   neap_tensor *square = w ? neap_square(ctx, w) : neap_ones(ctx, 1, &n, x->at.dtype);
   if (w) y = neap_mul(ctx, y, w);
   y = neap_unfold_add(ctx, y, -1, whole, hop);
   neap_tensor *sums = neap_unfold_add(ctx, neap_expand(ctx, square, 2, (const int64_t[]){ count, n }), 0, whole, hop);
   if (need_overlap(c, sums, start, stop) != 0) return ctx->error;
   y = neap_div(ctx, neap_narrow(ctx, y, -1, start, stop - start), neap_narrow(ctx, sums, 0, start, stop - start));
-  c->out[0] = end > stop ? neap_pad(ctx, y, 2, (const int64_t[]){ 0, end - stop }, NEAP_MODE_CONSTANT, 0) : y;
+  if (end > stop) y = neap_pad(ctx, y, 2, (const int64_t[]){ 0, end - stop }, NEAP_MODE_CONSTANT, 0);
+  c->out[0] = pairs ? as_rows(ctx, y) : y;
   return ctx->error;
 }
 

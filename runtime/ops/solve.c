@@ -409,16 +409,17 @@ int np_solve_triangular_back(np_back *b) {
   return c->error;
 }
 
-/* ---- cholesky: the symmetric part of x = L L', L lower ---- */
+/* ---- cholesky: x = L L', L lower; of x the lower triangle is read ---- */
 
 static int cholesky_one(const np_batch *b, int64_t i, char *scratch) {
   int64_t n = b->n;
   const char *x = b->in[0] + i * n * n * b->size;
   char *y = b->out[0] + i * n * n * b->size;
   (void)scratch;
-  np_symmetric_part(b, n, x, y);
-  for (int64_t j = 0; j < n; j++) /* the upper triangle, column-major, is the lower one, row-major */
+  for (int64_t j = 0; j < n; j++) { /* the upper triangle, column-major, is the lower one, row-major */
+    memcpy(y + j * n * b->size, x + j * n * b->size, (size_t)((j + 1) * b->size));
     memset(y + (j * n + j + 1) * b->size, 0, (size_t)((n - j - 1) * b->size));
+  }
   int info = np_routines(b, b->n)->potrf(b->n, y, b->n);
   for (int64_t j = 0; info == 0 && j < n; j++) /* some let NaN pass */
     if (!(np_element(b, y, j * n + j) > 0)) info = (int)j + 1;
@@ -455,9 +456,13 @@ int np_cholesky_lower_back(np_back *b) {
 }
 
 int np_cholesky_run(np_call *call) {
-  neap_tensor *l = neap_cholesky_lower(call->ctx, np_t(call, 0));
-  call->out[0] = l && np_i(call, 1) ? np_mt(call->ctx, l) : l;
-  return call->ctx->error;
+  neap_context *c = call->ctx;
+  neap_tensor *x = np_t(call, 0);
+  int upper = (int)np_i(call, 1);
+  if (np_need_square(call, "x", x) != 0) return c->error;
+  neap_tensor *l = neap_cholesky_lower(c, upper ? np_mt(c, x) : x);
+  call->out[0] = upper ? np_mt(c, l) : l;
+  return c->error;
 }
 
 int np_cholesky_solve_run(np_call *call) { /* x L upper: (L L')^-1 x */

@@ -90,7 +90,7 @@ static void drawn(int threads, float *out) {
     neap_binomial(c, neap_full(c, 1, &n, 40, -1), neap_rand(c, 1, &n, -1, NULL), NULL), neap_dropout(c, shape, 0.4, 1, NULL),
     neap_exponential(c, shape, 2, NULL), neap_multinomial(c, neap_rand(c, 2, weights, -1, NULL), 3, 0, NULL),
     neap_fft(c, neap_complex(c, x, NULL), NEAP_ABSENT, -2, 0), neap_fft(c, neap_complex(c, z, NULL), NEAP_ABSENT, 0, 0),
-    neap_stft(c, neap_reshape(c, neap_narrow(c, x, 0, 0, 10), 1, (const int64_t[]){10000}), 400, 80, NEAP_ABSENT, NULL, 1, 1, 0, 1),
+    neap_stft(c, neap_reshape(c, neap_narrow(c, x, 0, 0, 10), 1, (const int64_t[]){10000}), 400, 80, NEAP_ABSENT, NULL, 1, 1, 0, 1, 0),
   };
   int64_t count = 0;
   check(neap_error(c) == NEAP_OK);

@@ -70,6 +70,7 @@ return {
   {"neap.einsum('abcdefgh,abijklmn,cdijopqr,efklopst,ghmnqrst->', d8, d8, d8, d8, d8)",
     'einsum: "abcdefgh,abijklmn,cdijopqr,efklopst,ghmnqrst->" needs an intermediate result of more than 8 dimensions'},
   {"neap.tensordot(x, x, 3)", "tensordot: dims is 3, the operands have 2 and 2 dimensions"},
+  {"x:tensordot(x, {{1}})", "tensordot: dims is a number, or two lists of dimensions that go in pairs"},
   {"neap.tensordot(x, x, -1)", "tensordot: dims is -1, the operands have 2 and 2 dimensions"},
   {"neap.tensordot(x, x, 1)", "tensordot: dimension 2 of x has size 3, dimension 1 of other 2"},
   {"neap.tensordot(x, x, 1, {1})", "tensordot: dims_x and dims_other go together"},

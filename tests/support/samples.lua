@@ -1,14 +1,22 @@
 -- Samples of ops, as tests call them: what a row's sample text says, as lists of arguments. Used by ops_spec.lua and, on an
 -- allocator that fails, by host/alloc.c. The function takes neap and returns samples(op), a list of packed arguments,
--- made afresh at each call, with the same numbers each time.
+-- made afresh at each call, with the same numbers each time; and is_symmetric(t), whether a tensor of them stands for an
+-- argument that must be symmetric.
 
 return function(neap)
   local function uniform(lo, hi, ...)
     return neap.rand(..., { dtype = "float64" }) * (hi - lo) + lo
   end
 
+  local symmetric = setmetatable({}, { __mode = "k" }) -- tensors that are, by the contract of the op they are for
+
   local env = setmetatable({
     neap = neap,
+    symmetric = function(x)
+      local y = (x + x:transpose(-1, -2)) * 0.5
+      symmetric[y] = true
+      return y
+    end,
     r = function(...) return uniform(-1, 1, { ... }) end,
     p = function(...) return uniform(0.5, 1.5, { ... }) end,
     i = function(n, ...) return neap.randint(1, n + 1, { ... }) end,
@@ -44,5 +52,5 @@ return function(neap)
       out[#out + 1] = table.pack(f())
     end
     return out
-  end
+  end, function(t) return symmetric[t] == true end
 end

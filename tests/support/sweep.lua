@@ -86,6 +86,7 @@ local env = {
     return shaped(flat, shape, dtype or "int64")
   end,
   gram = function(x) return x:matmul(x:transpose(-1, -2)) end,
+  symmetric = function(x) return (x + x:transpose(-1, -2)) * 0.5 end,
   regular = function(x) return x + neap.eye(x:size(-1), {dtype = float}) * 2 end,
   b = function(seed, shape)
     local flat = {}

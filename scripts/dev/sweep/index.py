@@ -109,6 +109,39 @@ def advanced(s):
         s.case("index_put", s.t(shape), List(s.b(shape)), s.t([]), fn=put)
 
 
+def regions(s):
+    less_one = lambda f: lambda x, i, *rest: f(x, torch.where(i > 0, i - 1, i), *rest)
+    for _ in range(20):
+        shape = s.shape(1, 4, 5)
+        n = torch.Size(shape).numel()
+        d = s.random.randrange(-len(shape), len(shape))
+        count = s.random.randint(1, min(n, 6))
+        once = Values([k - n if s.random.random() < 0.3 else k + 1 for k in s.random.sample(range(n), count)], "int64")
+        s.case("put", s.t(shape), once, s.t([count]), fn=less_one(torch.put))
+        at = s.shape(0, 3)
+        s.case("put", s.t(shape), s.index(at, n), s.t(at), True, fn=torch.put)
+        s.case(":put_", s.i(shape, -9, 9), s.index(at, n), s.i(at, -9, 9), True, fn=torch.put)
+        i = s.random.randrange(-shape[d], shape[d])
+        s.case("select_scatter", s.t(shape), s.t(shape[:d % len(shape)] + shape[d % len(shape) + 1:]), Dim(d), Dim(i))
+        start, step = s.random.randrange(-shape[d], shape[d]), s.random.randint(1, 3)
+        first = start % shape[d]
+        length = s.random.randint(0, (shape[d] - first - 1) // step + 1)
+        part = [length if k == d % len(shape) else size for k, size in enumerate(shape)]
+        s.case("slice_scatter", s.t(shape), s.t(part), Dim(d), Dim(start), s.choice(None, length), step,
+               fn=lambda x, y, d, start, length, step, first=first, n=length: torch.slice_scatter(x, y, d, first, first + (n - 1) * step + 1 if n else first, step))
+        many = s.random.randint(1, 6)
+        rows = [many if k == d % len(shape) else size for k, size in enumerate(shape)]
+        for reduce in ("prod", "mean", "amax", "amin"):
+            s.case("index_reduce", s.t(shape, 0.5, 1.5), Dim(d), s.index([many], shape[d]), s.t(rows, 0.5, 1.5), reduce, s.choice(True, False),
+                   fn=lambda x, d, i, y, reduce, self: torch.index_reduce(x, d, i, y, reduce, include_self=self))
+    for reduce in ("prod", "mean", "amax", "amin"):
+        s.case(":index_reduce_", s.i([5, 2], -9, 9), Dim(0), s.index([12], 4), s.i([12, 2], -9, 9), reduce,
+               fn=lambda x, d, i, y, reduce: torch.index_reduce(x, d, i, y, reduce))
+        s.case("index_reduce", s.t([3, 20], 0.5, 1.5), Dim(0), s.index([7], 3), s.t([7, 20], 0.5, 1.5), reduce,
+               fn=lambda x, d, i, y, reduce: torch.index_reduce(x, d, i, y, reduce))
+    s.case("slice_scatter", s.t([4, 3]), s.t([4, 3]), fn=torch.slice_scatter)
+
+
 def cases(s):
-    for family in (lists, elements, masks, advanced):
+    for family in (lists, elements, masks, advanced, regions):
         family(s)

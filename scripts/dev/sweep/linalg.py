@@ -36,12 +36,19 @@ def regular(s, lead, n):
     return Regular(lead + [n, n], s.fresh(), -1.0, 1.0)
 
 
+class Symmetric(Formula):
+    """(x + x') / 2 of a leaf x."""
+
+    def torch(self, dtype):
+        x = super().torch(dtype)
+        return (x + x.mT) / 2
+
+    def lua(self):
+        return "symmetric(%s)" % super().lua()
+
+
 def squares(outs):
     return [y * y for y in outs]
-
-
-def symmetric(x):
-    return (x + x.mT) / 2
 
 
 def svd_like(u, sv, vh):
@@ -79,7 +86,7 @@ def systems(s):
                fn=lambda a, b, u, l, d: L.solve_triangular(a, b, upper=u, left=l, unitriangular=d))
         s.case("linalg.solve_triangular", regular(s, left, n), s.t(right + [k, n]), upper, False, unit,
                fn=lambda a, b, u, l, d: L.solve_triangular(a, b, upper=u, left=l, unitriangular=d))
-        s.case("linalg.cholesky", gram(s, lead + [n, n]), s.choice(True, False), fn=lambda a, u: L.cholesky(symmetric(a), upper=u))
+        s.case("linalg.cholesky", gram(s, lead + [n, n]), s.choice(True, False), fn=lambda a, u: L.cholesky(a, upper=u))
         s.case("cholesky_solve", s.t(lead + [n, k]), regular(s, lead, n), upper, fn=lambda b, l, u: torch.cholesky_solve(b, l.triu() if u else l.tril(), u))
         s.case("cholesky_inverse", regular(s, lead, n), upper, fn=lambda l, u: torch.cholesky_inverse(l.triu() if u else l.tril(), u))
         m = s.random.randint(1, 4)
@@ -96,8 +103,8 @@ def orthogonal(s):
         s.case("linalg.qr", even(), "complete", post="squares", fn=lambda a, mode: squares(L.qr(a, mode)), grad=m <= n)
         s.case("linalg.svd", s.t(shape), False, post="svd", fn=lambda a, full: svd_like(*L.svd(a, full_matrices=full)))
         s.case("linalg.svdvals", s.t(shape), fn=L.svdvals)
-        s.case("linalg.eigh", s.t(lead + [n, n], -1.0, 1.0), post="eigh", fn=lambda a: [L.eigh(symmetric(a))[0], L.eigh(symmetric(a))[1] ** 2])
-        s.case("linalg.eigvalsh", s.t(lead + [n, n]), fn=lambda a: L.eigvalsh(symmetric(a)))
+        s.case("linalg.eigh", s.t(lead + [n, n], -1.0, 1.0), post="eigh", fn=lambda a: [L.eigh(a)[0], L.eigh(a)[1] ** 2])
+        s.case("linalg.eigvalsh", s.t(lead + [n, n]), fn=L.eigvalsh)
         s.case("linalg.pinv", s.t(shape), fn=L.pinv)
         s.case("linalg.matrix_rank", s.t(shape, grad=False), fn=L.matrix_rank)
         s.case("linalg.matrix_rank", s.t(shape, grad=False), s.choice(0.5, 1.0, 2.0), fn=lambda a, tol: L.matrix_rank(a, atol=tol))
@@ -148,9 +155,25 @@ def functions(s):
         s.case("linalg.vecdot", s.t(left + [n]), s.t(right + [n]), fn=L.vecdot)
 
 
+def triangles(s):
+    """Of what is symmetric one triangle is read; the gradient is the one of both."""
+    for _ in range(20):
+        lead, n = s.shape(0, 2, 3), s.random.randint(1, 5)
+        s.case("linalg.cholesky", Regular(lead + [n, n], s.fresh(), -0.3, 0.3), s.choice(True, False), fn=lambda a, u: L.cholesky(a, upper=u))
+        s.case("linalg.eigh", s.t(lead + [n, n], -1.0, 1.0), s.choice("L", "U"), post="eigh", fn=lambda a, uplo: [L.eigh(a, uplo)[0], L.eigh(a, uplo)[1] ** 2])
+        s.case("linalg.eigvalsh", s.t(lead + [n, n]), s.choice("L", "U"), fn=L.eigvalsh)
+        s.case("linalg.pinv", Symmetric(lead + [n, n], s.fresh(), -1.0, 1.0), s.choice(None, 0.3), None, True,
+               fn=lambda a, atol, rtol, hermitian: L.pinv(a, atol=atol, hermitian=True), f32=False)
+        s.case("linalg.matrix_rank", Gram(lead + [n, s.random.randint(1, n)], s.fresh(), -1.0, 1.0, grad=False), None, None, True,
+               fn=lambda a, atol, rtol, hermitian: L.matrix_rank(a, hermitian=True), f32=False)
+        s.case("linalg.matrix_rank", s.t(lead + [n, n], grad=False), s.choice(0.3, 0.6), s.choice(None, 0.2), True,
+               fn=lambda a, atol, rtol, hermitian: L.matrix_rank(a, atol=atol, rtol=rtol or 0.0, hermitian=True))
+
+
 def cases(s):
     systems(s)
     orthogonal(s)
     eigenvalues(s)
     norms(s)
     functions(s)
+    triangles(s)

@@ -64,6 +64,7 @@ def products(s):
         order = list(range(len(k)))
         s.random.shuffle(order)
         dx, dw = [len(lead) + i for i in order], [len(tail) + i - (len(w) if s.random.random() < 0.5 else 0) for i in order]
+        s.case("tensordot", s.t(x), s.t(w), List(Dims(*dx), Dims(*dw)), fn=torch.tensordot)
         s.case("tensordot", s.t(x), s.t(w), Opts(dims_x=Dims(*dx), dims_other=Dims(*dw)),
                fn=lambda a, b, dims_x, dims_other: torch.tensordot(a, b, dims=(dims_x, dims_other)))
 

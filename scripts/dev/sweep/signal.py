@@ -16,12 +16,13 @@ def r(y):
     return torch.view_as_real(y)
 
 
-def stft(x, n_fft, hop=None, win=None, window=None, center=True, pad_mode="reflect", normalized=False, onesided=True):
-    return r(torch.stft(x, n_fft, hop, win, window, center, pad_mode, normalized, onesided, return_complex=True))
+def stft(x, n_fft, hop=None, win=None, window=None, center=True, pad_mode="reflect", normalized=False, onesided=True, is_complex=False):
+    return r(torch.stft(c(x) if is_complex else x, n_fft, hop, win, window, center, pad_mode, normalized, onesided, return_complex=True))
 
 
-def istft(x, n_fft, hop=None, win=None, window=None, center=True, normalized=False, onesided=True, length=None):
-    return torch.istft(c(x), n_fft, hop, win, window, center, normalized, onesided, length)
+def istft(x, n_fft, hop=None, win=None, window=None, center=True, normalized=False, onesided=True, length=None, return_complex=False):
+    y = torch.istft(c(x), n_fft, hop, win, window, center, normalized, onesided, length, return_complex)
+    return r(y) if return_complex else y
 
 
 def linear(transform):
@@ -111,6 +112,15 @@ def cases(s):
         length = s.choice(None, None, (hop or n_fft // 4) * (frames - 1) - 1) if frames > 3 else None
         x = s.t(s.choice([], [2]) + [n_fft // 2 + 1 if onesided else n_fft, frames, 2])
         s.case("istft", x, n_fft, hop, win, window, s.choice(True, True, False), s.choice(True, False), onesided, length, fn=istft)
+    for k in range(24):
+        n_fft = s.choice(4, 5, 8, 9)
+        hop, window = s.choice(None, 1, 3), s.t([n_fft], 0.2, 1.0) if k % 3 else None
+        center, lead = s.choice(True, True, False), s.choice([], [2])
+        s.case("stft", s.t(lead + [s.random.randint(n_fft, 20), 2]), n_fft, hop, None, window, center, s.choice("reflect", "constant"),
+               s.choice(True, False), False, True, fn=stft)
+        frames = s.random.randint(3, 7)
+        length = s.choice(None, (hop or n_fft // 4) * (frames - 1) - 1) if frames > 3 else None
+        s.case("istft", s.t(lead + [n_fft, frames, 2]), n_fft, hop, None, window, center, s.choice(True, False), False, length, True, fn=istft)
     for name in ("hann", "hamming", "blackman", "bartlett", "kaiser"):
         for n in (0, 1, 2, 3, 8, 13):
             for periodic in (True, False):
