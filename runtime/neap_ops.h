@@ -11,8 +11,8 @@ enum { NEAP_INTERPOLATION_LINEAR = 0, NEAP_INTERPOLATION_LOWER = 1, NEAP_INTERPO
 enum { NEAP_SIDE_LEFT = 0, NEAP_SIDE_RIGHT = 1 };
 enum { NEAP_MODE_CONSTANT = 0, NEAP_MODE_REFLECT = 1, NEAP_MODE_REPLICATE = 2, NEAP_MODE_CIRCULAR = 3 };
 enum { NEAP_INDEXING_IJ = 0, NEAP_INDEXING_XY = 1 };
-enum { NEAP_REDUCE_NONE = 0, NEAP_REDUCE_ADD = 1, NEAP_REDUCE_MULTIPLY = 2 };
 enum { NEAP_REDUCE_SUM = 0, NEAP_REDUCE_PROD = 1, NEAP_REDUCE_MEAN = 2, NEAP_REDUCE_AMAX = 3, NEAP_REDUCE_AMIN = 4 };
+enum { NEAP_REDUCE_NONE = 0, NEAP_REDUCE_ADD = 1, NEAP_REDUCE_MULTIPLY = 2 };
 enum { NEAP_NORM_BACKWARD = 0, NEAP_NORM_ORTHO = 1, NEAP_NORM_FORWARD = 2 };
 enum { NEAP_NORM_NONE = 0, NEAP_NORM_SLANEY = 1 };
 enum { NEAP_MEL_SCALE_HTK = 0, NEAP_MEL_SCALE_SLANEY = 1 };
@@ -21,6 +21,7 @@ enum { NEAP_MODE_FULL = 0, NEAP_MODE_VALID = 1, NEAP_MODE_SAME = 2 };
 enum { NEAP_RESAMPLING_METHOD_SINC_INTERP_HANN = 0, NEAP_RESAMPLING_METHOD_SINC_INTERP_KAISER = 1 };
 enum { NEAP_ACTIVATION_NONE = 0, NEAP_ACTIVATION_RELU = 1, NEAP_ACTIVATION_SIGMOID = 2, NEAP_ACTIVATION_TANH = 3 };
 enum { NEAP_MODE_REDUCED = 0, NEAP_MODE_COMPLETE = 1, NEAP_MODE_R = 2 };
+enum { NEAP_UPLO_L = 0, NEAP_UPLO_U = 1 };
 enum { NEAP_REDUCTION_NONE = 0, NEAP_REDUCTION_MEAN = 1, NEAP_REDUCTION_SUM = 2 };
 enum { NEAP_REDUCTION_BATCHMEAN = 3 };
 enum { NEAP_NONLINEARITY_TANH = 0, NEAP_NONLINEARITY_RELU = 1 };
@@ -438,6 +439,10 @@ NEAP_API neap_tensor *neap_index_copy_(neap_context *c, neap_tensor *x, int64_t 
 NEAP_API neap_tensor *neap_index_fill(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *value); /* x with one value at the positions of a list along dim. */
 NEAP_API neap_tensor *neap_index_fill_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *value);
 NEAP_API neap_tensor *neap_take(neap_context *c, neap_tensor *x, neap_tensor *index); /* The elements of x, taken as one long row, at the positions of index, in index's shape; negative ones count from the end. */
+NEAP_API neap_tensor *neap_put(neap_context *c, neap_tensor *x, neap_tensor *index, neap_tensor *source, int accumulate); /* x with the elements of source written (or added) at the positions of index, x taken as one long row; negative ones count from the end. */
+NEAP_API neap_tensor *neap_put_(neap_context *c, neap_tensor *x, neap_tensor *index, neap_tensor *source, int accumulate);
+NEAP_API neap_tensor *neap_index_reduce(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, int reduce, int include_self); /* As index_add, but all of source that meets at a position is multiplied, averaged, summed, or its largest or smallest is taken; with include_self x's own part is one of them. */
+NEAP_API neap_tensor *neap_index_reduce_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, int reduce, int include_self);
 NEAP_API neap_tensor *neap_index(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices); /* x at lists of positions or masks, one a dimension, as NumPy indexes; false stands for a whole dimension. */
 NEAP_API neap_tensor *neap_index_put(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate); /* x with values written (or added) at lists of positions or masks. */
 NEAP_API neap_tensor *neap_index_put_(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate);
@@ -452,6 +457,8 @@ NEAP_API neap_tensor *neap_scatter_reduce_(neap_context *c, neap_tensor *x, int6
 NEAP_API neap_tensor *neap_scatter_reduce_at(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce, int include_self); /* scatter_reduce with all that its gradient reads saved. */
 NEAP_API neap_tensor *neap_scatter_reduce_at_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *src, int reduce, int include_self);
 NEAP_API neap_tensor *neap_take_along_dim(neap_context *c, neap_tensor *x, neap_tensor *index, int64_t dim); /* gather with x and index broadcast in all dimensions but dim; without dim both are taken as one long row. */
+NEAP_API neap_tensor *neap_select_scatter(neap_context *c, neap_tensor *x, neap_tensor *src, int64_t dim, int64_t index); /* A copy of x whose part at one position of dim, as select gives it, is replaced by src. */
+NEAP_API neap_tensor *neap_slice_scatter(neap_context *c, neap_tensor *x, neap_tensor *src, int64_t dim, int64_t start, int64_t length, int64_t step); /* A copy of x whose part of length positions (as many as src has) of dim from start on, step apart, as slice gives it, is replaced by src. */
 /* mask */
 NEAP_API neap_tensor *neap_masked_fill(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value); /* x with value where the mask is true. */
 NEAP_API neap_tensor *neap_masked_fill_(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value);
@@ -509,9 +516,9 @@ NEAP_API neap_tensor *neap_bernoulli_(neap_context *c, neap_tensor *x, neap_tens
 NEAP_API neap_tensor *neap_dropout(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator); /* x with each element 0 with probability p, the others divided by 1 - p; x itself when not training. */
 NEAP_API neap_tensor *neap_dropout_at(neap_context *c, neap_tensor *x, double p, int n_state, const int64_t *state); /* Dropout whose numbers come from a seed and an offset. */
 /* draw */
-NEAP_API neap_tensor *neap_standard_gamma(neap_context *c, neap_tensor *x, int log, neap_generator *generator); /* Gamma numbers of shape x and rate 1, or their logarithms; the gradient to x is that of implicit reparameterisation (Marsaglia and Tsang, 2000; Figurnov et al., 2018). */
+NEAP_API neap_tensor *neap_standard_gamma(neap_context *c, neap_tensor *x, int log, neap_generator *generator); /* Gamma numbers of shape x and rate 1, or their logarithms; the gradient to x is that of implicit reparameterisation (Marsaglia and Tsang, 2000; Figurnov et al., 2018), whose own derivative to x is not known. */
 NEAP_API neap_tensor *neap_standard_gamma_grad(neap_context *c, neap_tensor *x, neap_tensor *y, int log); /* dy/dx of gamma numbers y of shape x, or of their logarithms, at a fixed probability. */
-NEAP_API neap_tensor *neap_gammainc(neap_context *c, neap_tensor *x, neap_tensor *z); /* The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast. */
+NEAP_API neap_tensor *neap_gammainc(neap_context *c, neap_tensor *x, neap_tensor *z); /* The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast. Its second derivative to x is not known. */
 NEAP_API neap_tensor *neap_gammaincc(neap_context *c, neap_tensor *x, neap_tensor *z); /* The upper one, 1 - gammainc(x, z), exact where it is small. */
 NEAP_API neap_tensor *neap_dirichlet(neap_context *c, neap_tensor *x, neap_generator *generator); /* Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C). */
 NEAP_API neap_tensor *neap_beta(neap_context *c, neap_tensor *x, neap_tensor *z, neap_generator *generator); /* Beta numbers in (0, 1) with concentrations x and z, which broadcast. */
@@ -551,8 +558,8 @@ NEAP_API neap_tensor *neap_fftfreq(neap_context *c, int64_t n, double d, int dty
 NEAP_API neap_tensor *neap_rfftfreq(neap_context *c, int64_t n, double d, int dtype); /* Frequencies of rfft's n/2 + 1 results for samples d apart. */
 NEAP_API neap_tensor *neap_melscale_fbanks(neap_context *c, int64_t n_freqs, double f_min, double f_max, int64_t n_mels, int64_t sample_rate, int norm, int mel_scale, int dtype); /* Triangular filters on the mel scale (n_freqs, n_mels): spectra (..., n_freqs) times them are mel spectra; n_freqs counts from 0 to sample_rate / 2. norm slaney gives each area 1. */
 /* signal */
-NEAP_API neap_tensor *neap_stft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int pad_mode, int normalized, int onesided); /* Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode. */
-NEAP_API neap_tensor *neap_istft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int normalized, int onesided, int64_t length); /* The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it. */
+NEAP_API neap_tensor *neap_stft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int pad_mode, int normalized, int onesided, int is_complex); /* Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode. Without onesided all n_fft frequencies come out, as with is_complex, where the samples of x are pairs. */
+NEAP_API neap_tensor *neap_istft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int normalized, int onesided, int64_t length, int return_complex); /* The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it. With return_complex its samples are pairs, and x has all n_fft frequencies. */
 NEAP_API neap_tensor *neap_dct(neap_context *c, neap_tensor *x, int64_t type, int norm, int64_t dim); /* The discrete cosine transform of type 2, y[k] = 2 sum of x[j] cos(pi k (2 j + 1) / 2 n), or 3, its transpose, along dim (Ahmed et al., 1974). */
 NEAP_API neap_tensor *neap_idct(neap_context *c, neap_tensor *x, int64_t type, int norm, int64_t dim); /* The inverse of dct. */
 NEAP_API neap_tensor *neap_convolve(neap_context *c, neap_tensor *x, neap_tensor *z, int mode); /* The convolution of x and z along their last dimensions: all of it (full), where one lies within the other (valid), or the middle, as long as x (same); the others broadcast. */
@@ -591,11 +598,11 @@ NEAP_API neap_tensor *neap_det(neap_context *c, neap_tensor *x); /* Determinant 
 NEAP_API neap_tensor *neap_slogdet(neap_context *c, neap_tensor *x, neap_tensor **logabsdet); /* Sign and logarithm of the absolute value of each determinant; sign 0 and -inf where it is 0. */
 NEAP_API neap_tensor *neap_logdet(neap_context *c, neap_tensor *x); /* Logarithm of each determinant; NaN where it is negative. */
 NEAP_API neap_tensor *neap_inv(neap_context *c, neap_tensor *x); /* Inverse of each matrix of x (..., n, n). */
-NEAP_API neap_tensor *neap_pinv(neap_context *c, neap_tensor *x, double atol, double rtol); /* Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given. */
+NEAP_API neap_tensor *neap_pinv(neap_context *c, neap_tensor *x, double atol, double rtol, int hermitian); /* Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given. With hermitian x is symmetric, its lower triangle alone is read, and its eigenvalues' sizes count. */
 NEAP_API neap_tensor *neap_solve(neap_context *c, neap_tensor *x, neap_tensor *other, int left); /* The y with x y = other, or with left = false y x = other; other is a vector or matrices. */
 NEAP_API neap_tensor *neap_solve_matrix(neap_context *c, neap_tensor *x, neap_tensor *other); /* solve of matrices from the left, as it is recorded. */
 NEAP_API neap_tensor *neap_solve_triangular(neap_context *c, neap_tensor *x, neap_tensor *other, int upper, int left, int unitriangular); /* The y with x y = other, or with left = false y x = other, where of x only the upper or the lower triangle is read; unitriangular takes its diagonal for ones. */
-NEAP_API neap_tensor *neap_cholesky(neap_context *c, neap_tensor *x, int upper); /* The lower L with L L' the symmetric part of each matrix of x, which must be positive definite; with upper L'. */
+NEAP_API neap_tensor *neap_cholesky(neap_context *c, neap_tensor *x, int upper); /* The lower L with L L' = x, for each matrix of x, which must be symmetric and positive definite: of it the lower triangle is read. With upper L', and the upper triangle is read. */
 NEAP_API neap_tensor *neap_cholesky_lower(neap_context *c, neap_tensor *x); /* cholesky as it is recorded. */
 NEAP_API neap_tensor *neap_cholesky_solve(neap_context *c, neap_tensor *x, neap_tensor *L, int upper); /* The y with A y = x, where L is A's Cholesky factor. */
 NEAP_API neap_tensor *neap_cholesky_inverse(neap_context *c, neap_tensor *L, int upper); /* The inverse of the matrices that have the Cholesky factors L. */
@@ -607,8 +614,8 @@ NEAP_API neap_tensor *neap_lu(neap_context *c, neap_tensor *x, neap_tensor **L, 
 NEAP_API neap_tensor *neap_qr(neap_context *c, neap_tensor *x, int mode, neap_tensor **R); /* x = Q R, Q's columns orthonormal and R upper: min(m, n) columns, or m with 'complete'; 'r' leaves Q empty. */
 NEAP_API neap_tensor *neap_svd(neap_context *c, neap_tensor *x, int full_matrices, neap_tensor **S, neap_tensor **Vh); /* x = U diag(S) Vh: the singular values S, falling, and orthonormal vectors; without full_matrices the first min(m, n) vectors alone. Gradients flow from those. */
 NEAP_API neap_tensor *neap_svdvals(neap_context *c, neap_tensor *x); /* Singular values of each matrix, falling. */
-NEAP_API neap_tensor *neap_eigh(neap_context *c, neap_tensor *x, neap_tensor **V); /* Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of the symmetric part of each matrix. */
-NEAP_API neap_tensor *neap_eigvalsh(neap_context *c, neap_tensor *x); /* Eigenvalues, rising, of the symmetric part of each matrix. */
+NEAP_API neap_tensor *neap_eigh(neap_context *c, neap_tensor *x, int UPLO, neap_tensor **V); /* Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of each matrix of x, which must be symmetric: of it the lower triangle is read, or with UPLO 'U' the upper one. */
+NEAP_API neap_tensor *neap_eigvalsh(neap_context *c, neap_tensor *x, int UPLO); /* Eigenvalues, rising, of each matrix of x, which must be symmetric: of it the lower triangle is read, or with UPLO 'U' the upper one. */
 NEAP_API neap_tensor *neap_eig(neap_context *c, neap_tensor *x, neap_tensor **V); /* Eigenvalues (..., n, 2) and eigenvectors (..., n, n, 2), V's columns, of each matrix; the last dimension is real and imaginary part. A vector's norm is 1, and of a complex one the largest element is real and positive. */
 NEAP_API neap_tensor *neap_eigvals(neap_context *c, neap_tensor *x); /* Eigenvalues (..., n, 2) of each matrix; the last dimension is real and imaginary part. */
 NEAP_API neap_tensor *neap_lstsq(neap_context *c, neap_tensor *x, neap_tensor *other, double rcond, neap_tensor **residuals, neap_tensor **rank); /* The shortest y that makes |x y - other| least; the squares of what is left, where x has more rows than columns and full rank, else none; the rank of x, counting singular values above rcond times the largest. */

@@ -81,6 +81,16 @@ describe("backward", function()
     assert.are.same({ 0, 0, 0 }, neap.grad(x:sign():sum(), x)[1]:totable())
   end)
 
+  it("works out no more than the inputs that are asked for", function()
+    local x, w = neap.randn(1, 800, { requires_grad = true }), neap.randn(800, 800, { requires_grad = true })
+    local loss = x:matmul(w):sum()
+    collectgarbage() collectgarbage()
+    local before = neap.memory { reset_peak = true }.live
+    local gx = neap.grad(loss, x, { retain_graph = true })[1]
+    assert.is_true(neap.memory().peak - before < 800 * 800 * 4)
+    assert.are.same({ 1, 800 }, { table.unpack(gx.shape) })
+  end)
+
   it("refuses what has no history", function()
     has(message_of(function() neap.ones(1):backward() end), "no history")
     local y = neap.no_grad(function() return leaf { 1 } * 2 end)

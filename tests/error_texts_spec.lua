@@ -93,6 +93,7 @@ end
 
 -- What no input that is known provokes.
 local beyond_tests = {
+  ["%s: its gradient cannot be differentiated again"] = "said of ops with the mark NEAP_OP_ONCE, which any op may lose",
   ["made the iteration not converge"] = "no matrix is known for which it does not",
   ["not a signature: %s"] = "a row of the tables that does not parse: every row is called in tests",
 }

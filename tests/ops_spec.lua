@@ -4,7 +4,7 @@
 -- A new op is tested here without a line being added. What only one op does is tested elsewhere (golden_spec: values).
 
 local neap = require "neap"
-local samples, is_symmetric = require "support.samples"(neap)
+local samples, contract = require "support.samples"(neap)
 
 local NO_GRAD, ONCE, HIDDEN, RANDOM = "no_grad", "once", "hidden", "random"
 local function marked(op, mark) return op.marks[mark] == true end
@@ -28,9 +28,9 @@ local function map_tensors(args, f)
   return out
 end
 
-local function float_inputs(args)
+local function inputs_of(args)
   local list = {}
-  map_tensors(args, function(t) if is_float(t) then list[#list + 1] = t end return t end)
+  map_tensors(args, function(t) if t.requires_grad then list[#list + 1] = t end return t end)
   return list
 end
 
@@ -90,15 +90,15 @@ end
 
 local function leaves(args)
   local made = map_tensors(args, function(t)
-    return is_float(t) and t:detach():clone():requires_grad_(true) or t
+    return is_float(t) and contract(t) ~= "fixed" and t:detach():clone():requires_grad_(true) or t
   end)
   for k = 1, args.n do
-    if is_tensor(args[k]) and is_symmetric(args[k]) then
+    if is_tensor(args[k]) and contract(args[k]) == "symmetric" then
       made.symmetric = made.symmetric or {}
       made.symmetric[k] = made[k]
     end
   end
-  return made, float_inputs(made)
+  return made, inputs_of(made)
 end
 
 local function gradients(op, args, inputs, create)

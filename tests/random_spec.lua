@@ -248,6 +248,43 @@ describe("the distribution function of gamma numbers", function()
       assert.is_true(math.abs(a:gammaincc(z):item() / case[4] - 1) < 1e-11)
     end
   end)
+  it("has gradients to shape and place, and second ones but for the shape's own", function()
+    local function leaf(v) return neap.tensor(v, { dtype = "float64", requires_grad = true }) end
+    local function slope(f, x, of) -- to x, unless another one is named
+      if not of and not x.requires_grad then x = x:clone():requires_grad_() end
+      of = of or x
+      return neap.enable_grad(function() return neap.grad(f(x):sum(), of, { create_graph = true })[1] end)
+    end
+    local a, z = leaf { 0.4, 2, 7 }, leaf { 0.9, 1.5, 5 }
+    for _, name in ipairs { "gammainc", "gammaincc" } do
+      assert.is_true(neap.gradcheck(neap[name], { a, z }))
+      local function of_shape(x) return x[name](x, z) end
+      local function of_place(x) return a[name](a, x) end
+      assert.is_true(neap.gradcheck(function(x) return slope(of_shape, x, z) end, { a }))
+      assert.is_true(neap.gradcheck(function(x) return slope(of_place, x) end, { z }))
+      assert.is_true(neap.gradcheck(function(x) return slope(of_place, x, a) end, { z }))
+    end
+  end)
+  it("moves a gamma number's slope as it moves the number", function()
+    local a = neap.tensor({ 0.4, 2, 7 }, { dtype = "float64", requires_grad = true })
+    local function slope(z) -- dz/da at a fixed probability
+      z = z:detach():requires_grad_()
+      local d = neap.grad(a:gammainc(z):sum(), { a, z })
+      return -d[1] / d[2]
+    end
+    for _, logarithm in ipairs { false, true } do
+      neap.seed(5)
+      local y = a:standard_gamma(logarithm)
+      local d = neap.grad(y:sum(), a, { create_graph = true })[1]
+      local z, got = logarithm and y:exp() or y, neap.grad(d:sum(), y)[1]
+      local want = (slope(z * 1.00001) - slope(z * 0.99999)) / (z * 0.00002)
+      if logarithm then want = want - slope(z) / z end
+      assert.is_true((got - want):abs():max():item() < 1e-5 * want:abs():max():item())
+      local r = neap.tensor({ 2 }, { dtype = "float64", requires_grad = true }) -- what the slope is multiplied with has its own
+      local g = neap.grad((y * r):sum(), a, { create_graph = true })[1]
+      assert.is_true((neap.grad(g:sum(), r)[1] - d:sum()):abs():item() < 1e-12)
+    end
+  end)
   it("has ends", function()
     local a = neap.tensor { 1, 1, 0, -1, 2 }
     local z = neap.tensor { 0, math.huge, 1, 1, -1 }

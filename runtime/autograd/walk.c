@@ -94,6 +94,12 @@ static int is_input(const neap_walk *w, const neap_tensor *t) {
 
 static int is_wanted(const neap_walk *w, const np_record *r) { return r->marked == w && r->wanted == WANTED; }
 
+/* Whether what flows to this input goes anywhere. */
+static int leads(const neap_walk *w, const np_input *in) {
+  if (!w->n_in) return 1;
+  return in->leaf ? is_input(w, in->leaf) : in->record && is_wanted(w, in->record);
+}
+
 static int busy(neap_walk *w) {
   return np_fail(w->ctx, NEAP_ERR_STATE, "backward: this graph is already being walked by an unfinished backward");
 }
@@ -225,8 +231,7 @@ static int mark_wanted(neap_walk *w, int n_out, neap_tensor *const *outputs) {
     if (r->wanted != MET) continue;
     int yes = 0;
     for (int i = 0; i < r->n_out; i++) yes |= r->out[i].seen > 0;
-    for (int i = 0; i < r->n_in; i++)
-      yes |= (r->in[i].leaf && is_input(w, r->in[i].leaf)) || (r->in[i].record && is_wanted(w, r->in[i].record));
+    for (int i = 0; i < r->n_in; i++) yes |= leads(w, &r->in[i]);
     r->wanted = yes ? WANTED : NOT_WANTED;
   }
   np_free(w->ctx, stack, (size_t)room * sizeof *stack);
@@ -379,14 +384,18 @@ static int through(neap_walk *w) {
     w->request = (neap_walk_request){ .kind = 0, .id = r->custom, .n_in = r->n_in, .n_out = r->n_out, .needs = w->needs };
     w->request.out_grads = np_alloc_zero(c, (size_t)r->n_out * sizeof *w->request.out_grads + 1);
     if (!w->needs || !w->request.out_grads) return c->error;
-    for (int i = 0; i < r->n_in; i++) w->needs[i] = r->in[i].needs;
+    for (int i = 0; i < r->n_in; i++) w->needs[i] = r->in[i].needs && leads(w, &r->in[i]);
     for (int i = 0; i < r->n_out; i++) w->request.out_grads[i] = r->out[i].grad;
     w->waiting = 1;
     return NEAP_WALK_HOST;
   }
   for (int i = 0; i < r->n_out; i++) grads[i] = r->out[i].grad;
   int flags = (w->flags & NEAP_CREATE_GRAPH ? NP_BACK_RECORD : 0) | (w->n_in ? 0 : NP_BACK_HOMES);
+  for (int i = 0; i < r->n_in; i++) /* what leads nowhere need not be worked out */
+    if (r->in[i].needs && !leads(w, &r->in[i])) r->in[i].needs = 0, r->in[i].unwanted = 1;
   int status = np_back_run(r, grads, flags, w->now_grads);
+  for (int i = 0; i < r->n_in; i++)
+    if (r->in[i].unwanted) r->in[i].needs = 1, r->in[i].unwanted = 0;
   if (status != 0) return status;
   for (int i = 0; i < r->n_out; i++) np_drop(r->out[i].grad), r->out[i].grad = NULL;
   if (!(w->flags & (NEAP_RETAIN_GRAPH | NEAP_CREATE_GRAPH))) np_record_spend(r);
@@ -410,8 +419,7 @@ static int settle(neap_walk *w) {
         return w->ctx->error;
   if (w->n_in) { /* go on only if something behind it is wanted */
     int on = 0;
-    for (int i = 0; i < r->n_in; i++)
-      on |= (r->in[i].record && is_wanted(w, r->in[i].record)) || (r->in[i].leaf && is_input(w, r->in[i].leaf));
+    for (int i = 0; i < r->n_in; i++) on |= leads(w, &r->in[i]);
     if (!on) {
       for (int i = 0; i < r->n_out; i++) np_drop(r->out[i].grad), r->out[i].grad = NULL;
       r->walk = NULL;

@@ -116,6 +116,18 @@ int np_standard_gamma_grad_run(np_call *c) {
   return sample(c, &(sampling){ .kind = SLOPE, .logarithm = (int)np_i(c, 2) }, NULL, np_t(c, 0), np_t(c, 1));
 }
 
+/* d = dy/dx = -F_x / f, with F the distribution function and f its density: dd/dy = psi(x) - log y - d ((x - 1) / y - 1),
+ * and of l = log y, dd/dl = psi(x) - l - d (x - e^l). To x it would need F_xx, which has no closed form. */
+int np_standard_gamma_grad_back(np_back *b) {
+  neap_context *c = b->ctx;
+  neap_tensor *x = b->x[0], *y = b->x[1], *one = NP_C(c, 1);
+  if (b->in[0].needs) return np_fail(c, NEAP_ERR_UNSUPPORTED, "gamma numbers and gammainc: the second derivative to the shape x is not known");
+  neap_tensor *curve = b->arg[2].i ? neap_sub(c, x, neap_exp(c, y)) : neap_sub(c, neap_div(c, neap_sub(c, x, one), y), one);
+  neap_tensor *log_y = b->arg[2].i ? y : neap_log(c, y);
+  b->gx[1] = neap_mul(c, b->g[0], neap_sub(c, neap_sub(c, neap_digamma(c, x), log_y), neap_mul(c, b->y[0], curve)));
+  return c->error;
+}
+
 /* ---- its distribution function: x z ---- */
 
 int np_gammainc_infer(np_call *c) {

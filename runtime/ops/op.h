@@ -115,6 +115,7 @@ typedef struct np_input {
   neap_tensor *leaf;             /* the leaf that gathers, or NULL */
   int16_t output;                /* of record */
   uint8_t given, needs;          /* it was there; it wants a gradient */
+  uint8_t unwanted;              /* it does, but not of the walk in whose hands the record is */
   uint32_t version;
   np_storage *storage;           /* saved; or NULL */
   np_layout at;                  /* shape and dtype always; the rest counts when saved */

@@ -81,6 +81,7 @@ static void saves_of(const np_call *c, uint32_t *in, uint32_t *out) {
 
 static void add_input(np_input *in, neap_tensor *t, int save) {
   in->given = t != NULL;
+  in->unwanted = 0;
   in->storage = NULL;
   if (!t) {
     in->record = NULL;

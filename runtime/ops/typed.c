@@ -1201,6 +1201,18 @@ neap_tensor *neap_index_fill_(neap_context *c, neap_tensor *x, int64_t dim, neap
 neap_tensor *neap_take(neap_context *c, neap_tensor *x, neap_tensor *index) {
   return call(c, NP_OP_take, 2, (neap_value[]){ of_tensor(x), of_tensor(index) }, 0, NULL);
 }
+neap_tensor *neap_put(neap_context *c, neap_tensor *x, neap_tensor *index, neap_tensor *source, int accumulate) {
+  return call(c, NP_OP_put, 4, (neap_value[]){ of_tensor(x), of_tensor(index), of_tensor(source), of_kind(NEAP_FLAG, accumulate) }, 0, NULL);
+}
+neap_tensor *neap_put_(neap_context *c, neap_tensor *x, neap_tensor *index, neap_tensor *source, int accumulate) {
+  return call(c, NP_OP_put, 4, (neap_value[]){ of_tensor(x), of_tensor(index), of_tensor(source), of_kind(NEAP_FLAG, accumulate) }, 1, NULL);
+}
+neap_tensor *neap_index_reduce(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, int reduce, int include_self) {
+  return call(c, NP_OP_index_reduce, 6, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(source), of_kind(NEAP_ENUM, reduce), of_kind(NEAP_FLAG, include_self) }, 0, NULL);
+}
+neap_tensor *neap_index_reduce_(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, int reduce, int include_self) {
+  return call(c, NP_OP_index_reduce, 6, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(source), of_kind(NEAP_ENUM, reduce), of_kind(NEAP_FLAG, include_self) }, 1, NULL);
+}
 neap_tensor *neap_index(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices) {
   return call(c, NP_OP_index, 2, (neap_value[]){ of_tensor(x), of_tensors(n_indices, indices) }, 0, NULL);
 }
@@ -1239,6 +1251,12 @@ neap_tensor *neap_scatter_reduce_at_(neap_context *c, neap_tensor *x, int64_t di
 }
 neap_tensor *neap_take_along_dim(neap_context *c, neap_tensor *x, neap_tensor *index, int64_t dim) {
   return call(c, NP_OP_take_along_dim, 3, (neap_value[]){ of_tensor(x), of_tensor(index), of_maybe_int(dim) }, 0, NULL);
+}
+neap_tensor *neap_select_scatter(neap_context *c, neap_tensor *x, neap_tensor *src, int64_t dim, int64_t index) {
+  return call(c, NP_OP_select_scatter, 4, (neap_value[]){ of_tensor(x), of_tensor(src), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, index) }, 0, NULL);
+}
+neap_tensor *neap_slice_scatter(neap_context *c, neap_tensor *x, neap_tensor *src, int64_t dim, int64_t start, int64_t length, int64_t step) {
+  return call(c, NP_OP_slice_scatter, 6, (neap_value[]){ of_tensor(x), of_tensor(src), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, start), of_maybe_int(length), of_kind(NEAP_INT, step) }, 0, NULL);
 }
 neap_tensor *neap_masked_fill(neap_context *c, neap_tensor *x, neap_tensor *mask, neap_tensor *value) {
   return call(c, NP_OP_masked_fill, 3, (neap_value[]){ of_tensor(x), of_tensor(mask), of_tensor(value) }, 0, NULL);
@@ -1513,11 +1531,11 @@ neap_tensor *neap_rfftfreq(neap_context *c, int64_t n, double d, int dtype) {
 neap_tensor *neap_melscale_fbanks(neap_context *c, int64_t n_freqs, double f_min, double f_max, int64_t n_mels, int64_t sample_rate, int norm, int mel_scale, int dtype) {
   return call(c, NP_OP_melscale_fbanks, 8, (neap_value[]){ of_kind(NEAP_INT, n_freqs), of_number(f_min), of_number(f_max), of_kind(NEAP_INT, n_mels), of_kind(NEAP_INT, sample_rate), of_kind(NEAP_ENUM, norm), of_kind(NEAP_ENUM, mel_scale), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype) }, 0, NULL);
 }
-neap_tensor *neap_stft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int pad_mode, int normalized, int onesided) {
-  return call(c, NP_OP_stft, 9, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n_fft), of_maybe_int(hop_length), of_maybe_int(win_length), of_tensor(window), of_kind(NEAP_FLAG, center), of_kind(NEAP_ENUM, pad_mode), of_kind(NEAP_FLAG, normalized), of_kind(NEAP_FLAG, onesided) }, 0, NULL);
+neap_tensor *neap_stft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int pad_mode, int normalized, int onesided, int is_complex) {
+  return call(c, NP_OP_stft, 10, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n_fft), of_maybe_int(hop_length), of_maybe_int(win_length), of_tensor(window), of_kind(NEAP_FLAG, center), of_kind(NEAP_ENUM, pad_mode), of_kind(NEAP_FLAG, normalized), of_kind(NEAP_FLAG, onesided), of_kind(NEAP_FLAG, is_complex) }, 0, NULL);
 }
-neap_tensor *neap_istft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int normalized, int onesided, int64_t length) {
-  return call(c, NP_OP_istft, 9, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n_fft), of_maybe_int(hop_length), of_maybe_int(win_length), of_tensor(window), of_kind(NEAP_FLAG, center), of_kind(NEAP_FLAG, normalized), of_kind(NEAP_FLAG, onesided), of_maybe_int(length) }, 0, NULL);
+neap_tensor *neap_istft(neap_context *c, neap_tensor *x, int64_t n_fft, int64_t hop_length, int64_t win_length, neap_tensor *window, int center, int normalized, int onesided, int64_t length, int return_complex) {
+  return call(c, NP_OP_istft, 10, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, n_fft), of_maybe_int(hop_length), of_maybe_int(win_length), of_tensor(window), of_kind(NEAP_FLAG, center), of_kind(NEAP_FLAG, normalized), of_kind(NEAP_FLAG, onesided), of_maybe_int(length), of_kind(NEAP_FLAG, return_complex) }, 0, NULL);
 }
 neap_tensor *neap_dct(neap_context *c, neap_tensor *x, int64_t type, int norm, int64_t dim) {
   return call(c, NP_OP_dct, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, type), of_kind(NEAP_ENUM, norm), of_kind(NEAP_INT, dim) }, 0, NULL);
@@ -1621,8 +1639,8 @@ neap_tensor *neap_logdet(neap_context *c, neap_tensor *x) {
 neap_tensor *neap_inv(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_inv, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
-neap_tensor *neap_pinv(neap_context *c, neap_tensor *x, double atol, double rtol) {
-  return call(c, NP_OP_pinv, 3, (neap_value[]){ of_tensor(x), of_maybe_number(atol), of_maybe_number(rtol) }, 0, NULL);
+neap_tensor *neap_pinv(neap_context *c, neap_tensor *x, double atol, double rtol, int hermitian) {
+  return call(c, NP_OP_pinv, 4, (neap_value[]){ of_tensor(x), of_maybe_number(atol), of_maybe_number(rtol), of_kind(NEAP_FLAG, hermitian) }, 0, NULL);
 }
 neap_tensor *neap_solve(neap_context *c, neap_tensor *x, neap_tensor *other, int left) {
   return call(c, NP_OP_solve, 3, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_FLAG, left) }, 0, NULL);
@@ -1669,11 +1687,11 @@ neap_tensor *neap_svd(neap_context *c, neap_tensor *x, int full_matrices, neap_t
 neap_tensor *neap_svdvals(neap_context *c, neap_tensor *x) {
   return call(c, NP_OP_svdvals, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
 }
-neap_tensor *neap_eigh(neap_context *c, neap_tensor *x, neap_tensor **V) {
-  return call(c, NP_OP_eigh, 1, (neap_value[]){ of_tensor(x) }, 0, (neap_tensor **const[]){ V });
+neap_tensor *neap_eigh(neap_context *c, neap_tensor *x, int UPLO, neap_tensor **V) {
+  return call(c, NP_OP_eigh, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_ENUM, UPLO) }, 0, (neap_tensor **const[]){ V });
 }
-neap_tensor *neap_eigvalsh(neap_context *c, neap_tensor *x) {
-  return call(c, NP_OP_eigvalsh, 1, (neap_value[]){ of_tensor(x) }, 0, NULL);
+neap_tensor *neap_eigvalsh(neap_context *c, neap_tensor *x, int UPLO) {
+  return call(c, NP_OP_eigvalsh, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_ENUM, UPLO) }, 0, NULL);
 }
 neap_tensor *neap_eig(neap_context *c, neap_tensor *x, neap_tensor **V) {
   return call(c, NP_OP_eig, 1, (neap_value[]){ of_tensor(x) }, 0, (neap_tensor **const[]){ V });

@@ -112,8 +112,6 @@ return {
     "square (called at rule:1) saved its argument for backward, but it was changed in place since by fill_ at rule:1: change a clone, or use the op's other form"},
   {"local a = leaf(2) * 2 local y = a:exp() y:view(1, 2):add_(1) y:sum():backward()",
     "exp (called at rule:1) saved its result for backward, but it was changed in place since by add_ at rule:1: change a clone, or use the op's other form"},
-  {"local w = leaf(2) local g = neap.grad(neap.gammainc(w, w):sum(), w, {create_graph = true}) g:sum():backward()",
-    "gammainc: its gradient cannot be differentiated again"},
   {"neap.nn.Sequential(neap.nn.Linear(3, 4), neap.nn.Linear(5, 2))(x)",
     "linear: x (2, 4) does not fit weight (2, 5): the last dimension of x must be 5 (in layer Sequential[2])"},
   {"local y = neap.nn.Sequential(neap.nn.Linear(3, 4), neap.nn.ReLU())(x):sum() y:backward() y:backward()",

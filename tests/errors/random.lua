@@ -23,6 +23,8 @@ return {
   {"i(1):dropout(0.5)", "dropout: x must be of a floating dtype, got int64: convert it with to('float32')"},
   -- draws
   {"neap.tensor{0, 1}:standard_gamma()", "standard_gamma: x must be over 0 and finite; its values go from 0 to 1"},
+  {"local a = leaf(1); neap.grad(neap.grad(a:gammainc(v):sum(), a, {create_graph = true})[1]:sum(), a)",
+    "gamma numbers and gammainc: the second derivative to the shape x is not known"},
   {"i(1):standard_gamma()", "standard_gamma: x must be of a floating dtype, got int64: convert it with to('float32')"},
   {"neap.tensor{-1}:poisson()", "poisson: x must be from 0 to 1e15; its values go from -1 to -1"},
   {"neap.binomial(neap.tensor{-1}, neap.tensor{0.5})", "binomial: x must be from 0 to 1e15; its values go from -1 to -1"},

@@ -1,21 +1,25 @@
 -- Samples of ops, as tests call them: what a row's sample text says, as lists of arguments. Used by ops_spec.lua and, on an
 -- allocator that fails, by host/alloc.c. The function takes neap and returns samples(op), a list of packed arguments,
--- made afresh at each call, with the same numbers each time; and is_symmetric(t), whether a tensor of them stands for an
--- argument that must be symmetric.
+-- made afresh at each call, with the same numbers each time; and contract(t), "symmetric" for a tensor of them that stands
+-- for an argument that must be symmetric, "fixed" for one to which no gradient is checked.
 
 return function(neap)
   local function uniform(lo, hi, ...)
     return neap.rand(..., { dtype = "float64" }) * (hi - lo) + lo
   end
 
-  local symmetric = setmetatable({}, { __mode = "k" }) -- tensors that are, by the contract of the op they are for
+  local contracts = setmetatable({}, { __mode = "k" }) -- tensor -> "symmetric" or "fixed"
 
   local env = setmetatable({
     neap = neap,
     symmetric = function(x)
       local y = (x + x:transpose(-1, -2)) * 0.5
-      symmetric[y] = true
+      contracts[y] = "symmetric"
       return y
+    end,
+    fixed = function(x)
+      contracts[x] = "fixed"
+      return x
     end,
     r = function(...) return uniform(-1, 1, { ... }) end,
     p = function(...) return uniform(0.5, 1.5, { ... }) end,
@@ -52,5 +56,5 @@ return function(neap)
       out[#out + 1] = table.pack(f())
     end
     return out
-  end, function(t) return symmetric[t] == true end
+  end, function(t) return contracts[t] end
 end
