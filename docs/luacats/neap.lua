@@ -902,13 +902,13 @@ function Tensor:celu_(alpha) end
 ---@return neap.Tensor y
 function neap.chain_matmul(matrices) end
 
---- The lower L with L L' the symmetric part of each matrix of x, which must be positive definite; with upper L'.
+--- The lower L with L L' = x, for each matrix of x, which must be symmetric and positive definite: of it the lower triangle is read. With upper L', and the upper triangle is read.
 ---@param x neap.Tensor
 ---@param upper? boolean
 ---@return neap.Tensor y
 function neap.cholesky(x, upper) end
 
---- The lower L with L L' the symmetric part of each matrix of x, which must be positive definite; with upper L'.
+--- The lower L with L L' = x, for each matrix of x, which must be symmetric and positive definite: of it the lower triangle is read. With upper L', and the upper triangle is read.
 ---@param upper? boolean
 ---@return neap.Tensor y
 function Tensor:cholesky(upper) end
@@ -1607,16 +1607,18 @@ function neap.eig(x) end
 ---@return neap.Tensor V
 function Tensor:eig() end
 
---- Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of the symmetric part of each matrix.
+--- Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of each matrix of x, which must be symmetric: of it the lower triangle is read, or with UPLO 'U' the upper one.
 ---@param x neap.Tensor
+---@param UPLO? "L"|"U"
 ---@return neap.Tensor w
 ---@return neap.Tensor V
-function neap.eigh(x) end
+function neap.eigh(x, UPLO) end
 
---- Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of the symmetric part of each matrix.
+--- Eigenvalues w, rising, and orthonormal eigenvectors, V's columns, of each matrix of x, which must be symmetric: of it the lower triangle is read, or with UPLO 'U' the upper one.
+---@param UPLO? "L"|"U"
 ---@return neap.Tensor w
 ---@return neap.Tensor V
-function Tensor:eigh() end
+function Tensor:eigh(UPLO) end
 
 --- Eigenvalues (..., n, 2) of each matrix; the last dimension is real and imaginary part.
 ---@param x neap.Tensor
@@ -1627,14 +1629,16 @@ function neap.eigvals(x) end
 ---@return neap.Tensor w
 function Tensor:eigvals() end
 
---- Eigenvalues, rising, of the symmetric part of each matrix.
+--- Eigenvalues, rising, of each matrix of x, which must be symmetric: of it the lower triangle is read, or with UPLO 'U' the upper one.
 ---@param x neap.Tensor
+---@param UPLO? "L"|"U"
 ---@return neap.Tensor w
-function neap.eigvalsh(x) end
+function neap.eigvalsh(x, UPLO) end
 
---- Eigenvalues, rising, of the symmetric part of each matrix.
+--- Eigenvalues, rising, of each matrix of x, which must be symmetric: of it the lower triangle is read, or with UPLO 'U' the upper one.
+---@param UPLO? "L"|"U"
 ---@return neap.Tensor w
-function Tensor:eigvalsh() end
+function Tensor:eigvalsh(UPLO) end
 
 --- Products of the operands' elements summed over the letters that the output leaves out (Einstein's convention); '...' stands for dimensions that are broadcast.
 ---@param equation string
@@ -2089,13 +2093,13 @@ function neap.full_like(x, fill_value, dtype) end
 ---@return neap.Tensor y
 function Tensor:full_like(fill_value, dtype) end
 
---- The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast.
+--- The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast. Its second derivative to x is not known.
 ---@param x neap.Tensor
 ---@param z neap.Tensor
 ---@return neap.Tensor y
 function neap.gammainc(x, z) end
 
---- The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast.
+--- The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast. Its second derivative to x is not known.
 ---@param z neap.Tensor
 ---@return neap.Tensor y
 function Tensor:gammainc(z) end
@@ -2682,6 +2686,34 @@ function Tensor:index_put(indices, values, accumulate) end
 ---@return neap.Tensor
 function Tensor:index_put_(indices, values, accumulate) end
 
+--- As index_add, but all of source that meets at a position is multiplied, averaged, summed, or its largest or smallest is taken; with include_self x's own part is one of them.
+---@param x neap.Tensor
+---@param dim integer
+---@param index neap.Tensor
+---@param source neap.Tensor
+---@param reduce "sum"|"prod"|"mean"|"amax"|"amin"
+---@param include_self? boolean
+---@return neap.Tensor y
+function neap.index_reduce(x, dim, index, source, reduce, include_self) end
+
+--- As index_add, but all of source that meets at a position is multiplied, averaged, summed, or its largest or smallest is taken; with include_self x's own part is one of them.
+---@param dim integer
+---@param index neap.Tensor
+---@param source neap.Tensor
+---@param reduce "sum"|"prod"|"mean"|"amax"|"amin"
+---@param include_self? boolean
+---@return neap.Tensor y
+function Tensor:index_reduce(dim, index, source, reduce, include_self) end
+
+--- As index_add, but all of source that meets at a position is multiplied, averaged, summed, or its largest or smallest is taken; with include_self x's own part is one of them. Written into the tensor itself.
+---@param dim integer
+---@param index neap.Tensor
+---@param source neap.Tensor
+---@param reduce "sum"|"prod"|"mean"|"amax"|"amin"
+---@param include_self? boolean
+---@return neap.Tensor
+function Tensor:index_reduce_(dim, index, source, reduce, include_self) end
+
 --- x at the positions of a list along dim.
 ---@param x neap.Tensor
 ---@param dim integer
@@ -2847,7 +2879,7 @@ function neap.isposinf(x) end
 ---@return neap.Tensor y
 function Tensor:isposinf() end
 
---- The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it.
+--- The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it. With return_complex its samples are pairs, and x has all n_fft frequencies.
 ---@param x neap.Tensor
 ---@param n_fft integer
 ---@param hop_length? integer
@@ -2857,10 +2889,11 @@ function Tensor:isposinf() end
 ---@param normalized? boolean
 ---@param onesided? boolean
 ---@param length? integer
+---@param return_complex? boolean
 ---@return neap.Tensor y
-function neap.istft(x, n_fft, hop_length, win_length, window, center, normalized, onesided, length) end
+function neap.istft(x, n_fft, hop_length, win_length, window, center, normalized, onesided, length, return_complex) end
 
---- The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it.
+--- The signal whose stft is nearest to x in squares (Griffin and Lim, 1984): (samples) or (B, samples); length cuts or pads it. With return_complex its samples are pairs, and x has all n_fft frequencies.
 ---@param n_fft integer
 ---@param hop_length? integer
 ---@param win_length? integer
@@ -2869,8 +2902,9 @@ function neap.istft(x, n_fft, hop_length, win_length, window, center, normalized
 ---@param normalized? boolean
 ---@param onesided? boolean
 ---@param length? integer
+---@param return_complex? boolean
 ---@return neap.Tensor y
-function Tensor:istft(n_fft, hop_length, win_length, window, center, normalized, onesided, length) end
+function Tensor:istft(n_fft, hop_length, win_length, window, center, normalized, onesided, length, return_complex) end
 
 --- 1 - (i + smooth) / (sum x + sum t - i + smooth) with i = sum x t of probabilities x and targets t (Rahman and Wang, 2016), each sum over dims: by itself all but the first.
 ---@param input neap.Tensor
@@ -4282,18 +4316,20 @@ function neap.permute(x, dims) end
 ---@return neap.Tensor y
 function Tensor:permute(dims) end
 
---- Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given.
+--- Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given. With hermitian x is symmetric, its lower triangle alone is read, and its eigenvalues' sizes count.
 ---@param x neap.Tensor
 ---@param atol? number
 ---@param rtol? number
+---@param hermitian? boolean
 ---@return neap.Tensor y
-function neap.pinv(x, atol, rtol) end
+function neap.pinv(x, atol, rtol, hermitian) end
 
---- Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given.
+--- Pseudo-inverse (Moore, 1920; Penrose, 1955) of each matrix, from the singular values above atol and rtol times the largest; rtol is the larger size times the dtype's precision when neither is given. With hermitian x is symmetric, its lower triangle alone is read, and its eigenvalues' sizes count.
 ---@param atol? number
 ---@param rtol? number
+---@param hermitian? boolean
 ---@return neap.Tensor y
-function Tensor:pinv(atol, rtol) end
+function Tensor:pinv(atol, rtol, hermitian) end
 
 --- Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993).
 ---@param x neap.Tensor
@@ -4393,6 +4429,28 @@ function neap.prod(x, dims, keepdim, dtype) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function Tensor:prod(dims, keepdim, dtype) end
+
+--- x with the elements of source written (or added) at the positions of index, x taken as one long row; negative ones count from the end.
+---@param x neap.Tensor
+---@param index neap.Tensor
+---@param source neap.Tensor
+---@param accumulate? boolean
+---@return neap.Tensor y
+function neap.put(x, index, source, accumulate) end
+
+--- x with the elements of source written (or added) at the positions of index, x taken as one long row; negative ones count from the end.
+---@param index neap.Tensor
+---@param source neap.Tensor
+---@param accumulate? boolean
+---@return neap.Tensor y
+function Tensor:put(index, source, accumulate) end
+
+--- x with the elements of source written (or added) at the positions of index, x taken as one long row; negative ones count from the end. Written into the tensor itself.
+---@param index neap.Tensor
+---@param source neap.Tensor
+---@param accumulate? boolean
+---@return neap.Tensor
+function Tensor:put_(index, source, accumulate) end
 
 --- x = Q R, Q's columns orthonormal and R upper: min(m, n) columns, or m with 'complete'; 'r' leaves Q empty.
 ---@param x neap.Tensor
@@ -4942,6 +5000,21 @@ function neap.select(x, dim, index) end
 ---@return neap.Tensor y
 function Tensor:select(dim, index) end
 
+--- A copy of x whose part at one position of dim, as select gives it, is replaced by src.
+---@param x neap.Tensor
+---@param src neap.Tensor
+---@param dim integer
+---@param index integer
+---@return neap.Tensor y
+function neap.select_scatter(x, src, dim, index) end
+
+--- A copy of x whose part at one position of dim, as select gives it, is replaced by src.
+---@param src neap.Tensor
+---@param dim integer
+---@param index integer
+---@return neap.Tensor y
+function Tensor:select_scatter(src, dim, index) end
+
 --- Scaled elu that keeps mean 0 and variance 1 (Klambauer et al., 2017).
 ---@param x neap.Tensor|number
 ---@return neap.Tensor y
@@ -5084,6 +5157,25 @@ function neap.slice(x, dim, start, length, step) end
 ---@param step? integer
 ---@return neap.Tensor y
 function Tensor:slice(dim, start, length, step) end
+
+--- A copy of x whose part of length positions (as many as src has) of dim from start on, step apart, as slice gives it, is replaced by src.
+---@param x neap.Tensor
+---@param src neap.Tensor
+---@param dim? integer
+---@param start? integer
+---@param length? integer
+---@param step? integer
+---@return neap.Tensor y
+function neap.slice_scatter(x, src, dim, start, length, step) end
+
+--- A copy of x whose part of length positions (as many as src has) of dim from start on, step apart, as slice gives it, is replaced by src.
+---@param src neap.Tensor
+---@param dim? integer
+---@param start? integer
+---@param length? integer
+---@param step? integer
+---@return neap.Tensor y
+function Tensor:slice_scatter(src, dim, start, length, step) end
 
 --- Sign and logarithm of the absolute value of each determinant; sign 0 and -inf where it is 0.
 ---@param x neap.Tensor
@@ -5321,14 +5413,14 @@ function Tensor:squeeze(dims) end
 ---@return neap.Tensor y
 function neap.stack(tensors, dim) end
 
---- Gamma numbers of shape x and rate 1, or their logarithms; the gradient to x is that of implicit reparameterisation (Marsaglia and Tsang, 2000; Figurnov et al., 2018).
+--- Gamma numbers of shape x and rate 1, or their logarithms; the gradient to x is that of implicit reparameterisation (Marsaglia and Tsang, 2000; Figurnov et al., 2018), whose own derivative to x is not known.
 ---@param x neap.Tensor
 ---@param log? boolean
 ---@param generator? neap.Generator
 ---@return neap.Tensor y
 function neap.standard_gamma(x, log, generator) end
 
---- Gamma numbers of shape x and rate 1, or their logarithms; the gradient to x is that of implicit reparameterisation (Marsaglia and Tsang, 2000; Figurnov et al., 2018).
+--- Gamma numbers of shape x and rate 1, or their logarithms; the gradient to x is that of implicit reparameterisation (Marsaglia and Tsang, 2000; Figurnov et al., 2018), whose own derivative to x is not known.
 ---@param log? boolean
 ---@param generator? neap.Generator
 ---@return neap.Tensor y
@@ -5366,7 +5458,7 @@ function neap.std_mean(x, dims, correction, keepdim) end
 ---@return neap.Tensor average
 function Tensor:std_mean(dims, correction, keepdim) end
 
---- Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode.
+--- Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode. Without onesided all n_fft frequencies come out, as with is_complex, where the samples of x are pairs.
 ---@param x neap.Tensor
 ---@param n_fft integer
 ---@param hop_length? integer
@@ -5376,10 +5468,11 @@ function Tensor:std_mean(dims, correction, keepdim) end
 ---@param pad_mode? "constant"|"reflect"|"replicate"|"circular"
 ---@param normalized? boolean
 ---@param onesided? boolean
+---@param is_complex? boolean
 ---@return neap.Tensor y
-function neap.stft(x, n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided) end
+function neap.stft(x, n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided, is_complex) end
 
---- Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode.
+--- Fourier transforms of runs of n_fft samples, hop_length (n_fft / 4) apart, under a window of win_length (n_fft): of x (samples) or (B, samples), pairs (B, frequencies, frames, 2). center: frame t is centred at sample t hop_length, x going on by pad_mode. Without onesided all n_fft frequencies come out, as with is_complex, where the samples of x are pairs.
 ---@param n_fft integer
 ---@param hop_length? integer
 ---@param win_length? integer
@@ -5388,8 +5481,9 @@ function neap.stft(x, n_fft, hop_length, win_length, window, center, pad_mode, n
 ---@param pad_mode? "constant"|"reflect"|"replicate"|"circular"
 ---@param normalized? boolean
 ---@param onesided? boolean
+---@param is_complex? boolean
 ---@return neap.Tensor y
-function Tensor:stft(n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided) end
+function Tensor:stft(n_fft, hop_length, win_length, window, center, pad_mode, normalized, onesided, is_complex) end
 
 --- Difference x - z.
 ---@param x neap.Tensor|number
