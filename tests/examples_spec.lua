@@ -123,6 +123,21 @@ describe("examples", function()
     assert.matches("Validation loss: " .. second, text, 1, true)
   end)
 
+  it("gpt learns the letters of a text and writes some", function()
+    local text = works("gpt", "--text README.md --steps 200 --width 32 --layers 1 --heads 2 --context 16 --batch 8 --sample 40")
+    local first, nats, sample = text:match "Step: 200, Loss: ([%d.]+).*\nValidation: ([%d.]+) nats a letter, trained in %d+ s\n(.*)\n$"
+    assert.is_true(tonumber(first) < 3.2 and tonumber(nats) < 3.5, text)
+    assert.are.equal(40, utf8.len(sample) or #sample)
+  end)
+
+  -- With its own settings 1.58, after 250 seconds of a core.
+  it("gpt: small, and for a few steps, 2.2 nats a letter of Shakespeare #slow #once", function()
+    local dir = os.getenv "NEAP_DATA"
+    if not (dir and exists(dir .. "/tinyshakespeare/input.txt")) then return pending "no tiny Shakespeare under NEAP_DATA" end
+    local text = works("gpt", "--steps 300 --width 128 --layers 3 --heads 4 --context 64")
+    assert.is_true(tonumber(text:match "Validation: ([%d.]+)") <= 2.2, text)
+  end)
+
   it("mlp_mnist: 0.978 within 10 epochs #slow #once", function()
     if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
     local best = tonumber(works "mlp_mnist":match "best ([%d.]+)")
