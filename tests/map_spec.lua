@@ -20,6 +20,9 @@ end
 -- {formula, the same in ops}
 local formulas = {
   { "x + y * z", function(x, y, z) return x + y * z end },
+  { "x + y + z", function(x, y, z) return x + y + z end },
+  { "(x + y) + (z + x)", function(x, y, z) return (x + y) + (z + x) end },
+  { "y + (x + exp(y)) + 0 * z", function(x, y, z) return y + (x + y:exp()) + z * 0 end },
   { "(x - y) / (2 + z * z) - -x", function(x, y, z) return (x - y) / (z * z + 2) + x end },
   { "tanh(x * y + 0.5) * exp(-z ^ 2)", function(x, y, z) return (x * y + 0.5):tanh() * (-(z ^ 2)):exp() end },
   { "2 ^ -x + y % 0.7 + z // 0.3", function(x, y, z) return neap.pow(2, -x) + y % 0.7 + z // 0.3 end },

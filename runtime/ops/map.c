@@ -1,8 +1,9 @@
 /* map: a formula over tensors as one pass over memory. The result is cut into blocks of consecutive elements, small
- * enough that a tile of every value in the formula stays in the first-level cache; over each block the formula's rows run
- * one after the other with the kernels that the ops of the table have. Backward computes a block's values once more and
- * walks the rows back with their derivative kernels, again in one pass. Operands that lie contiguous in the compute type
- * are read where they are, others are gathered into a tile. Tasks and blocks depend on sizes and the formula alone.
+ * enough that a tile of every value in the formula stays in the second-level cache; over each block the formula's rows
+ * run one after the other with the kernels that the ops of the table have. Backward computes a block's values once more,
+ * as far as derivatives read them, and walks the rows back with their derivative kernels, again in one pass. Operands
+ * that lie contiguous in the compute type are read where they are, others are gathered into a tile. Tasks and blocks
+ * depend on sizes and the formula alone.
  *
  * An operand of one element is a scalar of each block, and its gradient is summed as it comes. */
 #include <math.h>
@@ -10,7 +11,7 @@
 #include "program.h"
 
 enum { TENSORS, FORMULA };
-enum { TASKS = 16, TILES_BYTES = 131072 }; /* most tasks of a call; what the tiles of one should take at most */
+enum { TASKS = 16, TILES_BYTES = 262144 }; /* most tasks of a call; what the tiles of one should take at most */
 
 static const uint8_t ctype_bytes[NP_CTYPES] = { 4, 8, 8 };
 
@@ -27,6 +28,7 @@ typedef struct run_state {
   double par[NP_MAX_VALUES][3];
   int16_t tile[NP_MAX_VALUES];    /* which tile a value is computed into; forward shares them */
   int16_t slope[NP_MAX_VALUES];   /* and its gradient; -1: no gradient is wanted */
+  uint8_t idle[NP_MAX_VALUES];    /* no derivative reads it: backward does not compute it */
   int n_tiles, spare;             /* spare: a tile for a moment */
   int64_t count, block, per_task;
   char *scratch;                  /* n_tiles tiles for each task, behind sums in one block of room bytes */
@@ -77,7 +79,7 @@ static void open_run(run_state *s, neap_context *c, const np_program *p, int dty
 
 /* Blocks, tasks and their tiles. */
 static int open_tiles(run_state *s, int n_tiles) {
-  int64_t least = 512, most = 2048, fits = TILES_BYTES / (n_tiles * s->width) / 64 * 64;
+  int64_t least = 512, most = 4096, fits = TILES_BYTES / (n_tiles * s->width) / 64 * 64;
   s->n_tiles = n_tiles;
   s->block = fits < least ? least : fits > most ? most : fits;
 #ifdef NP_TORTURE
@@ -97,12 +99,6 @@ static char *tile_of(const run_state *s, int64_t task, int tile) { return s->scr
 
 /* ---- one block: n elements from element `from` of the result on ---- */
 
-/* The next block: several streams in short runs, which the processor does not see coming. Asked for one operand at a time,
- * as they are read, so that the steps in between hide the wait. */
-static void expect(const char *next, int64_t bytes) {
-  for (int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(next + b, 0, 2);
-}
-
 /* Where a value of the block lies, and whether it is one for all elements. */
 typedef struct block_value { const void *at; uint8_t step; } block_value;
 
@@ -118,11 +114,7 @@ static void gather(const run_state *s, int i, int64_t from, int64_t n, char *til
 
 static block_value read_operand(const run_state *s, int i, int64_t from, int64_t n, char *tile) {
   if (s->single[i]) return (block_value){ &s->scalar[i], 0 };
-  if (s->direct[i]) {
-    const char *p = s->data[i] + from * s->width;
-    expect(p + n * s->width, np_min(n, s->count - from - n) * s->width);
-    return (block_value){ p, 1 };
-  }
+  if (s->direct[i]) return (block_value){ s->data[i] + from * s->width, 1 };
   gather(s, i, from, n, tile);
   return (block_value){ tile, 1 };
 }
@@ -133,7 +125,8 @@ static void forward_block(const run_state *s, int64_t task, int64_t from, int64_
   for (int v = 0; v < s->p->n; v++) {
     const np_value *e = &s->p->value[v];
     char *tile = s->tile[v] >= 0 ? tile_of(s, task, s->tile[v]) : NULL;
-    if (e->map == NP_VALUE_NUMBER) value[v] = (block_value){ &s->number[v], 0 };
+    if (s->idle[v]) value[v] = (block_value){ NULL, 0 };
+    else if (e->map == NP_VALUE_NUMBER) value[v] = (block_value){ &s->number[v], 0 };
     else if (e->map == NP_VALUE_OPERAND) value[v] = read_operand(s, e->operand, from, n, tile);
     else {
       const void *in[3] = { NULL };
@@ -182,6 +175,8 @@ static void add_slope(const run_state *s, slopes *g, int v, int64_t n, const voi
   g->step[v] = 1;
 }
 
+static int is_plain(int map, int i) { return strcmp(np_derivatives[map][i], "G") == 0; }
+
 /* What step v's gradient gives to those of what it read. */
 static void step_back(const run_state *s, int64_t task, int64_t n, int v, const block_value *value, slopes *g) {
   const np_value *e = &s->p->value[v];
@@ -192,7 +187,7 @@ static void step_back(const run_state *s, int64_t task, int64_t n, int v, const 
     int to = e->in[i];
     np_map f = s->c->kernels->grad[s->ctype][e->map][i];
     if (s->slope[to] < 0 || !f) continue;
-    if (strcmp(np_derivatives[e->map][i], "G") == 0) {
+    if (is_plain(e->map, i)) {
       add_slope(s, g, to, n, g->at[v], g->step[v]);
       continue;
     }
@@ -351,6 +346,50 @@ int np_map_compute(np_call *c) {
   return NEAP_OK;
 }
 
+/* Which values backward wants a slope of, and which it need not compute since no derivative reads them. */
+static int plan_back(run_state *s, const np_back *b) {
+  const np_program *p = s->p;
+  for (int v = 0; v < p->n; v++) {
+    const np_value *e = &p->value[v];
+    int wanted = e->map == NP_VALUE_OPERAND && b->in[e->operand].needs;
+    for (int i = 0; i < e->n_in; i++) wanted |= s->slope[e->in[i]] >= 0 && s->c->kernels->grad[s->ctype][e->map][i] != NULL;
+    s->slope[v] = wanted ? 0 : -1;
+  }
+  memset(s->idle, 1, sizeof s->idle);
+  for (int v = p->n - 1; v >= 0; v--) {
+    const np_value *e = &p->value[v];
+    if (e->map < 0) continue;
+    const np_signature *sig = np_op_signature(s->c, e->map);
+    if (!sig) return s->c->error;
+    for (int i = 0; i < e->n_in; i++) {
+      if (s->slope[v] < 0 || s->slope[e->in[i]] < 0 || !s->c->kernels->grad[s->ctype][e->map][i]) continue;
+      for (int k = 0; k < e->n_in; k++)
+        if (sig->reads[i] & NP_READS_X << k) s->idle[e->in[k]] = 0;
+      if (sig->reads[i] & NP_READS_Y) s->idle[v] = 0;
+    }
+    for (int k = 0; k < e->n_in && !s->idle[v]; k++) s->idle[e->in[k]] = 0;
+  }
+  return NEAP_OK;
+}
+
+/* The operands whose gradient is g itself get it, and need nothing more. */
+static void pass_on(run_state *s, np_back *b) {
+  const np_program *p = s->p;
+  uint8_t ways[NP_MAX_VALUES] = { 0 }, same[NP_MAX_VALUES] = { 0 };
+  same[p->result] = 1;
+  for (int v = p->n - 1; v >= 0; v--) {
+    const np_value *e = &p->value[v];
+    if (e->map == NP_VALUE_OPERAND && s->slope[v] >= 0 && same[v] && ways[v] <= 1 && !s->single[e->operand]) {
+      b->gx[e->operand] = b->g[0];
+      s->slope[v] = -1;
+    }
+    for (int i = 0; i < e->n_in; i++) {
+      ways[e->in[i]] += ways[e->in[i]] < 2;
+      same[e->in[i]] = same[v] && ways[v] <= 1 && is_plain(e->map, i);
+    }
+  }
+}
+
 /* gx_i = the sum over the ways from y to operand i of the products of derivatives along them */
 int np_map_back(np_back *b) {
   neap_context *c = b->ctx;
@@ -363,16 +402,15 @@ int np_map_back(np_back *b) {
   if (!p) return c->error;
   run_state s = { 0 };
   open_run(&s, c, p, dtype, n + 1, in, b->out[0].at.ndim, b->out[0].at.shape);
+  if (plan_back(&s, b) != 0) return c->error;
+  pass_on(&s, b);
   for (int v = 0; v < p->n; v++) {
-    const np_value *e = &p->value[v];
-    int wanted = e->map == NP_VALUE_OPERAND && b->in[e->operand].needs;
-    for (int i = 0; i < e->n_in; i++) wanted |= s.slope[e->in[i]] >= 0 && c->kernels->grad[s.ctype][e->map][i] != NULL;
-    s.tile[v] = e->map == NP_VALUE_NUMBER ? -1 : (int16_t)n_tiles++;
-    s.slope[v] = wanted ? (int16_t)n_tiles++ : -1;
+    s.tile[v] = p->value[v].map == NP_VALUE_NUMBER || s.idle[v] ? -1 : (int16_t)n_tiles++;
+    if (s.slope[v] >= 0) s.slope[v] = (int16_t)n_tiles++;
   }
   s.spare = n_tiles;
   for (int i = 0; i < n; i++) {
-    if (!b->in[i].needs) continue;
+    if (!b->in[i].needs || b->gx[i]) continue;
     const np_layout *at = s.single[i] ? &b->in[i].at : &b->out[0].at;
     s.gx[i] = np_tensor_new(c, dtype, at->ndim, at->shape);
     if (!s.gx[i]) return c->error;
