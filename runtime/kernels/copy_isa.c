@@ -8,7 +8,7 @@
 #include "kernels.h"
 #include "turn.h"
 
-enum { BLOCK = 32, SHORT = 512 }; /* SHORT: bytes of a row that is not worth a call of memcpy */
+enum { BLOCK = 32, SHORT = 16384 }; /* SHORT: bytes of a row up to which a loop is faster than memcpy */
 
 /* dst[i][j] = src[j][i] in blocks; TURN takes squares of side K > 1. */
 #define COPY2D(D, SIZE, K, TURN)                                                                                    \

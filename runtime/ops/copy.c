@@ -52,6 +52,7 @@ static int64_t magnitude(int64_t v) { return v < 0 ? -v : v; }
  * is read and written in whole cache lines. Returns whether the source runs down that plane. */
 static int choose_plane(np_iter *it) {
   int last = it->ndim - 1, best = last;
+  if (magnitude(it->stride[1]) <= 1) return 0; /* it runs along the row */
   for (int d = 0; d < last; d++)
     if (magnitude(it->step[1][d]) < magnitude(it->step[1][best]) && magnitude(it->step[1][d]) < magnitude(it->stride[1])) best = d;
   if (best != last) {

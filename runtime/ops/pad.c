@@ -90,38 +90,50 @@ static void borders(const padding *p, char *rows, int64_t m, int64_t low, int64_
   if (high > 0) p->k->copy2d((int)size, m, high, rows + right * size, n, step, rows + (n - high) * size, n, 1);
 }
 
+/* `count` rows of the result from `row` on, of rows of x that begin at element `at` and lie `step` apart. */
+static void copy_rows(const padding *p, int64_t row, int64_t count, int64_t at, int64_t step, int64_t low, int64_t middle, int together) {
+  int d = p->y->ndim - 1;
+  int64_t n = p->y->shape[d], stride = p->x->stride[d], size = p->size;
+  const char *from = p->from + at * size;
+  char *to = p->to + row * n * size;
+  if (middle > 0)
+    p->k->copy2d((int)size, count, middle, from + np_max(0, -p->room[d]) * stride * size, step, stride, to + low * size, n, 1);
+  for (int64_t i = 0; i < count && !together; i++) {
+    border(p, from + i * step * size, to + i * n * size, 0, low);
+    border(p, from + i * step * size, to + i * n * size, low + middle, n - low - middle);
+  }
+}
+
+/* How many of the places from i on show x's places one after the other, which those between the paddings do. */
+static int64_t in_order(const padding *p, int d, int64_t i) {
+  int64_t low = np_max(0, p->room[d]), high = np_max(0, p->room[BEHIND + d]);
+  return i < low || i >= p->y->shape[d] - high ? 1 : p->y->shape[d] - high - i;
+}
+
 static void pad_task(void *arg, int64_t task) {
   const padding *p = arg;
   const np_layout *x = p->x, *y = p->y;
   int d = y->ndim - 1;
-  int64_t n = y->shape[d], low = np_max(0, np_min(p->room[d], n)), skip = np_max(0, -p->room[d]), size = p->size;
-  int64_t high = np_max(0, np_min(p->room[BEHIND + d], n - low)), middle = n - low - high, first = task * p->per_task;
-  int64_t last = np_min(p->rows, first + p->per_task);
+  int64_t n = y->shape[d], low = np_max(0, np_min(p->room[d], n)), first = task * p->per_task;
+  int64_t high = np_max(0, np_min(p->room[BEHIND + d], n - low)), middle = n - low - high, last = np_min(p->rows, first + p->per_task);
   int together = p->mode == CONSTANT || (p->mode == REFLECT ? np_max(low, high) < middle : middle > 0);
   int64_t place[NEAP_MAX_DIMS] = { 0 }, seen[NEAP_MAX_DIMS], rest = first;
   for (int i = d - 1; i >= 0; i--) place[i] = rest % y->shape[i], rest /= y->shape[i];
   for (int i = 0; i < d; i++) seen[i] = source_of(p->mode, place[i], p->room[i], p->room[BEHIND + i], x->shape[i]);
-  for (int64_t r = first; r < last; r++) {
+  for (int64_t r = first, m = 1; r < last; r += m) {
     int64_t at = 0;
     int none = 0;
     for (int i = 0; i < d; i++) none |= seen[i] < 0, at += seen[i] * x->stride[i];
-    for (int i = d - 1; i >= 0; i--) { /* the next row's place */
-      if (++place[i] == y->shape[i]) place[i] = 0;
+    m = d > 0 ? np_min(last - r, in_order(p, d - 1, place[d - 1])) : 1;
+    if (none) p->k->fill((int)p->size, m * n, p->value, p->to + r * n * p->size, 1);
+    else copy_rows(p, r, m, at, d > 0 ? x->stride[d - 1] : 0, low, middle, together);
+    for (int64_t i = d - 1, by = m; i >= 0; i--, by = 1) { /* the next row's place */
+      if ((place[i] += by) == y->shape[i]) place[i] = 0;
       seen[i] = source_of(p->mode, place[i], p->room[i], p->room[BEHIND + i], x->shape[i]);
       if (place[i] > 0) break;
     }
-    char *row = p->to + r * n * size;
-    const char *from = p->from + at * size;
-    if (none) {
-      p->k->fill((int)size, n, p->value, row, 1);
-      continue;
-    }
-    if (middle > 0) p->k->copy2d((int)size, 1, middle, from + skip * x->stride[d] * size, 0, x->stride[d], row + low * size, 0, 1);
-    if (together) continue;
-    border(p, from, row, 0, low);
-    border(p, from, row, n - high, high);
   }
-  if (together) borders(p, p->to + first * n * size, last - first, low, middle, high);
+  if (together) borders(p, p->to + first * n * p->size, last - first, low, middle, high);
 }
 
 int np_pad_run(np_call *c) {
