@@ -90,6 +90,17 @@ describe("linear algebra", function()
     near(x:eigvals():square():sum(), w:square():sum())
   end)
 
+  it("matrix_exp of a matrix does not depend on its neighbours", function()
+    local small, large = random(3, 3), random(3, 3) * 60
+    for _, dtype in ipairs { "float32", "float64" } do
+      local alone, y = small:to(dtype):matrix_exp(), neap.stack({ small:to(dtype), large:to(dtype) }):requires_grad_()
+      local both = y:matrix_exp()
+      assert.is_true(neap.equal(alone, both[1]:detach()))
+      both[1]:sum():backward()
+      assert.is_true(y.grad:isfinite():all():item())
+    end
+  end)
+
   it("lu, cholesky, solve, inv, det are what they say", function()
     for _, shape in ipairs(shapes) do
       local x = random(shape)

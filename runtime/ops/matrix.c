@@ -203,7 +203,7 @@ static neap_tensor *mix(neap_context *c, double a, neap_tensor *x, double b, nea
 }
 
 /* Scaling and squaring with the Pade approximant of order 13 (Higham, 2005): exp(x) = r(x / 2^k)^(2^k) with the smallest k
- * that brings the largest 1-norm of the batch under 5.37; r = (V - U)^-1 (V + U). */
+ * that brings a matrix's 1-norm under 5.37 (3.9 in float32), of each matrix its own; r = (V - U)^-1 (V + U). */
 int np_matrix_exp_run(np_call *call) {
   static const double p[14] = { 1, 1.0 / 2, 3.0 / 25, 11.0 / 600, 11.0 / 5520, 3.0 / 18400, 1.0 / 96600, 1.0 / 1932000, 1.0 / 48944000, 1.0 / 1585785600,
     1.0 / 67395888000, 1.0 / 3953892096000, 1.0 / 355850288640000, 1.0 / 64764752532480000 };
@@ -214,19 +214,25 @@ int np_matrix_exp_run(np_call *call) {
     call->out[0] = neap_clone(c, x);
     return c->error;
   }
-  int mode = neap_grad_mode(c, 0), k = 0;
-  neap_tensor *most = neap_amax(c, neap_sum(c, neap_abs(c, x), 1, (int64_t[]){ -2 }, 0, -1), 0, NULL, 0);
-  double size = most ? neap_item(most) : 0;
+  int mode = neap_grad_mode(c, 0), least = 0, most = 0;
+  neap_tensor *size = neap_amax(c, neap_sum(c, neap_abs(c, x), 1, (int64_t[]){ -2 }, 1, -1), 1, &last, 1); /* (..., 1, 1) */
+  neap_tensor *k = neap_clamp(c, neap_ceil(c, neap_log2(c, neap_mul(c, size, NP_C(c, x->at.dtype == NEAP_F32 ? 1 / 3.9 : 1 / 5.37)))), 0, NAN);
+  k = neap_where(c, neap_isfinite(c, k), k, NP_C(c, 0));
+  neap_tensor *low = neap_amin(c, k, 0, NULL, 0), *high = neap_amax(c, k, 0, NULL, 0);
+  if (low && high) least = (int)neap_item(low), most = (int)neap_item(high);
+  if (most > 0) size = neap_exp2(c, neap_neg(c, k));
   neap_grad_mode(c, mode);
-  for (; isfinite(size) && size > 5.37; size /= 2) k++;
-  if (k) x = neap_mul(c, x, NP_C(c, ldexp(1, -k)));
+  if (most > 0) x = neap_mul(c, x, size);
   neap_tensor *one = x ? identity(c, x) : NULL, *x2 = neap_matmul(c, x, x), *x4 = neap_matmul(c, x2, x2), *x6 = neap_matmul(c, x4, x2);
   neap_tensor *u = neap_matmul(c, x6, mix(c, p[13], x6, p[11], x4, p[9], x2, 0, NULL));
   u = neap_matmul(c, x, neap_add(c, u, mix(c, p[7], x6, p[5], x4, p[3], x2, p[1], one)));
   neap_tensor *v = neap_matmul(c, x6, mix(c, p[12], x6, p[10], x4, p[8], x2, 0, NULL));
   v = neap_add(c, v, mix(c, p[6], x6, p[4], x4, p[2], x2, p[0], one));
   neap_tensor *y = neap_solve_matrix(c, neap_sub(c, v, u), neap_add(c, v, u));
-  for (; k > 0 && !np_failed(c); k--) y = neap_matmul(c, y, y);
+  for (int i = 0; i < most && !np_failed(c); i++) {
+    neap_tensor *square = neap_matmul(c, y, y);
+    y = i < least ? square : neap_where(c, neap_gt(c, k, NP_C(c, i)), square, y);
+  }
   call->out[0] = y;
   return c->error;
 }
