@@ -1,6 +1,7 @@
 /* table_isa.c: the table of one instruction set, out of the tables that the other *_isa.c files export. */
 #include "isa.h"
 #include "kernels.h"
+#include "norm.h"
 #include "attend.h"
 #include "update.h"
 #include "recurrent.h"
@@ -18,6 +19,7 @@ extern const np_scan NP_NAME(np_scan_f32), NP_NAME(np_scan_f64), NP_NAME(np_scan
 extern const np_sort NP_NAME(np_sort_table);
 extern const np_count NP_NAME(np_count_table);
 extern const np_row NP_NAME(np_row_f32), NP_NAME(np_row_f64);
+extern const np_norm NP_NAME(np_norm_f32), NP_NAME(np_norm_f64);
 extern const np_index NP_NAME(np_index_table);
 #define GEMM(S)                                                                                                     \
   void NP_NAME(np_gemm_##S)(int ta, int tb, int64_t m, int64_t n, int64_t k, double alpha, const void *a,           \
@@ -47,6 +49,7 @@ const np_kernels NP_NAME(np_kernels) = {
     .sort = &NP_NAME(np_sort_table),
     .count = &NP_NAME(np_count_table),
     .row = {&NP_NAME(np_row_f32), &NP_NAME(np_row_f64)},
+    .norm = {&NP_NAME(np_norm_f32), &NP_NAME(np_norm_f64)},
     .index = &NP_NAME(np_index_table),
     .gemm = {NP_NAME(np_gemm_f32), NP_NAME(np_gemm_f64), NP_NAME(np_gemm_i64)},
     .gemm_scratch = {NP_NAME(np_gemm_scratch_f32), NP_NAME(np_gemm_scratch_f64), NP_NAME(np_gemm_scratch_i64)},

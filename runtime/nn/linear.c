@@ -1,4 +1,4 @@
-/* Layers with weights: Linear, Bilinear, Embedding, LayerNorm, PReLU. Shapes and first values are PyTorch's. */
+/* Layers with weights: Linear, Bilinear, LayerNorm, PReLU. Shapes and first values are PyTorch's. */
 #include "module.h"
 
 /* ---- Linear: weight (out, in), bias (out) ---- */
@@ -32,31 +32,6 @@ int np_bilinear_setup(neap_module *m, const neap_value *in) {
 neap_tensor *np_bilinear_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
   (void)more;
   return neap_bilinear(m->ctx, in[0].t, in[1].t, m->part[0].t, np_part_of(m, 1));
-}
-
-/* ---- Embedding: weight (num, dim) ---- */
-
-int np_embedding_setup(neap_module *m, const neap_value *in) {
-  (void)in;
-  if (np_at_least(m, 0, 0) != 0 || np_at_least(m, 1, 0) != 0) return m->ctx->error;
-  int64_t shape[] = {m->arg[0].i, m->arg[1].i};
-  neap_value *padding = &m->arg[2];
-  if (padding->kind != NEAP_NONE) {
-    if (padding->i < -shape[0] || padding->i >= shape[0])
-      return np_layer_fail(m, NEAP_ERR_INDEX, "padding_idx is %lld, but there are %lld embeddings",
-                           (long long)padding->i + (padding->i < 0 ? 0 : m->ctx->site.base), (long long)shape[0]);
-    if (padding->i < 0) padding->i += shape[0];
-  }
-  neap_tensor *t = np_add_part(m, "weight", 2, shape);
-  if (!t || neap_init_normal(t, 0, 1, NULL) != 0) return m->ctx->error;
-  float *w = (float *)np_data(t);
-  for (int64_t i = 0; padding->kind != NEAP_NONE && i < shape[1]; i++) w[padding->i * shape[1] + i] = 0;
-  return NEAP_OK;
-}
-
-neap_tensor *np_embedding_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
-  (void)more;
-  return neap_embedding(m->ctx, in[0].t, m->part[0].t, m->arg[2].kind == NEAP_NONE ? NEAP_ABSENT : m->arg[2].i);
 }
 
 /* ---- LayerNorm: weight and bias of normalized_shape ---- */

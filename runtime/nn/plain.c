@@ -50,14 +50,3 @@ neap_tensor *np_rrelu_forward(neap_module *m, const neap_value *in, neap_tensor 
   (void)more;
   return neap_rrelu(m->ctx, in[0].t, np_set_d(m, 0), np_set_d(m, 1), m->training, NULL);
 }
-
-int np_dropout_setup(neap_module *m, const neap_value *in) {
-  (void)in;
-  return np_probability(m, 0);
-}
-
-neap_tensor *np_dropout_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
-  (void)more;
-  if (!m->training || np_set_d(m, 0) == 0) return neap_retain(in[0].t);
-  return neap_dropout(m->ctx, in[0].t, np_set_d(m, 0), 1, NULL);
-}

@@ -1,7 +1,7 @@
 /* Whole rows of one dimension by lists of positions: index_select and embedding take them, index_add adds to them,
  * index_copy and index_fill write them. Positions count from the caller's base and are checked before anything is
  * written; where one comes twice, sums are added in the order of the list and the last row written stays. */
-#include "loops.h"
+#include "bag.h"
 
 /* ---- rows: x seen as (outer, positions, inner) ---- */
 
@@ -60,7 +60,7 @@ int np_index_select_back(np_back *b) { /* gx = zeros, then gx[index] += g */
   return c->error;
 }
 
-/* embedding: input weight padding_idx */
+/* embedding: input weight padding_idx max_norm norm_type scale_grad_by_freq */
 int np_embedding_infer(np_call *c) {
   neap_tensor *x = np_t(c, 0), *w = np_t(c, 1);
   int64_t shape[NEAP_MAX_DIMS + 1], pad = np_i(c, 2);
@@ -76,7 +76,10 @@ int np_embedding_infer(np_call *c) {
   shape[x->at.ndim] = w->at.shape[1];
   return np_spec(c, 0, w->at.dtype, x->at.ndim + 1, shape);
 }
-int np_embedding_run(np_call *c) { return take(c->ctx, np_t(c, 1), 0, np_t(c, 0), c->out[0]); }
+int np_embedding_run(np_call *c) {
+  if (np_given(c, 3) && np_embedding_renorm(c, np_t(c, 0), np_t(c, 1), np_d(c, 3), np_d(c, 4)) != 0) return c->ctx->error;
+  return take(c->ctx, np_t(c, 1), 0, np_t(c, 0), c->out[0]);
+}
 int np_embedding_back(np_back *b) { /* gw[input] += g, but not for the entry of padding_idx */
   neap_context *c = b->ctx;
   const np_layout *x = &b->in[0].at, *w = &b->in[1].at;
@@ -88,6 +91,7 @@ int np_embedding_back(np_back *b) { /* gw[input] += g, but not for the entry of 
     *(int64_t *)np_data(v) = pad;
     g = neap_mul(c, g, neap_unsqueeze(c, neap_ne(c, at, v), 1));
   }
+  if (b->arg[5].i) g = neap_mul(c, g, neap_unsqueeze(c, np_index_shares(c, at, w->shape[0], w->dtype), 1));
   b->gx[1] = neap_index_add_(c, np_zeros_like(c, w), 0, at, g, 1);
   return c->error;
 }

@@ -1,11 +1,12 @@
-/* normalize, and layer norm over the trailing dimensions: y = h w + b with h = (x - mean) rstd, rstd = 1 / sqrt(var + eps), mean and var
- * of each row (Ba, Kiros, Hinton, 2016). Backward works mean and rstd out again, which is cheaper than keeping them. */
-#include "loops.h"
+/* Norms over the trailing dimensions, each row of which is normalised by itself. Layer norm: y = h w + b with
+ * h = (x - mean) rstd, rstd = 1 / sqrt(var + eps), mean and var of the row (Ba, Kiros, Hinton, 2016). Backward works mean
+ * and rstd out again, which is cheaper than keeping them. Root mean squares likewise. */
+#include "norms.h"
 
 enum { X, SHAPE, W, B, EPS };     /* arguments */
 enum { IN_X, IN_W, IN_B };         /* the tensors among them, as records number them */
 
-int np_layer_norm_infer(np_call *c) {
+static int check(np_call *c, int last) { /* last: of the parameters, from W on */
   neap_tensor *x = np_t(c, X);
   const neap_value *s = &c->arg[SHAPE];
   char a[128], b[128];
@@ -18,7 +19,7 @@ int np_layer_norm_infer(np_call *c) {
   int lead = x->at.ndim - s->n;
   if (lead < 0 || memcmp(x->at.shape + lead, s->is, (size_t)s->n * sizeof(int64_t)) != 0)
     return np_reject(c, NEAP_ERR_SHAPE, "x %s does not end in normalized_shape %s", a, b);
-  for (int i = W; i <= B; i++) {
+  for (int i = W; i <= last; i++) {
     neap_tensor *p = np_t(c, i);
     if (!p || (p->at.ndim == s->n && memcmp(p->at.shape, s->is, (size_t)s->n * sizeof(int64_t)) == 0)) continue;
     np_shape_text(a, sizeof a, p);
@@ -26,6 +27,8 @@ int np_layer_norm_infer(np_call *c) {
   }
   return np_spec(c, 0, x->at.dtype, x->at.ndim, x->at.shape);
 }
+
+int np_layer_norm_infer(np_call *c) { return check(c, B); }
 
 typedef struct norm {
   const np_row *k;
@@ -45,8 +48,7 @@ static void forward_row(void *arg, int64_t r, int64_t block, char *const *tiles)
   s->k->layer_norm(s->n, tiles[0], s->w, s->b, s->eps, tiles[1], &mean, &rstd);
 }
 
-static np_rows rows_of(np_call *c, neap_tensor *x, int n_axes) {
-  (void)c;
+static np_rows rows_of(neap_tensor *x, int n_axes) {
   return (np_rows){ .axis = x->at.ndim - n_axes, .n_axes = n_axes, .ctype = np_ctype(x->at.dtype), .ns = 1 };
 }
 
@@ -62,7 +64,7 @@ int np_layer_norm_run(np_call *c) {
   if (!np_failed(ctx)) {
     norm s = { .k = ctx->kernels->row[np_ctype(native)], .n = 1, .eps = np_d(c, EPS), .w = w ? np_data(w) : NULL, .b = b ? np_data(b) : NULL };
     for (int i = 0; i < n_axes; i++) s.n *= c->arg[SHAPE].is[i];
-    np_rows rows = rows_of(c, x, n_axes);
+    np_rows rows = rows_of(x, n_axes);
     rows.n_in = rows.n_out = 1, rows.t[0] = x, rows.t[1] = c->out[0];
     np_rows_run(ctx, &rows, forward_row, &s);
   }
@@ -88,15 +90,6 @@ static void gradient_row(void *arg, int64_t r, int64_t block, char *const *tiles
                         s->gb ? s->gb + block * s->n : NULL);
 }
 
-/* A parameter's gradient: the blocks' sums added in order. */
-static neap_tensor *total(np_back *b, int in, neap_tensor *sums) {
-  const np_layout *at = &b->in[in].at;
-  neap_tensor *y = np_tensor_new(b->ctx, at->dtype, at->ndim, at->shape);
-  np_fold f = { .kind = NP_SUM, .divisor = 1, .power = 1 };
-  if (y) np_fold_run(b->ctx, sums, 1, &f, y);
-  return y;
-}
-
 int np_layer_norm_back(np_back *b) {
   neap_context *c = b->ctx;
   int n_axes = b->arg[SHAPE].n, native = np_native_of(b->in[IN_X].at.dtype);
@@ -106,7 +99,7 @@ int np_layer_norm_back(np_back *b) {
   norm s = { .k = c->kernels->row[np_ctype(native)], .sums = c->kernels->reduce[np_ctype(native)], .ctype = np_ctype(native), .n = 1,
     .eps = b->arg[EPS].d, .w = w ? np_data(w) : NULL, .wants_x = b->in[IN_X].needs };
   for (int i = 0; i < n_axes; i++) s.n *= b->arg[SHAPE].is[i];
-  np_rows rows = rows_of(NULL, x, n_axes);
+  np_rows rows = rows_of(x, n_axes);
   rows.n_in = 2, rows.n_out = 1, rows.t[0] = x, rows.t[1] = g, rows.t[2] = gx;
   int64_t shape[2] = { np_rows_blocks(&rows), s.n };
   neap_tensor *gw = b->in[IN_W].needs ? np_tensor_new(c, NEAP_F64, 2, shape) : NULL;
@@ -116,8 +109,8 @@ int np_layer_norm_back(np_back *b) {
   if (gb) np_zero(c, gb), s.gb = (double *)np_data(gb);
   np_rows_run(c, &rows, gradient_row, &s);
   if (b->in[IN_X].needs) b->gx[IN_X] = gx;
-  if (gw) b->gx[IN_W] = total(b, IN_W, gw);
-  if (gb) b->gx[IN_B] = total(b, IN_B, gb);
+  if (gw) b->gx[IN_W] = np_block_total(b, IN_W, gw);
+  if (gb) b->gx[IN_B] = np_block_total(b, IN_B, gb);
   return c->error;
 }
 
@@ -127,26 +120,94 @@ int np_layer_norm_twin(np_back *b) {
   int n = b->arg[SHAPE].n;
   int64_t dims[NEAP_MAX_DIMS];
   for (int i = 0; i < n; i++) dims[i] = i - n;
-  neap_tensor *dev = neap_sub(c, x, neap_mean(c, x, n, dims, 1, -1));
-  neap_tensor *rstd = neap_rsqrt(c, neap_add(c, neap_mean(c, neap_square(c, dev), n, dims, 1, -1), NP_C(c, b->arg[EPS].d)));
-  neap_tensor *h = neap_mul(c, dev, rstd), *d = b->in[IN_W].given ? neap_mul(c, g, b->x[IN_W]) : g;
-  if (b->in[IN_X].needs) {
-    neap_tensor *along = neap_mul(c, h, neap_mean(c, neap_mul(c, d, h), n, dims, 1, -1));
-    b->gx[IN_X] = neap_mul(c, rstd, neap_sub(c, neap_sub(c, d, neap_mean(c, d, n, dims, 1, -1)), along));
-  }
+  neap_tensor *h, *gx = np_normal_twin(c, x, b->in[IN_W].given ? neap_mul(c, g, b->x[IN_W]) : g, n, dims, b->arg[EPS].d, &h);
+  if (b->in[IN_X].needs) b->gx[IN_X] = gx;
   if (b->in[IN_W].needs) b->gx[IN_W] = neap_mul(c, g, h);
   if (b->in[IN_B].needs) b->gx[IN_B] = g;
   return c->error;
 }
 
-/* ---- normalize: x p dim eps ---- */
+/* ---- rms_norm: x normalized_shape weight eps -> y = x r w, r = 1 / sqrt(mean(x^2) + eps) (Zhang and Sennrich, 2019) ---- */
 
-int np_normalize_run(np_call *c) {
+enum { RMS_EPS = 3 };
+
+static double rms_eps(const neap_value *eps, int dtype) { /* by itself the distance from 1 to the next number of the dtype */
+  if (eps->kind != NEAP_NONE) return eps->d;
+  return dtype == NEAP_F64 ? 2.220446049250313e-16 : dtype == NEAP_F32 ? 1.1920928955078125e-07 : dtype == NEAP_F16 ? 9.765625e-04 : 7.8125e-03;
+}
+
+int np_rms_norm_infer(np_call *c) { return check(c, W); }
+
+typedef struct rms {
+  const np_norm *k;
+  int64_t n;
+  double eps, *gw; /* gw: (blocks, n), or NULL */
+  const void *w;
+  int wants_x;
+} rms;
+
+static void rms_row(void *arg, int64_t r, int64_t block, char *const *tiles) {
+  const rms *s = arg;
+  (void)r, (void)block;
+  s->k->rms(s->n, tiles[0], s->w, s->eps, tiles[1]);
+}
+static void rms_gradient_row(void *arg, int64_t r, int64_t block, char *const *tiles) {
+  const rms *s = arg;
+  (void)r;
+  s->k->rms_grad(s->n, tiles[1], tiles[0], s->w, s->eps, s->wants_x ? tiles[2] : NULL, s->gw ? s->gw + block * s->n : NULL);
+}
+
+static rms rms_of(neap_context *c, const neap_value *arg, int dtype, neap_tensor *w) {
+  rms s = { .k = c->kernels->norm[np_ctype(dtype)], .n = 1, .eps = rms_eps(&arg[RMS_EPS], dtype), .w = w ? np_data(w) : NULL };
+  for (int i = 0; i < arg[SHAPE].n; i++) s.n *= arg[SHAPE].is[i];
+  return s;
+}
+
+int np_rms_norm_run(np_call *c) {
   neap_context *ctx = c->ctx;
-  int axis;
-  if (np_need_float(c, "x", np_t(c, X)) != 0 || np_axis(c, np_i(c, 2), np_t(c, X)->at.ndim, &axis) != 0) return ctx->error;
-  int64_t d = axis;
-  neap_tensor *length = neap_norm(ctx, np_t(c, X), np_d(c, 1), 1, &d, 1);
-  c->out[0] = neap_div(ctx, np_t(c, X), neap_clamp_min(ctx, length, NP_C(ctx, np_d(c, 3))));
+  int n_axes = c->arg[SHAPE].n, dtype = np_t(c, X)->at.dtype;
+  neap_tensor *x = rows_ready(ctx, np_t(c, X), n_axes), *w = np_contiguous_of(ctx, np_t(c, W), np_native_of(dtype));
+  if (!np_failed(ctx)) {
+    rms s = rms_of(ctx, c->arg, dtype, w);
+    np_rows rows = rows_of(x, n_axes);
+    rows.n_in = rows.n_out = 1, rows.t[0] = x, rows.t[1] = c->out[0];
+    np_rows_run(ctx, &rows, rms_row, &s);
+  }
+  neap_release(x);
+  neap_release(w);
   return ctx->error;
+}
+
+/* With d = g w: gx = r d - x r^3 mean(d x); gw = sum of g x r over rows. */
+int np_rms_norm_back(np_back *b) {
+  neap_context *c = b->ctx;
+  int n_axes = b->arg[SHAPE].n, dtype = b->in[IN_X].at.dtype;
+  neap_tensor *x = rows_ready(c, b->x[IN_X], n_axes), *g = rows_ready(c, b->g[0], n_axes), *w = np_contiguous_of(c, b->x[IN_W], np_native_of(dtype));
+  neap_tensor *gx = np_tensor_like(b->x[IN_X], dtype);
+  if (np_failed(c)) return c->error;
+  rms s = rms_of(c, b->arg, dtype, w);
+  np_rows rows = rows_of(x, n_axes);
+  rows.n_in = 2, rows.n_out = 1, rows.t[0] = x, rows.t[1] = g, rows.t[2] = gx;
+  int64_t shape[2] = { np_rows_blocks(&rows), s.n };
+  neap_tensor *gw = b->in[IN_W].needs ? np_tensor_new(c, NEAP_F64, 2, shape) : NULL;
+  if (np_failed(c)) return c->error;
+  if (gw) np_zero(c, gw), s.gw = (double *)np_data(gw);
+  s.wants_x = b->in[IN_X].needs;
+  np_rows_run(c, &rows, rms_gradient_row, &s);
+  if (s.wants_x) b->gx[IN_X] = gx;
+  if (gw) b->gx[IN_W] = np_block_total(b, IN_W, gw);
+  return c->error;
+}
+
+int np_rms_norm_twin(np_back *b) {
+  neap_context *c = b->ctx;
+  neap_tensor *x = b->x[IN_X], *g = b->g[0], *d = b->in[IN_W].given ? neap_mul(c, g, b->x[IN_W]) : g;
+  int n = b->arg[SHAPE].n;
+  int64_t dims[NEAP_MAX_DIMS];
+  for (int i = 0; i < n; i++) dims[i] = i - n;
+  neap_tensor *r = neap_rsqrt(c, neap_add(c, neap_mean(c, neap_square(c, x), n, dims, 1, -1), NP_C(c, rms_eps(&b->arg[RMS_EPS], b->in[IN_X].at.dtype))));
+  neap_tensor *h = neap_mul(c, x, r);
+  if (b->in[IN_X].needs) b->gx[IN_X] = neap_mul(c, r, neap_sub(c, d, neap_mul(c, h, neap_mean(c, neap_mul(c, d, h), n, dims, 1, -1))));
+  if (b->in[IN_W].needs) b->gx[IN_W] = neap_mul(c, g, h);
+  return c->error;
 }

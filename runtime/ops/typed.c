@@ -1177,8 +1177,8 @@ int neap_meshgrid(neap_context *c, int n_xs, neap_tensor *const *xs, int indexin
 neap_tensor *neap_index_select(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index) {
   return call(c, NP_OP_index_select, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index) }, 0, NULL);
 }
-neap_tensor *neap_embedding(neap_context *c, neap_tensor *input, neap_tensor *weight, int64_t padding_idx) {
-  return call(c, NP_OP_embedding, 3, (neap_value[]){ of_tensor(input), of_tensor(weight), of_maybe_int(padding_idx) }, 0, NULL);
+neap_tensor *neap_embedding(neap_context *c, neap_tensor *input, neap_tensor *weight, int64_t padding_idx, double max_norm, double norm_type, int scale_grad_by_freq) {
+  return call(c, NP_OP_embedding, 6, (neap_value[]){ of_tensor(input), of_tensor(weight), of_maybe_int(padding_idx), of_maybe_number(max_norm), of_number(norm_type), of_kind(NEAP_FLAG, scale_grad_by_freq) }, 0, NULL);
 }
 neap_tensor *neap_index_add(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index, neap_tensor *source, double alpha) {
   return call(c, NP_OP_index_add, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index), of_tensor(source), of_number(alpha) }, 0, NULL);
@@ -1221,6 +1221,15 @@ neap_tensor *neap_index_put(neap_context *c, neap_tensor *x, int n_indices, neap
 }
 neap_tensor *neap_index_put_(neap_context *c, neap_tensor *x, int n_indices, neap_tensor *const *indices, neap_tensor *values, int accumulate) {
   return call(c, NP_OP_index_put, 4, (neap_value[]){ of_tensor(x), of_tensors(n_indices, indices), of_tensor(values), of_kind(NEAP_FLAG, accumulate) }, 1, NULL);
+}
+neap_tensor *neap_embedding_bag(neap_context *c, neap_tensor *input, neap_tensor *weight, neap_tensor *offsets, double max_norm, double norm_type, int scale_grad_by_freq, int mode, neap_tensor *per_sample_weights, int include_last_offset, int64_t padding_idx) {
+  return call(c, NP_OP_embedding_bag, 10, (neap_value[]){ of_tensor(input), of_tensor(weight), of_tensor(offsets), of_maybe_number(max_norm), of_number(norm_type), of_kind(NEAP_FLAG, scale_grad_by_freq), of_kind(NEAP_ENUM, mode), of_tensor(per_sample_weights), of_kind(NEAP_FLAG, include_last_offset), of_maybe_int(padding_idx) }, 0, NULL);
+}
+neap_tensor *neap_embedding_bag_at(neap_context *c, neap_tensor *input, neap_tensor *weight, neap_tensor *offsets, neap_tensor *shares, int mean, int64_t padding_idx, int scale_grad_by_freq) {
+  return call(c, NP_OP_embedding_bag_at, 7, (neap_value[]){ of_tensor(input), of_tensor(weight), of_tensor(offsets), of_tensor(shares), of_kind(NEAP_FLAG, mean), of_maybe_int(padding_idx), of_kind(NEAP_FLAG, scale_grad_by_freq) }, 0, NULL);
+}
+neap_tensor *neap_embedding_bag_weighted(neap_context *c, neap_tensor *input, neap_tensor *weight, neap_tensor *offsets, neap_tensor *shares, int mean, int64_t padding_idx, int scale_grad_by_freq) {
+  return call(c, NP_OP_embedding_bag_weighted, 7, (neap_value[]){ of_tensor(input), of_tensor(weight), of_tensor(offsets), of_tensor(shares), of_kind(NEAP_FLAG, mean), of_maybe_int(padding_idx), of_kind(NEAP_FLAG, scale_grad_by_freq) }, 0, NULL);
 }
 neap_tensor *neap_gather(neap_context *c, neap_tensor *x, int64_t dim, neap_tensor *index) {
   return call(c, NP_OP_gather, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_tensor(index) }, 0, NULL);
@@ -1416,6 +1425,24 @@ neap_tensor *neap_dropout(neap_context *c, neap_tensor *x, double p, int trainin
 }
 neap_tensor *neap_dropout_at(neap_context *c, neap_tensor *x, double p, int n_state, const int64_t *state) {
   return call(c, NP_OP_dropout_at, 3, (neap_value[]){ of_tensor(x), of_number(p), of_ints(n_state, state) }, 0, NULL);
+}
+neap_tensor *neap_dropout1d(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator) {
+  return call(c, NP_OP_dropout1d, 4, (neap_value[]){ of_tensor(x), of_number(p), of_kind(NEAP_FLAG, training), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_dropout2d(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator) {
+  return call(c, NP_OP_dropout2d, 4, (neap_value[]){ of_tensor(x), of_number(p), of_kind(NEAP_FLAG, training), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_dropout3d(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator) {
+  return call(c, NP_OP_dropout3d, 4, (neap_value[]){ of_tensor(x), of_number(p), of_kind(NEAP_FLAG, training), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_alpha_dropout(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator) {
+  return call(c, NP_OP_alpha_dropout, 4, (neap_value[]){ of_tensor(x), of_number(p), of_kind(NEAP_FLAG, training), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_feature_alpha_dropout(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator) {
+  return call(c, NP_OP_feature_alpha_dropout, 4, (neap_value[]){ of_tensor(x), of_number(p), of_kind(NEAP_FLAG, training), of_generator(generator) }, 0, NULL);
+}
+neap_tensor *neap_drop_path(neap_context *c, neap_tensor *x, double p, int training, neap_generator *generator) {
+  return call(c, NP_OP_drop_path, 4, (neap_value[]){ of_tensor(x), of_number(p), of_kind(NEAP_FLAG, training), of_generator(generator) }, 0, NULL);
 }
 neap_tensor *neap_standard_gamma(neap_context *c, neap_tensor *x, int log, neap_generator *generator) {
   return call(c, NP_OP_standard_gamma, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_FLAG, log), of_generator(generator) }, 0, NULL);
@@ -1738,6 +1765,27 @@ neap_tensor *neap_layer_norm(neap_context *c, neap_tensor *x, int n_normalized_s
 neap_tensor *neap_normalize(neap_context *c, neap_tensor *x, double p, int64_t dim, double eps) {
   return call(c, NP_OP_normalize, 4, (neap_value[]){ of_tensor(x), of_number(p), of_kind(NEAP_INT, dim), of_number(eps) }, 0, NULL);
 }
+neap_tensor *neap_rms_norm(neap_context *c, neap_tensor *x, int n_normalized_shape, const int64_t *normalized_shape, neap_tensor *weight, double eps) {
+  return call(c, NP_OP_rms_norm, 4, (neap_value[]){ of_tensor(x), of_ints(n_normalized_shape, normalized_shape), of_tensor(weight), of_maybe_number(eps) }, 0, NULL);
+}
+neap_tensor *neap_batch_norm(neap_context *c, neap_tensor *x, neap_tensor *running_mean, neap_tensor *running_var, neap_tensor *weight, neap_tensor *bias, int training, double momentum, double eps) {
+  return call(c, NP_OP_batch_norm, 8, (neap_value[]){ of_tensor(x), of_tensor(running_mean), of_tensor(running_var), of_tensor(weight), of_tensor(bias), of_kind(NEAP_FLAG, training), of_number(momentum), of_number(eps) }, 0, NULL);
+}
+neap_tensor *neap_batch_norm_at(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, neap_tensor *mean, neap_tensor *variance, double eps, neap_tensor **center, neap_tensor **spread) {
+  return call(c, NP_OP_batch_norm_at, 6, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_tensor(mean), of_tensor(variance), of_number(eps) }, 0, (neap_tensor **const[]){ center, spread });
+}
+neap_tensor *neap_group_norm(neap_context *c, neap_tensor *x, int64_t num_groups, neap_tensor *weight, neap_tensor *bias, double eps) {
+  return call(c, NP_OP_group_norm, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, num_groups), of_tensor(weight), of_tensor(bias), of_number(eps) }, 0, NULL);
+}
+neap_tensor *neap_group_norm_at(neap_context *c, neap_tensor *x, int64_t num_groups, neap_tensor *weight, neap_tensor *bias, double eps, neap_tensor **center, neap_tensor **spread) {
+  return call(c, NP_OP_group_norm_at, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, num_groups), of_tensor(weight), of_tensor(bias), of_number(eps) }, 0, (neap_tensor **const[]){ center, spread });
+}
+neap_tensor *neap_instance_norm(neap_context *c, neap_tensor *x, neap_tensor *running_mean, neap_tensor *running_var, neap_tensor *weight, neap_tensor *bias, int use_input_stats, double momentum, double eps) {
+  return call(c, NP_OP_instance_norm, 8, (neap_value[]){ of_tensor(x), of_tensor(running_mean), of_tensor(running_var), of_tensor(weight), of_tensor(bias), of_kind(NEAP_FLAG, use_input_stats), of_number(momentum), of_number(eps) }, 0, NULL);
+}
+neap_tensor *neap_local_response_norm(neap_context *c, neap_tensor *x, int64_t size, double alpha, double beta, double k) {
+  return call(c, NP_OP_local_response_norm, 5, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, size), of_number(alpha), of_number(beta), of_number(k) }, 0, NULL);
+}
 neap_tensor *neap_cross_entropy(neap_context *c, neap_tensor *input, neap_tensor *target, neap_tensor *weight, int64_t ignore_index, int reduction, double label_smoothing) {
   return call(c, NP_OP_cross_entropy, 6, (neap_value[]){ of_tensor(input), of_tensor(target), of_tensor(weight), of_kind(NEAP_INT, ignore_index), of_kind(NEAP_ENUM, reduction), of_number(label_smoothing) }, 0, NULL);
 }
@@ -1812,6 +1860,12 @@ neap_tensor *neap_multilabel_margin_loss(neap_context *c, neap_tensor *input, ne
 }
 neap_tensor *neap_info_nce(neap_context *c, neap_tensor *query, neap_tensor *key, double temperature, int symmetric, int reduction) {
   return call(c, NP_OP_info_nce, 5, (neap_value[]){ of_tensor(query), of_tensor(key), of_number(temperature), of_kind(NEAP_FLAG, symmetric), of_kind(NEAP_ENUM, reduction) }, 0, NULL);
+}
+neap_tensor *neap_ctc_loss(neap_context *c, neap_tensor *log_probs, neap_tensor *targets, neap_tensor *input_lengths, neap_tensor *target_lengths, int64_t blank, int reduction, int zero_infinity) {
+  return call(c, NP_OP_ctc_loss, 7, (neap_value[]){ of_tensor(log_probs), of_tensor(targets), of_tensor(input_lengths), of_tensor(target_lengths), of_kind(NEAP_INT, blank), of_kind(NEAP_ENUM, reduction), of_kind(NEAP_FLAG, zero_infinity) }, 0, NULL);
+}
+neap_tensor *neap_ctc_loss_at(neap_context *c, neap_tensor *log_probs, neap_tensor *targets, neap_tensor *input_lengths, neap_tensor *target_lengths, int64_t blank, neap_tensor **log_alpha) {
+  return call(c, NP_OP_ctc_loss_at, 5, (neap_value[]){ of_tensor(log_probs), of_tensor(targets), of_tensor(input_lengths), of_tensor(target_lengths), of_kind(NEAP_INT, blank) }, 0, (neap_tensor **const[]){ log_alpha });
 }
 neap_tensor *neap_box_iou(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2) {
   return call(c, NP_OP_box_iou, 2, (neap_value[]){ of_tensor(boxes1), of_tensor(boxes2) }, 0, NULL);

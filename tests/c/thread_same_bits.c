@@ -1,5 +1,6 @@
 /* The same bits at any number of threads: 200 steps of a 784-256-128-10 net on random data, with 1, 2, 3 and 8; and sums
  * of values that meet at one place. */
+#include <math.h>
 #include "check.h"
 
 enum { BATCH = 64, WEIGHTS = 784 * 256 + 256 + 256 * 128 + 128 + 128 * 10 + 10 };
@@ -57,7 +58,7 @@ static void met(int threads, float *out) {
   neap_tensor *each = neap_randint(c, 0, PLACES, 2, list, -1, NULL), *across = neap_randint(c, 0, PLACES, 2, turned, -1, NULL);
   neap_tensor *zeros = neap_zeros(c, 2, table, -1), *w = neap_randn(c, 2, table, -1, NULL), *g[3] = {NULL};
   neap_set_requires_grad(w, 1);
-  neap_tensor *loss[3] = {neap_embedding(c, i, w, NEAP_ABSENT), neap_unfold(c, w, 0, PLACES - 100, 1),
+  neap_tensor *loss[3] = {neap_embedding(c, i, w, NEAP_ABSENT, NAN, 2, 0), neap_unfold(c, w, 0, PLACES - 100, 1),
                           neap_pad(c, w, 4, border, NEAP_MODE_REFLECT, 0)};
   for (int k = 0; k < 3; k++) {
     neap_tensor *sum = neap_sum(c, neap_mul(c, loss[k], loss[k]), 0, NULL, 0, -1);

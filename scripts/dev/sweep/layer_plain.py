@@ -19,7 +19,12 @@ def cases(s):
             s.layer(name, Dim(dim), inputs=[s.t([3, 4], -3, 3)])
     s.layer("Identity", inputs=[s.t([3, 2])])
     for train in (False, True):
-        s.layer("Dropout", 0.0 if train else 0.3, inputs=[s.t([3, 2])], train=train)
+        for name in ("Dropout", "AlphaDropout"):
+            s.layer(name, 0.0 if train else 0.3, inputs=[s.t([3, 2])], train=train)
+        for d, body in ((1, [4]), (2, [2, 3]), (3, [2, 3, 2])):
+            s.layer("Dropout%dd" % d, 0.0 if train else 0.3, inputs=[s.t([2, 3] + body)], train=train)
+        s.layer("FeatureAlphaDropout", 0.0 if train else 0.3, inputs=[s.t([2, 3, 4])], train=train)
+        s.layer("DropPath", 0.0 if train else 0.3, inputs=[s.t([3, 4])], train=train, make=torch.nn.Identity)  # PyTorch has none
     s.layer("RReLU", 0.1, 0.4, inputs=[s.t([3, 4])], train=False)
     for start, end in ((1, -1), (0, 1), (-2, -1)):
         s.layer("Flatten", Dim(start), Dim(end), inputs=[s.t([2, 3, 2, 2])])
@@ -33,6 +38,10 @@ def cases(s):
     s.layer("LayerNorm", [4], Opts(elementwise_affine=False, eps=0.01), inputs=[s.t([2, 3, 4])])
     for padding in (None, Dim(2), Dim(-1)):
         s.layer("Embedding", 6, 3, padding, inputs=[s.index([2, 4], 6)])
+        s.layer("EmbeddingBag", 6, 3, Opts(padding_idx=padding, mode="sum"), inputs=[s.index([2, 4], 6)])
+    for mode in ("mean", "max"):
+        s.layer("EmbeddingBag", 6, 3, Opts(mode=mode), inputs=[s.index([2, 4], 6)])
+    s.layer("Embedding", 6, 3, Opts(max_norm=0.5, scale_grad_by_freq=True), inputs=[s.index([2, 4], 6)])
     s.layer("Sequential", inputs=[s.t([5, 4])], lua_text="nn.Sequential(nn.Linear(4,3),nn.ReLU(),nn.Sequential(nn.Linear(3,3),nn.GELU()),nn.Tanh())",
             make=lambda: torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.GELU()),
                                              torch.nn.Tanh()))
