@@ -42,6 +42,19 @@ describe("examples", function()
     end
   end)
 
+  local function has_reviews() return exists((os.getenv "NEAP_DATA" or "") .. "/rt-polarity/rt-polarity.pos") end
+
+  it("sentiment learns from some sentences", function()
+    if not has_reviews() then return pending "no rt-polarity under NEAP_DATA" end
+    local text = works("sentiment", "--limit 2500 --epochs 4 --width 32")
+    assert.is_true(tonumber(text:match "Test accuracy: ([%d.]+)") > 0.62, text)
+  end)
+
+  it("sentiment: 0.75 or more #slow #once", function()
+    if not has_reviews() then return pending "no rt-polarity under NEAP_DATA" end
+    assert.is_true(tonumber(works "sentiment":match "Test accuracy: ([%d.]+)") >= 0.75)
+  end)
+
   it("two_layer: three ways to the same gradients", function()
     local text = works("two_layer", "--rate 0.05")
     assert.is_true(tonumber(text:match "Largest disagreement: (%S+)") < 1e-8, text)

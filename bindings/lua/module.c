@@ -34,6 +34,14 @@ static void hold(lua_State *L, int holder, const void *address) {
   lua_pop(L, 1);
 }
 
+static void let_go(lua_State *L, int holder, const void *address) {
+  if (lua_getiuservalue(L, holder, 1) == LUA_TTABLE) {
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, address);
+  }
+  lua_pop(L, 1);
+}
+
 void nl_push_module(lua_State *L, nl_state *s, neap_module *m, int holder) {
   luaL_checkstack(L, 8, NULL);
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);
@@ -309,10 +317,11 @@ static int newindex(lua_State *L) {
   const char *layer = neap_module_about(m)->name;
   for (int i = 0; i < neap_module_param_count(m); i++) {
     if (strcmp(neap_module_param_name(m, i), name) != 0) continue;
-    neap_tensor *t = nl_check_tensor(L, s, 3);
+    neap_tensor *t = nl_check_tensor(L, s, 3), *old = neap_module_param(m, i);
     lua_settop(L, 3);
     hold(L, 1, t);
     if (neap_module_set_param(m, i, nl_check_tensor(L, s, 3)) != NEAP_OK) return nl_raise(L, s);
+    if (old != t) let_go(L, 1, old);
     nl_slot *slot = nl_slot_at(L, s, 3, NL_TENSOR);
     nl_unlink(slot); /* the module has it: no scope ends it */
     lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);

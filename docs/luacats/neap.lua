@@ -239,6 +239,21 @@ function neap.all(x, dims, keepdim) end
 ---@return neap.Tensor y
 function Tensor:all(dims, keepdim) end
 
+--- In training, x with elements replaced with probability p by selu's least value, then scaled and shifted so that mean 0 and variance 1 stay (Klambauer et al., 2017).
+---@param x neap.Tensor
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.alpha_dropout(x, p, training, generator) end
+
+--- In training, x with elements replaced with probability p by selu's least value, then scaled and shifted so that mean 0 and variance 1 stay (Klambauer et al., 2017).
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:alpha_dropout(p, training, generator) end
+
 --- Largest value; equal ones share the gradient.
 ---@param x neap.Tensor
 ---@param dims? integer[]
@@ -501,6 +516,29 @@ function Tensor:baddbmm(batch1, batch2, beta, alpha) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function neap.bartlett_window(window_length, periodic, dtype) end
+
+--- x (N, C, ...) with mean 0 and variance 1 in each channel, times weight, plus bias (C) (Ioffe and Szegedy, 2015): by the batch's own statistics in training, which then move the running ones by momentum, in place; else by the running ones.
+---@param x neap.Tensor
+---@param running_mean? neap.Tensor
+---@param running_var? neap.Tensor
+---@param weight? neap.Tensor
+---@param bias? neap.Tensor
+---@param training? boolean
+---@param momentum? number
+---@param eps? number
+---@return neap.Tensor y
+function neap.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps) end
+
+--- x (N, C, ...) with mean 0 and variance 1 in each channel, times weight, plus bias (C) (Ioffe and Szegedy, 2015): by the batch's own statistics in training, which then move the running ones by momentum, in place; else by the running ones.
+---@param running_mean? neap.Tensor
+---@param running_var? neap.Tensor
+---@param weight? neap.Tensor
+---@param bias? neap.Tensor
+---@param training? boolean
+---@param momentum? number
+---@param eps? number
+---@return neap.Tensor y
+function Tensor:batch_norm(running_mean, running_var, weight, bias, training, momentum, eps) end
 
 --- Binary cross-entropy of probability x against target z, its logarithms cut at -100.
 ---@param x neap.Tensor|number
@@ -1268,6 +1306,27 @@ function neap.cross_entropy(input, target, weight, ignore_index, reduction, labe
 ---@return neap.Tensor y
 function Tensor:cross_entropy(target, weight, ignore_index, reduction, label_smoothing) end
 
+--- Minus the log-probability that log_probs (T, N, C) spell targets when repeats and blanks are dropped (Graves et al., 2006). Targets are labels (N, S), or all samples' in a row; blank is a class like the labels, by itself the first; input_lengths and target_lengths (N) say how many steps and labels count (all). The mean divides each loss by its number of labels first; zero_infinity makes losses of targets that do not fit 0.
+---@param log_probs neap.Tensor
+---@param targets neap.Tensor
+---@param input_lengths? neap.Tensor
+---@param target_lengths? neap.Tensor
+---@param blank? integer
+---@param reduction? "none"|"mean"|"sum"
+---@param zero_infinity? boolean
+---@return neap.Tensor y
+function neap.ctc_loss(log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity) end
+
+--- Minus the log-probability that log_probs (T, N, C) spell targets when repeats and blanks are dropped (Graves et al., 2006). Targets are labels (N, S), or all samples' in a row; blank is a class like the labels, by itself the first; input_lengths and target_lengths (N) say how many steps and labels count (all). The mean divides each loss by its number of labels first; zero_infinity makes losses of targets that do not fit 0.
+---@param targets neap.Tensor
+---@param input_lengths? neap.Tensor
+---@param target_lengths? neap.Tensor
+---@param blank? integer
+---@param reduction? "none"|"mean"|"sum"
+---@param zero_infinity? boolean
+---@return neap.Tensor y
+function Tensor:ctc_loss(targets, input_lengths, target_lengths, blank, reduction, zero_infinity) end
+
 --- Largest value so far along dim and its position, the last of equal ones.
 ---@param x neap.Tensor
 ---@param dim integer
@@ -1565,6 +1624,21 @@ function neap.dot(x, other) end
 ---@return neap.Tensor y
 function Tensor:dot(other) end
 
+--- x (N, ...) with each sample 0 with probability p, the others divided by 1 - p; x itself when not training: a residual branch is left out (Huang et al., 2016).
+---@param x neap.Tensor
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.drop_path(x, p, training, generator) end
+
+--- x (N, ...) with each sample 0 with probability p, the others divided by 1 - p; x itself when not training: a residual branch is left out (Huang et al., 2016).
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:drop_path(p, training, generator) end
+
 --- x with each element 0 with probability p, the others divided by 1 - p; x itself when not training.
 ---@param x neap.Tensor
 ---@param p? number
@@ -1579,6 +1653,51 @@ function neap.dropout(x, p, training, generator) end
 ---@param generator? neap.Generator
 ---@return neap.Tensor y
 function Tensor:dropout(p, training, generator) end
+
+--- x (N, C, L) or (C, L) with each channel of each sample 0 with probability p, the others divided by 1 - p; x itself when not training (Tompson et al., 2015).
+---@param x neap.Tensor
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.dropout1d(x, p, training, generator) end
+
+--- x (N, C, L) or (C, L) with each channel of each sample 0 with probability p, the others divided by 1 - p; x itself when not training (Tompson et al., 2015).
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:dropout1d(p, training, generator) end
+
+--- x (N, C, H, W) or (N, C, L) with each channel of each sample 0 with probability p, the others divided by 1 - p; x itself when not training (Tompson et al., 2015).
+---@param x neap.Tensor
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.dropout2d(x, p, training, generator) end
+
+--- x (N, C, H, W) or (N, C, L) with each channel of each sample 0 with probability p, the others divided by 1 - p; x itself when not training (Tompson et al., 2015).
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:dropout2d(p, training, generator) end
+
+--- x (N, C, D, H, W) or (C, D, H, W) with each channel of each sample 0 with probability p, the others divided by 1 - p; x itself when not training (Tompson et al., 2015).
+---@param x neap.Tensor
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.dropout3d(x, p, training, generator) end
+
+--- x (N, C, D, H, W) or (C, D, H, W) with each channel of each sample 0 with probability p, the others divided by 1 - p; x itself when not training (Tompson et al., 2015).
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:dropout3d(p, training, generator) end
 
 --- x in parts one behind the other, along its third dimension: so many equal ones, or cut at positions.
 ---@param x neap.Tensor
@@ -1662,18 +1781,51 @@ function Tensor:elu(alpha) end
 ---@return neap.Tensor
 function Tensor:elu_(alpha) end
 
---- Rows of weight by their numbers; the row of padding_idx gets no gradient.
+--- Rows of weight by their numbers; the row of padding_idx gets no gradient, max_norm first shortens the rows in use to that norm_type-norm, in place, and scale_grad_by_freq divides gradients by how often a row is named.
 ---@param input neap.Tensor
 ---@param weight neap.Tensor
 ---@param padding_idx? integer
+---@param max_norm? number
+---@param norm_type? number
+---@param scale_grad_by_freq? boolean
 ---@return neap.Tensor y
-function neap.embedding(input, weight, padding_idx) end
+function neap.embedding(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq) end
 
---- Rows of weight by their numbers; the row of padding_idx gets no gradient.
+--- Rows of weight by their numbers; the row of padding_idx gets no gradient, max_norm first shortens the rows in use to that norm_type-norm, in place, and scale_grad_by_freq divides gradients by how often a row is named.
 ---@param weight neap.Tensor
 ---@param padding_idx? integer
+---@param max_norm? number
+---@param norm_type? number
+---@param scale_grad_by_freq? boolean
 ---@return neap.Tensor y
-function Tensor:embedding(weight, padding_idx) end
+function Tensor:embedding(weight, padding_idx, max_norm, norm_type, scale_grad_by_freq) end
+
+--- The mean, sum or largest of the rows of weight that each bag of positions names, without making the rows: input is (bags, entries), or (entries) with the positions in it where the bags begin (include_last_offset: and where the last one ends). per_sample_weights (for sums) weigh each entry; padding_idx counts for nothing; max_norm first shortens the rows in use to that norm_type-norm, in place; scale_grad_by_freq divides gradients by how often a row is named.
+---@param input neap.Tensor
+---@param weight neap.Tensor
+---@param offsets? neap.Tensor
+---@param max_norm? number
+---@param norm_type? number
+---@param scale_grad_by_freq? boolean
+---@param mode? "mean"|"sum"|"max"
+---@param per_sample_weights? neap.Tensor
+---@param include_last_offset? boolean
+---@param padding_idx? integer
+---@return neap.Tensor y
+function neap.embedding_bag(input, weight, offsets, max_norm, norm_type, scale_grad_by_freq, mode, per_sample_weights, include_last_offset, padding_idx) end
+
+--- The mean, sum or largest of the rows of weight that each bag of positions names, without making the rows: input is (bags, entries), or (entries) with the positions in it where the bags begin (include_last_offset: and where the last one ends). per_sample_weights (for sums) weigh each entry; padding_idx counts for nothing; max_norm first shortens the rows in use to that norm_type-norm, in place; scale_grad_by_freq divides gradients by how often a row is named.
+---@param weight neap.Tensor
+---@param offsets? neap.Tensor
+---@param max_norm? number
+---@param norm_type? number
+---@param scale_grad_by_freq? boolean
+---@param mode? "mean"|"sum"|"max"
+---@param per_sample_weights? neap.Tensor
+---@param include_last_offset? boolean
+---@param padding_idx? integer
+---@return neap.Tensor y
+function Tensor:embedding_bag(weight, offsets, max_norm, norm_type, scale_grad_by_freq, mode, per_sample_weights, include_last_offset, padding_idx) end
 
 --- A tensor whose values are not set.
 ---@param size integer[]
@@ -1846,6 +1998,21 @@ function Tensor:exponential_(lambd, generator) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function neap.eye(n, m, dtype) end
+
+--- alpha_dropout of whole channels of x (N, C, ...).
+---@param x neap.Tensor
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.feature_alpha_dropout(x, p, training, generator) end
+
+--- alpha_dropout of whole channels of x (N, C, ...).
+---@param p? number
+---@param training? boolean
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:feature_alpha_dropout(p, training, generator) end
 
 --- The discrete Fourier transform of complex numbers, pairs (..., n, 2), along dim, cut or padded to n: y[k] = sum of x[j] exp(-2 pi i j k / n), divided by n (forward) or its root (ortho).
 ---@param x neap.Tensor
@@ -2250,6 +2417,23 @@ function neap.glu(x, dim) end
 ---@param dim? integer
 ---@return neap.Tensor y
 function Tensor:glu(dim) end
+
+--- x (N, C, ...) with mean 0 and variance 1 over each of num_groups groups of channels of a sample, times weight, plus bias (C) (Wu and He, 2018).
+---@param x neap.Tensor
+---@param num_groups integer
+---@param weight? neap.Tensor
+---@param bias? neap.Tensor
+---@param eps? number
+---@return neap.Tensor y
+function neap.group_norm(x, num_groups, weight, bias, eps) end
+
+--- x (N, C, ...) with mean 0 and variance 1 over each of num_groups groups of channels of a sample, times weight, plus bias (C) (Wu and He, 2018).
+---@param num_groups integer
+---@param weight? neap.Tensor
+---@param bias? neap.Tensor
+---@param eps? number
+---@return neap.Tensor y
+function Tensor:group_norm(num_groups, weight, bias, eps) end
 
 --- The steps of a layer of gated recurrent units (Cho et al., 2014), its gates in the order r, z, n: p (T, B, 3 H), h0 (B, H), w_hh (3 H, H), b_hh (3 H). mask and lengths as in rnn_steps; kept: what backward needs, as bits.
 ---@param p neap.Tensor
@@ -2755,6 +2939,29 @@ function neap.inner(x, other) end
 ---@return neap.Tensor y
 function Tensor:inner(other) end
 
+--- x (N, C, ...) with mean 0 and variance 1 in each channel of each sample, times weight, plus bias (C) (Ulyanov et al., 2016); the running statistics move by momentum, in place, or are used instead without use_input_stats.
+---@param x neap.Tensor
+---@param running_mean? neap.Tensor
+---@param running_var? neap.Tensor
+---@param weight? neap.Tensor
+---@param bias? neap.Tensor
+---@param use_input_stats? boolean
+---@param momentum? number
+---@param eps? number
+---@return neap.Tensor y
+function neap.instance_norm(x, running_mean, running_var, weight, bias, use_input_stats, momentum, eps) end
+
+--- x (N, C, ...) with mean 0 and variance 1 in each channel of each sample, times weight, plus bias (C) (Ulyanov et al., 2016); the running statistics move by momentum, in place, or are used instead without use_input_stats.
+---@param running_mean? neap.Tensor
+---@param running_var? neap.Tensor
+---@param weight? neap.Tensor
+---@param bias? neap.Tensor
+---@param use_input_stats? boolean
+---@param momentum? number
+---@param eps? number
+---@return neap.Tensor y
+function Tensor:instance_norm(running_mean, running_var, weight, bias, use_input_stats, momentum, eps) end
+
 --- Inverse of each matrix of x (..., n, n).
 ---@param x neap.Tensor
 ---@return neap.Tensor y
@@ -3168,6 +3375,23 @@ function Tensor:linear_recurrence(w, dim, reverse) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function neap.linspace(start, end_, steps, dtype) end
+
+--- x (N, C, ...) over (k + alpha m)^beta, m the mean of squares over size neighbouring channels, zeros beyond the ends (Krizhevsky et al., 2012).
+---@param x neap.Tensor
+---@param size integer
+---@param alpha? number
+---@param beta? number
+---@param k? number
+---@return neap.Tensor y
+function neap.local_response_norm(x, size, alpha, beta, k) end
+
+--- x (N, C, ...) over (k + alpha m)^beta, m the mean of squares over size neighbouring channels, zeros beyond the ends (Krizhevsky et al., 2012).
+---@param size integer
+---@param alpha? number
+---@param beta? number
+---@param k? number
+---@return neap.Tensor y
+function Tensor:local_response_norm(size, alpha, beta, k) end
 
 --- Natural logarithm.
 ---@param x neap.Tensor|number
@@ -4758,6 +4982,21 @@ function Tensor:rfft2(s, dims, norm) end
 ---@return neap.Tensor y
 function neap.rfftfreq(n, d, dtype) end
 
+--- x over the root of the mean of its squares over the trailing dimensions, plus eps (the dtype's own unless given), times weight (Zhang and Sennrich, 2019).
+---@param x neap.Tensor
+---@param normalized_shape integer[]
+---@param weight? neap.Tensor
+---@param eps? number
+---@return neap.Tensor y
+function neap.rms_norm(x, normalized_shape, weight, eps) end
+
+--- x over the root of the mean of its squares over the trailing dimensions, plus eps (the dtype's own unless given), times weight (Zhang and Sennrich, 2019).
+---@param normalized_shape integer[]
+---@param weight? neap.Tensor
+---@param eps? number
+---@return neap.Tensor y
+function Tensor:rms_norm(normalized_shape, weight, eps) end
+
 --- The steps of a simple recurrent layer: h = tanh(p_t + (h mask) w_hh'), from h0 (B, H), for p (T, B, H): what comes from the input. y: all h; h_n: the last. mask (B, H) stands for all steps; lengths (B): how many of a row's steps count, behind them y is 0.
 ---@param p neap.Tensor
 ---@param h0 neap.Tensor
@@ -6264,6 +6503,11 @@ Tensor.true_divide_ = Tensor.div_
 ---@return neap.Module
 function neap.nn.ALiBi(num_heads) end
 
+--- In training, replaces elements with probability p by selu's least value, then scales and shifts all so that mean 0 and variance 1 stay (Klambauer et al., 2017); else does nothing.
+---@param p? number
+---@return neap.Module
+function neap.nn.AlphaDropout(p) end
+
 --- Cross-entropy of probabilities against targets in [0, 1], logarithms cut at -100.
 ---@param weight? neap.Tensor
 ---@param reduction? "none"|"mean"|"sum"
@@ -6276,6 +6520,39 @@ function neap.nn.BCELoss(weight, reduction) end
 ---@param pos_weight? neap.Tensor
 ---@return neap.Module
 function neap.nn.BCEWithLogitsLoss(weight, reduction, pos_weight) end
+
+--- x (N, C) or (N, C, L) with mean 0 and variance 1 in each channel, then scaled by weight and shifted by bias, a channel's (Ioffe and Szegedy, 2015). In training the statistics are the batch's and the running ones move by momentum (cumulative: they are the mean over all batches); else they are the running ones, unless there are none.
+---@param num_features? integer
+---@param eps? number
+---@param momentum? number
+---@param affine? boolean
+---@param track_running_stats? boolean
+---@param bias? boolean
+---@param cumulative? boolean
+---@return neap.Module
+function neap.nn.BatchNorm1d(num_features, eps, momentum, affine, track_running_stats, bias, cumulative) end
+
+--- x (N, C, H, W) with mean 0 and variance 1 in each channel, then scaled by weight and shifted by bias, a channel's (Ioffe and Szegedy, 2015). In training the statistics are the batch's and the running ones move by momentum (cumulative: they are the mean over all batches); else they are the running ones, unless there are none.
+---@param num_features? integer
+---@param eps? number
+---@param momentum? number
+---@param affine? boolean
+---@param track_running_stats? boolean
+---@param bias? boolean
+---@param cumulative? boolean
+---@return neap.Module
+function neap.nn.BatchNorm2d(num_features, eps, momentum, affine, track_running_stats, bias, cumulative) end
+
+--- x (N, C, D, H, W) with mean 0 and variance 1 in each channel, then scaled by weight and shifted by bias, a channel's (Ioffe and Szegedy, 2015). In training the statistics are the batch's and the running ones move by momentum (cumulative: they are the mean over all batches); else they are the running ones, unless there are none.
+---@param num_features? integer
+---@param eps? number
+---@param momentum? number
+---@param affine? boolean
+---@param track_running_stats? boolean
+---@param bias? boolean
+---@param cumulative? boolean
+---@return neap.Module
+function neap.nn.BatchNorm3d(num_features, eps, momentum, affine, track_running_stats, bias, cumulative) end
 
 --- y = x1' weight x2 + bias for x1 (..., in1_features), x2 (..., in2_features) and weight (out_features, in1_features, in2_features).
 ---@param in1_features integer
@@ -6295,6 +6572,13 @@ function neap.nn.CELU(alpha) end
 ---@param eps? number
 ---@return neap.Module
 function neap.nn.CIoULoss(reduction, eps) end
+
+--- Minus the log-probability that log_probs (T, N, C) spell targets when repeats and blanks are dropped (Graves et al., 2006). Targets are labels (N, S), or all samples' in a row; blank is a class like the labels, by itself the first; input_lengths and target_lengths (N) say how many steps and labels count (all). The mean divides each loss by its number of labels first; zero_infinity makes losses of targets that do not fit 0.
+---@param blank? integer
+---@param reduction? "none"|"mean"|"sum"
+---@param zero_infinity? boolean
+---@return neap.Module
+function neap.nn.CTCLoss(blank, reduction, zero_infinity) end
 
 --- 1 less the cosine of the angle between input1 and input2 (N, D) for target 1; for -1 by how much the cosine is above the margin.
 ---@param margin? number
@@ -6323,22 +6607,62 @@ function neap.nn.DIoULoss(reduction, eps) end
 ---@return neap.Module
 function neap.nn.DiceLoss(smooth, dims, reduction) end
 
+--- In training, zeroes each sample of x (N, ...) with probability p and scales the others by 1 / (1 - p), which leaves a residual branch out; else does nothing (Huang et al., 2016).
+---@param p? number
+---@return neap.Module
+function neap.nn.DropPath(p) end
+
 --- In training, zeroes each element with probability p and scales the others by 1 / (1 - p); else does nothing.
 ---@param p? number
 ---@return neap.Module
 function neap.nn.Dropout(p) end
+
+--- In training, zeroes each channel of x (N, C, L) or (C, L) with probability p and scales the others by 1 / (1 - p); else does nothing.
+---@param p? number
+---@return neap.Module
+function neap.nn.Dropout1d(p) end
+
+--- In training, zeroes each channel of x (N, C, H, W) or (N, C, L) with probability p and scales the others by 1 / (1 - p); else does nothing.
+---@param p? number
+---@return neap.Module
+function neap.nn.Dropout2d(p) end
+
+--- In training, zeroes each channel of x (N, C, D, H, W) or (C, D, H, W) with probability p and scales the others by 1 / (1 - p); else does nothing.
+---@param p? number
+---@return neap.Module
+function neap.nn.Dropout3d(p) end
 
 --- x where it is positive, else alpha (exp(x) - 1) (Clevert et al., 2015).
 ---@param alpha? number
 ---@return neap.Module
 function neap.nn.ELU(alpha) end
 
---- The rows of weight (num_embeddings, embedding_dim), drawn from N(0, 1), at the positions that go in; the row at padding_idx starts as zeros and gathers no gradient.
+--- The rows of weight (num_embeddings, embedding_dim), drawn from N(0, 1), at the positions that go in; the row at padding_idx starts as zeros and gathers no gradient; max_norm first shortens the rows in use to that norm_type-norm, in place; scale_grad_by_freq divides gradients by how often a row is named.
 ---@param num_embeddings integer
 ---@param embedding_dim integer
 ---@param padding_idx? integer
+---@param max_norm? number
+---@param norm_type? number
+---@param scale_grad_by_freq? boolean
 ---@return neap.Module
-function neap.nn.Embedding(num_embeddings, embedding_dim, padding_idx) end
+function neap.nn.Embedding(num_embeddings, embedding_dim, padding_idx, max_norm, norm_type, scale_grad_by_freq) end
+
+--- The mean, sum or largest of the rows of weight (num_embeddings, embedding_dim), drawn from N(0, 1), that each bag of positions names: x is (bags, entries), or (entries) with the positions in it where the bags begin. The settings are those of embedding_bag.
+---@param num_embeddings integer
+---@param embedding_dim integer
+---@param max_norm? number
+---@param norm_type? number
+---@param scale_grad_by_freq? boolean
+---@param mode? "mean"|"sum"|"max"
+---@param include_last_offset? boolean
+---@param padding_idx? integer
+---@return neap.Module
+function neap.nn.EmbeddingBag(num_embeddings, embedding_dim, max_norm, norm_type, scale_grad_by_freq, mode, include_last_offset, padding_idx) end
+
+--- AlphaDropout of whole channels of x (N, C, ...).
+---@param p? number
+---@return neap.Module
+function neap.nn.FeatureAlphaDropout(p) end
 
 --- Joins the dimensions from start_dim to end_dim into one; by itself all but the first.
 ---@param start_dim? integer
@@ -6396,6 +6720,15 @@ function neap.nn.GRUCell(input_size, hidden_size, bias) end
 ---@return neap.Module
 function neap.nn.GaussianNLLLoss(full, eps, reduction) end
 
+--- x (N, C, ...) with mean 0 and variance 1 over each group of channels of a sample, then scaled by weight and shifted by bias, a channel's (Wu and He, 2018).
+---@param num_groups integer
+---@param num_channels integer
+---@param eps? number
+---@param affine? boolean
+---@param bias? boolean
+---@return neap.Module
+function neap.nn.GroupNorm(num_groups, num_channels, eps, affine, bias) end
+
 --- 0 where |x| <= lambd, else x.
 ---@param lambd? number
 ---@return neap.Module
@@ -6437,6 +6770,36 @@ function neap.nn.Identity() end
 ---@param reduction? "none"|"mean"|"sum"
 ---@return neap.Module
 function neap.nn.InfoNCELoss(temperature, symmetric, reduction) end
+
+--- x (N, C, L) or (C, L) with mean 0 and variance 1 in each channel of each sample (Ulyanov et al., 2016); affine scales by weight and shifts by bias, a channel's; track_running_stats keeps running statistics by momentum, which take over outside of training.
+---@param num_features? integer
+---@param eps? number
+---@param momentum? number
+---@param affine? boolean
+---@param track_running_stats? boolean
+---@param bias? boolean
+---@return neap.Module
+function neap.nn.InstanceNorm1d(num_features, eps, momentum, affine, track_running_stats, bias) end
+
+--- x (N, C, H, W) or (C, H, W) with mean 0 and variance 1 in each channel of each sample (Ulyanov et al., 2016); affine scales by weight and shifts by bias, a channel's; track_running_stats keeps running statistics by momentum, which take over outside of training.
+---@param num_features? integer
+---@param eps? number
+---@param momentum? number
+---@param affine? boolean
+---@param track_running_stats? boolean
+---@param bias? boolean
+---@return neap.Module
+function neap.nn.InstanceNorm2d(num_features, eps, momentum, affine, track_running_stats, bias) end
+
+--- x (N, C, D, H, W) or (C, D, H, W) with mean 0 and variance 1 in each channel of each sample (Ulyanov et al., 2016); affine scales by weight and shifts by bias, a channel's; track_running_stats keeps running statistics by momentum, which take over outside of training.
+---@param num_features? integer
+---@param eps? number
+---@param momentum? number
+---@param affine? boolean
+---@param track_running_stats? boolean
+---@param bias? boolean
+---@return neap.Module
+function neap.nn.InstanceNorm3d(num_features, eps, momentum, affine, track_running_stats, bias) end
 
 --- 1 - (i + smooth) / (sum x + sum t - i + smooth) with i = sum x t of probabilities x and targets t (Rahman and Wang, 2016), each sum over dims: by itself all but the first.
 ---@param smooth? number
@@ -6495,6 +6858,14 @@ function neap.nn.LeakyReLU(negative_slope) end
 ---@param bias? boolean
 ---@return neap.Module
 function neap.nn.Linear(in_features, out_features, bias) end
+
+--- x (N, C, ...) over (k + alpha m)^beta, m the mean of squares over size neighbouring channels, zeros beyond the ends (Krizhevsky et al., 2012).
+---@param size integer
+---@param alpha? number
+---@param beta? number
+---@param k? number
+---@return neap.Module
+function neap.nn.LocalResponseNorm(size, alpha, beta, k) end
 
 --- Logarithm of sigmoid(x).
 ---@return neap.Module
@@ -6581,6 +6952,13 @@ function neap.nn.PoissonNLLLoss(log_input, full, eps, reduction) end
 ---@param batch_first? boolean
 ---@return neap.Module
 function neap.nn.PositionalEncoding(d_model, dropout, max_len, batch_first) end
+
+--- x over the root of the mean of its squares over the last dimensions, which must be normalized_shape, then scaled by weight (Zhang and Sennrich, 2019). Without eps it is the dtype's own.
+---@param normalized_shape integer[]
+---@param eps? number
+---@param elementwise_affine? boolean
+---@return neap.Module
+function neap.nn.RMSNorm(normalized_shape, eps, elementwise_affine) end
 
 --- Layers of h = tanh(x w_ih' + b_ih + h w_hh' + b_hh) (Elman, 1990) over x (steps, batch, input_size), with batch_first (batch, steps, ...), or (steps, input_size). y: the last layer's h at all steps; h_n (layers directions, batch, hidden_size). lengths (batch): how many steps of each row count; behind them y is 0, and a backward direction begins at each row's last. dropout works between layers; variational: instead one mask for all steps on what goes in, what comes out and h (Gal and Ghahramani, 2016).
 ---@param input_size? integer

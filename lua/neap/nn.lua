@@ -49,6 +49,9 @@ nn.functional = setmetatable({unfold = core.im2col}, {
 --- returns the norm before; clip_grad_value_(parameters, limit) cuts each element to [-limit, limit].
 nn.utils = {clip_grad_norm_ = core.clip_grad_norm_, clip_grad_value_ = core.clip_grad_value_}
 for name, f in pairs(require "neap.nn.sequences") do nn.utils[name] = f end
+local parametrize = require "neap.nn.parametrize"
+nn.utils.parametrize = parametrize
+nn.utils.parametrizations = {weight_norm = parametrize.weight_norm, spectral_norm = parametrize.spectral_norm}
 nn.clip_grad_norm, nn.clip_grad_value = core.clip_grad_norm_, core.clip_grad_value_
 
 --- The sum of |w| over a list of parameters, differentiable: loss + 1e-4 * nn.l1_penalty(model:parameters()).

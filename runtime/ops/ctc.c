@@ -3,6 +3,7 @@
  *   a_t(s) = x_t(l'_s) + log(sum of exp a_{t-1} at s, s - 1, and s - 2 unless l'_s is blank or equals l'_{s-2})
  * the loss is -log(exp a_T(2L) + exp a_T(2L - 1)), the last two symbols. Samples run in parallel; within one, a step of time
  * is a few vector operations over the symbols, in double. a is kept for backward, in rows behind two cells of -inf. */
+#include <float.h>
 #include "loss.h"
 
 enum { X, TARGETS, TIMES, LENGTHS, BLANK };        /* arguments of both ops */
@@ -141,15 +142,16 @@ typedef struct sample { /* its symbols, and tiles of them */
   int64_t n, T, symbols;
   int64_t *symbol;               /* l' */
   double *skip;                  /* 0 where s may follow s - 2, else -inf */
-  double *now, *one, *two, *three; /* log-probabilities of the symbols at a step; spare */
+  double *now, *one, *two;       /* log-probabilities of the symbols at a step; spare */
+  double *exps, *most;           /* of add_exps: three tiles and one */
 } sample;
 
-enum { TILES = 7, GUARD = 2 };
+enum { TILES = 10, BETA = 9, GUARD = 2 };
 
 static sample sample_of(const batch *s, int64_t n) {
   double *room = s->room + n * TILES * s->room_width;
   sample m = { .n = n, .T = s->time[n], .symbols = 2 * s->length[n] + 1, .symbol = (int64_t *)room, .skip = room + s->room_width,
-    .now = room + 2 * s->room_width, .one = room + 3 * s->room_width, .two = room + 4 * s->room_width, .three = room + 5 * s->room_width };
+    .now = room + 2 * s->room_width, .one = room + 3 * s->room_width, .two = room + 4 * s->room_width, .exps = room + 5 * s->room_width, .most = room + 8 * s->room_width };
   for (int64_t i = 0; i < m.symbols; i++) {
     m.symbol[i] = i % 2 ? s->label[s->first[n] + i / 2] - s->base : s->blank;
     m.skip[i] = i % 2 && i > 1 && m.symbol[i] != m.symbol[i - 2] ? 0 : -INFINITY;
@@ -163,11 +165,26 @@ static void look_up(const batch *s, const sample *m, int64_t t, double *to) {
   else for (int64_t i = 0; i < m->symbols; i++) to[i] = ((const double *)(const void *)s->x)[row + m->symbol[i]];
 }
 
-/* to = log(exp a + exp b) */
-static void add_exps(const batch *s, int64_t n, const double *a, const double *b, double *to) {
-  const void *in[2] = { a, b };
-  const uint8_t step[2] = { 1, 1 };
-  s->c->kernels->map[NP_CF64][NP_EW_logaddexp](n, in, step, to, NULL);
+static void apply(const batch *s, int map, int64_t n, double *x) {
+  const void *in[1] = { x };
+  const uint8_t step[1] = { 1 };
+  s->c->kernels->map[NP_CF64][map](n, in, step, x, NULL);
+}
+
+/* to = log(exp a + exp b + exp c) for all symbols; to may be one of them */
+static void add_exps(const batch *s, const sample *m, const double *a, const double *b, const double *c, double *to) {
+  int64_t n = m->symbols;
+  double *e = m->exps, *most = m->most;
+  for (int64_t i = 0; i < n; i++) {
+    double high = a[i] > b[i] ? a[i] : b[i];
+    high = c[i] > high ? c[i] : high;
+    most[i] = high == -INFINITY ? 0 : high;
+  }
+  for (int64_t i = 0; i < n; i++) e[i] = a[i] - most[i], e[n + i] = b[i] - most[i], e[2 * n + i] = c[i] - most[i];
+  apply(s, NP_EW_exp, 3 * n, e);
+  for (int64_t i = 0; i < n; i++) e[i] += e[n + i] + e[2 * n + i];
+  apply(s, NP_EW_log, n, e);
+  for (int64_t i = 0; i < n; i++) to[i] = most[i] + e[i];
 }
 
 static double sum_exps(double a, double b) {
@@ -188,10 +205,9 @@ static void forward_task(void *arg, int64_t n) {
       for (int64_t i = 0; i < k; i++) a[i] = i < 2 ? m.now[i] : -INFINITY;
       continue;
     }
-    add_exps(s, k, before, before - 1, m.one);
     for (int64_t i = 0; i < k; i++) m.two[i] = before[i - 2] + m.skip[i];
-    add_exps(s, k, m.one, m.two, m.one);
-    for (int64_t i = 0; i < k; i++) a[i] = m.one[i] + m.now[i];
+    add_exps(s, &m, before, before - 1, m.two, a);
+    for (int64_t i = 0; i < k; i++) a[i] += m.now[i];
   }
   const double *end = s->alpha + (n * s->T + m.T - 1) * s->width + GUARD + k - 1;
   s->loss[n] = m.T == 0 ? (k == 1 ? 0 : INFINITY) : k == 1 ? -end[0] : -sum_exps(end[0], end[-1]);
@@ -233,7 +249,7 @@ static void put_slopes(const batch *s, const sample *m, int64_t t, const double 
   for (int64_t i = 0; i < m->symbols; i++) sums[m->symbol[i]] += e[i];
   for (int64_t i = 0; i < m->symbols; i++) {
     double v = -s->g[m->n] * sums[m->symbol[i]];
-    if (s->f32) ((float *)(void *)s->gx)[row + m->symbol[i]] = (float)v;
+    if (s->f32) ((float *)(void *)s->gx)[row + m->symbol[i]] = fabs(v) < FLT_MIN ? 0 : (float)v; /* subnormal numbers are slow */
     else ((double *)(void *)s->gx)[row + m->symbol[i]] = v;
   }
   for (int64_t i = 0; i < m->symbols; i++) sums[m->symbol[i]] = 0;
@@ -243,7 +259,7 @@ static void backward_task(void *arg, int64_t n) {
   const batch *s = arg;
   sample m = sample_of(s, n);
   int64_t k = m.symbols;
-  double *beta = s->room + (n * TILES + 6) * s->room_width, *sums = s->room + s->N * TILES * s->room_width + n * s->C;
+  double *beta = s->room + (n * TILES + BETA) * s->room_width, *sums = s->room + s->N * TILES * s->room_width + n * s->C;
   memset(sums, 0, (size_t)s->C * sizeof *sums);
   if (m.T == 0 || s->g[n] == 0) return;
   const double *end = s->alpha + (n * s->T + m.T - 1) * s->width + GUARD + k - 1;
@@ -251,17 +267,14 @@ static void backward_task(void *arg, int64_t n) {
   for (int64_t i = 0; i < k + GUARD; i++) beta[i] = i == k - 1 || (i == k - 2 && k > 1) ? 0 : -INFINITY;
   for (int64_t t = m.T - 1; t >= 0 && !np_cancelled(s->c); t--) {
     const double *a = s->alpha + (n * s->T + t) * s->width + GUARD;
-    const void *in[1] = { m.one };
-    const uint8_t step[1] = { 1 };
     for (int64_t i = 0; i < k; i++) m.one[i] = a[i] + beta[i] + loss;
-    s->c->kernels->map[NP_CF64][NP_EW_exp](k, in, step, m.one, NULL);
+    apply(s, NP_EW_exp, k, m.one);
     put_slopes(s, &m, t, m.one, sums);
     look_up(s, &m, t, m.now);
     for (int64_t i = 0; i < k; i++) m.one[i] = beta[i] + m.now[i];
     m.one[k] = m.one[k + 1] = -INFINITY;
     for (int64_t i = 0; i < k; i++) m.two[i] = m.one[i + 2] + (i + 2 < k ? m.skip[i + 2] : 0);
-    add_exps(s, k, m.one, m.one + 1, m.three);
-    add_exps(s, k, m.three, m.two, beta);
+    add_exps(s, &m, m.one, m.one + 1, m.two, beta);
   }
 }
 
