@@ -264,7 +264,7 @@ typedef struct neap_param {
   const char *name;
   int kind, marks;
   neap_value standard;  /* what stands when it is not given */
-  const char *choices;  /* of NEAP_ENUM: "none|mean|sum" */
+  const char *choices;  /* of NEAP_ENUM: "none|mean|sum"; of NEAP_INTS: what may stand for the list, as NEAP_ENUM */
 } neap_param;
 
 enum { /* marks of an op */

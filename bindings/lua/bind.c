@@ -227,6 +227,16 @@ static int tensors_from(lua_State *L, nl_state *s, int index, int top) {
   return n;
 }
 
+static void take_choice(lua_State *L, nl_state *s, const nl_binding *b, const neap_param *p, int index, neap_value *v) {
+  const char *word = lua_tostring(L, index), *name;
+  choice_list c = {.text = p->choices};
+  v->kind = NEAP_ENUM;
+  v->i = -1;
+  for (int i = 0; (name = next_choice(&c, i)) != NULL; i++)
+    if (strcmp(name, word) == 0) v->i = i;
+  if (v->i < 0) wrong_choice(L, s, b, p, word);
+}
+
 /* One parameter from index on (top: the last argument that may be taken); returns how many were taken. */
 static int take(lua_State *L, nl_state *s, const nl_binding *b, int param, int index, int top, nl_args *a) {
   const neap_param *p = &b->params[param];
@@ -281,6 +291,7 @@ static int take(lua_State *L, nl_state *s, const nl_binding *b, int param, int i
   case NEAP_INTS:
     if (type == LUA_TNUMBER) take_ints(L, s, b, p, index, n = numbers_from(L, b, param, index, top), a, v);
     else if (type == LUA_TTABLE) take_ints(L, s, b, p, index, 0, a, v);
+    else if (type == LUA_TSTRING && p->choices) take_choice(L, s, b, p, index, v);
     else wrong(L, s, b, p, index);
     break;
   case NEAP_INT_OR_INTS: /* one number is not a position: it is how many */
@@ -289,16 +300,10 @@ static int take(lua_State *L, nl_state *s, const nl_binding *b, int param, int i
     else wrong(L, s, b, p, index);
     break;
   case NEAP_DTYPE: v->i = take_dtype(L, s, b, p, index); break;
-  case NEAP_ENUM: {
+  case NEAP_ENUM:
     if (type != LUA_TSTRING) wrong(L, s, b, p, index);
-    const char *word = lua_tostring(L, index), *name;
-    choice_list c = {.text = p->choices};
-    v->i = -1;
-    for (int i = 0; (name = next_choice(&c, i)) != NULL; i++)
-      if (strcmp(name, word) == 0) v->i = i;
-    if (v->i < 0) wrong_choice(L, s, b, p, word);
+    take_choice(L, s, b, p, index, v);
     break;
-  }
   case NEAP_GENERATOR: {
     nl_slot *slot = nl_slot_at(L, s, index, NL_GENERATOR);
     if (!slot || !slot->object) wrong(L, s, b, p, index);

@@ -30,7 +30,7 @@ local function row_lines(row, lines)
   if row.marks and row.marks.list then lines[#lines + 1] = ("  returns %s, a list"):format(row.outputs[1]) end
   if row.outputs and #row.outputs > 1 then lines[#lines + 1] = "  returns " .. table.concat(row.outputs, ", ") end
   for _, p in ipairs(row.params) do
-    if p.choices then lines[#lines + 1] = ("  %s: one of %s"):format(p.name, (p.choices:gsub("|", ", "))) end
+    if p.choices then lines[#lines + 1] = ("  %s: %sone of %s"):format(p.name, p.kind == "ints" and "numbers or " or "", (p.choices:gsub("|", ", "))) end
   end
   if row.example and row.example ~= "" then lines[#lines + 1] = "  " .. row.example end
   return table.concat(lines, "\n")

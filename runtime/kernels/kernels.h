@@ -336,6 +336,8 @@ typedef struct np_kernels {
   const struct np_attend *attend[2]; /* attend.h */
   const struct np_optim *optim[2]; /* update rules: update.h */
   const struct np_recurrent *recurrent[2]; /* recurrent.h */
+  const struct np_conv *conv[2];         /* conv.h */
+  const struct np_pool_loops *pool[2];   /* pool.h */
 } np_kernels;
 
 /* Decompositions in plain C, compiled once (factor.inl): for contexts without LAPACK. */

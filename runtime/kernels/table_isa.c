@@ -1,10 +1,12 @@
 /* table_isa.c: the table of one instruction set, out of the tables that the other *_isa.c files export. */
+#include "conv.h"
 #include "isa.h"
 #include "kernels.h"
 #include "norm.h"
 #include "attend.h"
 #include "update.h"
 #include "recurrent.h"
+#include "pool.h"
 
 extern const np_load NP_NAME(np_load_table)[NEAP_DTYPES][NP_CTYPES];
 extern const np_store NP_NAME(np_store_table)[NP_CTYPES][NEAP_DTYPES];
@@ -32,6 +34,8 @@ extern const np_fourier NP_NAME(np_fourier_f32), NP_NAME(np_fourier_f64);
 extern const np_attend NP_NAME(np_attend_f32), NP_NAME(np_attend_f64);
 extern const np_optim NP_NAME(np_optim_f32), NP_NAME(np_optim_f64);
 extern const np_recurrent NP_NAME(np_recurrent_f32), NP_NAME(np_recurrent_f64);
+extern const np_conv NP_NAME(np_conv_f32), NP_NAME(np_conv_f64);
+extern const np_pool_loops NP_NAME(np_pool_f32), NP_NAME(np_pool_f64);
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -58,4 +62,6 @@ const np_kernels NP_NAME(np_kernels) = {
     .attend = {&NP_NAME(np_attend_f32), &NP_NAME(np_attend_f64)},
     .optim = {&NP_NAME(np_optim_f32), &NP_NAME(np_optim_f64)},
     .recurrent = {&NP_NAME(np_recurrent_f32), &NP_NAME(np_recurrent_f64)},
+    .conv = {&NP_NAME(np_conv_f32), &NP_NAME(np_conv_f64)},
+    .pool = {&NP_NAME(np_pool_f32), &NP_NAME(np_pool_f64)},
 };

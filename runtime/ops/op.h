@@ -61,6 +61,7 @@ extern const np_op np_ops[NP_OPS];
  *   axis axis? axes axes?        a dimension, several: -1 is the last; already 0-based when a call begins
  *   index index?                 a position likewise
  *   ints ints?  dims             lists of numbers; sizes that may be written one after the other
+ *   ints(a|b)?                   a list of numbers, or as an enum (kind NEAP_ENUM); in C, counts below 0 name the choices
  *   int_or_ints int_or_indexes   a number or a list of numbers; a number or a list of positions
  * "=" gives the default. "->" names what comes out: up to NP_MAX_OUTS tensors, or one list, "-> parts:tensors". A
  * trailing ? without default: NEAP_NONE when absent. */

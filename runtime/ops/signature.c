@@ -56,15 +56,16 @@ static int set_default(neap_param *p, const char *text) {
 static int set_kind(neap_param *p, char *type) {
   size_t n = strlen(type);
   char *open = strchr(type, '(');
+  if (n && type[n - 1] == '?') {
+    type[--n] = 0;
+    p->marks |= NEAP_P_OPTIONAL;
+  }
   if (open) {
     if (type[n - 1] != ')') return 1;
     type[n - 1] = 0;
     *open = 0;
     p->choices = open + 1;
     p->standard.n = count_choices(p->choices);
-  } else if (n && type[n - 1] == '?') {
-    type[n - 1] = 0;
-    p->marks |= NEAP_P_OPTIONAL;
   }
   for (int i = 0; i < NP_ARRAY(kinds); i++)
     if (strcmp(kinds[i].name, type) == 0) {
@@ -215,13 +216,14 @@ static int fits(const neap_param *p, neap_value *v) {
   if (kind == NEAP_INTS && v->kind == NEAP_INT) { /* one axis for several */
     return 1;
   }
+  if (kind == NEAP_INTS && v->kind == NEAP_ENUM) return p->choices && v->i >= 0 && v->i < p->standard.n;
   return 0;
 }
 
 static int misfit(neap_context *c, const char *name, const neap_param *p, const neap_value *v) {
-  if (v->kind != p->kind)
+  if (v->kind != p->kind && !(v->kind == NEAP_ENUM && p->choices))
     return np_fail(c, NEAP_ERR_ARGUMENT, "%s: %s must be %s, got %s", name, p->name, kind_text(p->kind), kind_text(v->kind));
-  if (p->kind == NEAP_ENUM)
+  if (v->kind == NEAP_ENUM)
     return np_fail(c, NEAP_ERR_ARGUMENT, "%s: %s is choice %lld of %s, counted from 0", name, p->name, (long long)v->i, p->choices);
   if (p->kind == NEAP_DTYPE)
     return np_fail(c, NEAP_ERR_DTYPE, "%s: %s: there is no dtype with number %lld", name, p->name, (long long)v->i);

@@ -97,7 +97,9 @@ for word in ("and break do else elseif end false for function goto if in local n
   :gmatch "%S+" do keywords[word] = true end
 
 local function type_of(p)
-  if p.kind == "enum" then return '"' .. p.choices:gsub("|", '"|"') .. '"' end
+  local choices = p.choices and '"' .. p.choices:gsub("|", '"|"') .. '"'
+  if p.kind == "enum" then return choices end
+  if choices then return types[p.kind] .. "|" .. choices end
   return types[p.kind] or "any"
 end
 

@@ -42,9 +42,10 @@ function rows.signature(text)
   for word in (left or text):gsub(",", " "):gmatch("%S+") do
     local name, kind, default = word:match("^([%w_]+):([^=]+)=?(.*)$")
     assert(name, "not a parameter: " .. word)
-    local choices = kind:match("^enum%((.-)%)$")
     local optional = kind:sub(-1) == "?"
-    kind = choices and "enum" or kind:gsub("%?$", "")
+    kind = kind:gsub("%?$", "")
+    local choices = kind:match("^%a+%((.-)%)$")
+    kind = kind:match("^[%a_]+")
     params[#params + 1] = { name = name, kind = kind, optional = optional, choices = choices,
       default = default ~= "" and default or nil }
   end

@@ -123,6 +123,14 @@ static void hidden(neap_tensor *x) {
   check_text(ctx, "attention: state has 3 numbers, seed, offset and shift, got 1");
   CALL("dropout_at", TENSOR(x), NUMBER(0.5), INTS(1));
   check_text(ctx, "dropout_at: state has 2 numbers, seed and offset, got 1");
+  neap_clear(ctx);
+  neap_tensor *image = neap_ones(ctx, 3, (int64_t[]){1, 2, 4}, NEAP_F32), *w = neap_ones(ctx, 3, (int64_t[]){2, 2, 3}, NEAP_F32);
+  CALL("convolution_input", TENSOR(image), TENSOR(w), {0}, INTS(1), INTS(0), INTS(1), INT(1), INTS(5));
+  check_text(ctx, "convolution_input: g (1, 2, 4) and weight (2, 2, 3) are not of a convolution of that size");
+  CALL("convolution_weight", TENSOR(image), TENSOR(image), INTS(3), INTS(1), INTS(0), INTS(1), INT(1));
+  check_text(ctx, "convolution_weight: g (1, 2, 4) and x (1, 2, 4) are not of a convolution with that kernel");
+  neap_release(image);
+  neap_release(w);
   neap_release(g);
 }
 
