@@ -117,6 +117,13 @@ describe("examples", function()
     assert.is_true(total / 5 >= 0.915, total / 5)
   end)
 
+  it("lenet learns from few images", function()
+    if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
+    local text = works("lenet", "--images 3000 --epochs 2")
+    local accuracy, seconds = text:match "Test accuracy: ([%d.]+) after (%d+) seconds"
+    assert.is_true(tonumber(accuracy) > 0.85 and tonumber(seconds) >= 0, text)
+  end)
+
   -- The answers are NumPy's for the same sums.
   it("numerics finds the known answers", function()
     if not has_mnist() then return pending "no MNIST under NEAP_DATA" end

@@ -9,6 +9,7 @@
 #ifndef NP_MODULE_H
 #define NP_MODULE_H
 
+#include <string.h>
 #include "op.h"
 
 enum { NP_MAX_DEPTH = 64, NP_MAX_PATH = 1024, NP_MAX_PART_NAME = 40 };
@@ -83,6 +84,7 @@ int np_take_part(neap_module *m, const np_part *p, neap_tensor *t);
 /* Setting i, a size: when it was left out, dimension `axis` of the first input (negative: from the end). 1: setup ends here,
  * because the module waits for its first input, or because that does not have the dimension. */
 int np_waits(neap_module *m, int i, const neap_value *in, int axis);
+static inline int np_name_dims(const neap_module *m) { return m->row->name[strlen(m->row->name) - 2] - '0'; } /* 2 of a Conv2d */
 int np_at_least(neap_module *m, int i, int64_t least);                 /* of an integer setting */
 int np_probability(neap_module *m, int i);
 int np_uniform_part(neap_module *m, const char *name, int ndim, const int64_t *shape, double bound); /* U(-bound, bound) */

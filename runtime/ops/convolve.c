@@ -24,10 +24,12 @@ typedef struct plan {
   int64_t images, groups, from_c, to_c, from[3], to[3]; /* the source's and the result's channels in a group, and sizes */
   int64_t u[3], t[3];
   int64_t low[3];            /* the least a */
+  int64_t used[3], *rest[3]; /* the remainders of a - low by u that occur, of which a laid out tile has the elements */
+  int64_t starts[3];         /* how many phases of the result have places */
   int64_t tile[3], tiles[3]; /* places of a tile; how many tiles */
   int64_t extent[3], plane, channel; /* elements of a laid out tile: of a phase, and of all its phases */
-  int64_t volume;            /* of the kernel */
-  int n_phases;
+  int64_t volume, taps, room_rest; /* of the kernel; how many of its taps reach anything; its sizes added */
+  int64_t n_phases;
   phase *phases;
   int64_t *a;                /* (volume, 3): a of each tap, by phases */
   int64_t *tap;              /* (volume): its number in the kernel */
@@ -51,12 +53,12 @@ static int64_t rounded(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 static void list_taps(plan *p, const np_conv_shape *s, int adjoint) {
   int64_t n = 0;
   for (int d = 0; d < 3; d++) p->low[d] = INT64_MAX;
-  for (int f = 0; f < p->n_phases; f++) {
+  for (int64_t f = 0; f < p->n_phases; f++) {
     phase *h = &p->phases[f];
     int64_t rest = f;
     for (int d = 2; d >= 0; d--) {
-      h->r[d] = rest % p->t[d], rest /= p->t[d];
-      h->n[d] = h->r[d] < p->to[d] ? (p->to[d] - h->r[d] - 1) / p->t[d] + 1 : 0;
+      h->r[d] = rest % p->starts[d], rest /= p->starts[d];
+      h->n[d] = (p->to[d] - h->r[d] - 1) / p->t[d] + 1;
     }
     h->first = n;
     for (int64_t k = 0; k < p->volume; k++) {
@@ -73,16 +75,33 @@ static void list_taps(plan *p, const np_conv_shape *s, int adjoint) {
     }
     h->taps = n - h->first;
   }
+  p->taps = n;
+}
+
+static int64_t slot_of(const plan *p, int d, int64_t a) { /* among the remainders; used[d]: not there */
+  int64_t i = 0;
+  while (i < p->used[d] && p->rest[d][i] != (a - p->low[d]) % p->u[d]) i++;
+  return i;
+}
+
+static void list_remainders(plan *p) {
+  for (int d = 0; d < 3; d++) {
+    if (p->taps == 0) p->low[d] = p->rest[d][0] = 0, p->used[d] = 1; /* no element is read: any will do */
+    for (int64_t k = 0; k < p->taps; k++) {
+      int64_t a = p->a[3 * k + d], i = slot_of(p, d, a);
+      if (i == p->used[d]) p->rest[d][p->used[d]++] = (a - p->low[d]) % p->u[d];
+    }
+  }
 }
 
 static void measure(plan *p) { /* extents of a laid out tile */
   for (int d = 0; d < 3; d++) {
     int64_t most = 0;
-    for (int64_t k = 0; k < p->volume; k++) most = np_max(most, (p->a[3 * k + d] - p->low[d]) / p->u[d]);
+    for (int64_t k = 0; k < p->taps; k++) most = np_max(most, (p->a[3 * k + d] - p->low[d]) / p->u[d]);
     p->extent[d] = p->tile[d] + most;
   }
   p->plane = volume_of(p->extent);
-  p->channel = p->plane * volume_of(p->u);
+  p->channel = p->plane * volume_of(p->used);
 }
 
 /* A tile fits a cache, and there are enough of them for many threads: all by sizes alone. */
@@ -102,14 +121,14 @@ static void cut_tiles(plan *p, int64_t channels, double flops) {
 }
 
 static void place_taps(plan *p, int64_t channels) {
-  for (int f = 0; f < p->n_phases; f++) {
+  for (int64_t f = 0; f < p->n_phases; f++) {
     const phase *h = &p->phases[f];
     for (int64_t i = 0; i < h->taps; i++) {
       const int64_t *a = p->a + 3 * (h->first + i);
       int64_t at = 0, which = 0;
       for (int d = 0; d < 3; d++) {
         at = at * p->extent[d] + (a[d] - p->low[d]) / p->u[d];
-        which = which * p->u[d] + (a[d] - p->low[d]) % p->u[d];
+        which = which * p->used[d] + slot_of(p, d, a[d]);
       }
       for (int64_t c = 0; c < channels; c++) p->at[h->first * channels + c * h->taps + i] = c * p->channel + which * p->plane + at;
     }
@@ -117,7 +136,7 @@ static void place_taps(plan *p, int64_t channels) {
 }
 
 static size_t list_bytes(const plan *p, int64_t channels) {
-  return (size_t)p->n_phases * sizeof(phase) + (size_t)(p->volume * (4 + channels)) * sizeof(int64_t);
+  return (size_t)p->n_phases * sizeof(phase) + (size_t)(p->volume * (4 + channels) + p->room_rest) * sizeof(int64_t);
 }
 
 /* For `channels` of the source at a time; `beside`: how many more are kept beside them. */
@@ -127,14 +146,18 @@ static int open_plan(plan *p, neap_context *c, int dtype, const np_conv_shape *s
   for (int d = 0; d < 3; d++) {
     p->from[d] = adjoint ? s->y[d] : s->x[d], p->to[d] = adjoint ? s->x[d] : s->y[d];
     p->u[d] = adjoint ? 1 : s->stride[d], p->t[d] = adjoint ? s->stride[d] : 1;
+    p->starts[d] = np_max(1, np_min(p->t[d], p->to[d]));
+    p->room_rest += s->kernel[d];
   }
-  p->n_phases = (int)volume_of(p->t);
+  p->n_phases = volume_of(p->starts);
   p->phases = np_alloc(c, list_bytes(p, channels));
   if (!p->phases) return c->error;
   p->a = (int64_t *)(p->phases + p->n_phases);
   p->tap = p->a + 3 * p->volume;
   p->at = p->tap + p->volume;
+  for (int d = 0; d < 3; d++) p->rest[d] = d == 0 ? p->at + p->volume * channels : p->rest[d - 1] + s->kernel[d - 1];
   list_taps(p, s, adjoint);
+  list_remainders(p);
   double work = 2.0 * (double)s->n * (double)s->groups * (double)(s->c * s->o) * (double)volume_of(s->y) * (double)p->volume;
   cut_tiles(p, channels + beside, work);
   place_taps(p, channels);
@@ -146,10 +169,10 @@ static int open_plan(plan *p, neap_context *c, int dtype, const np_conv_shape *s
 /* Channels [first, first + count) of an image, from tile j on, into `to`, which holds zeros where the tile has some. */
 static void lay_out(const plan *p, const char *image, int64_t count, const int64_t j[3], char *to) {
   int64_t v[3], lo[3], hi[3];
-  for (int64_t f = 0; f < volume_of(p->u); f++) {
+  for (int64_t f = 0; f < volume_of(p->used); f++) {
     int64_t base[3], rest = f, any = 1;
     for (int d = 2; d >= 0; d--) {
-      v[d] = rest % p->u[d], rest /= p->u[d];
+      v[d] = p->rest[d][rest % p->used[d]], rest /= p->used[d];
       base[d] = p->low[d] + j[d] * p->u[d] + v[d]; /* element e of the tile is element base + e u of the source */
       lo[d] = base[d] < 0 ? (-base[d] + p->u[d] - 1) / p->u[d] : 0;
       hi[d] = np_min(p->extent[d], floor_of(p->from[d] - 1 - base[d], p->u[d]) + 1);
@@ -181,7 +204,7 @@ static int64_t rows_at(const plan *p, int64_t left) { /* the next block of so ma
 static void pack_weights(const plan *p, const char *w, int64_t res, int64_t src) {
   int64_t whole = p->to_c * p->from_c * p->volume;
   for (int64_t g = 0; g < p->groups; g++)
-    for (int f = 0; f < p->n_phases; f++) {
+    for (int64_t f = 0; f < p->n_phases; f++) {
       const phase *h = &p->phases[f];
       char *to = p->w + (g * whole + h->first * p->to_c * p->from_c) * p->size;
       for (int64_t o = 0, m; o < p->to_c; o += m) {
@@ -229,7 +252,7 @@ static void map_task(void *arg, int64_t task) {
     last = which;
     lay_out(p, p->x + (image * p->groups + group) * p->from_c * volume_of(p->from) * p->size, p->from_c, j, tile);
     char *y = p->y + (image * p->groups + group) * p->to_c * volume_of(p->to) * p->size;
-    for (int f = 0; f < p->n_phases; f++)
+    for (int64_t f = 0; f < p->n_phases; f++)
       run_phase(p, &p->phases[f], group, part * p->part, np_min(p->to_c, (part + 1) * p->part), j, tile, wide, y);
   }
 }

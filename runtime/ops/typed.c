@@ -12,6 +12,7 @@ static inline neap_value of_maybe_int(int64_t i) { return of_kind(i == NEAP_ABSE
 static inline neap_value of_ints(int n, const int64_t *is) { return (neap_value){ .kind = NEAP_INTS, .n = n, .is = is }; }
 static inline neap_value of_one_or_ints(int n, const int64_t *is) { return n == NEAP_ONE ? of_kind(NEAP_INT, *is) : of_ints(n, is); }
 static inline neap_value of_maybe_ints(int n, const int64_t *is) { return is ? of_ints(n, is) : of_kind(NEAP_NONE, 0); }
+static inline neap_value of_ints_or_choice(int n, const int64_t *is) { return n < 0 ? of_kind(NEAP_ENUM, -1 - n) : of_maybe_ints(n, is); }
 static inline neap_value of_text(const char *s) { return (neap_value){ .kind = s ? NEAP_TEXT : NEAP_NONE, .s = s }; }
 static inline neap_value of_generator(neap_generator *g) { return (neap_value){ .kind = g ? NEAP_GENERATOR : NEAP_NONE, .g = g }; }
 
@@ -1113,6 +1114,120 @@ neap_tensor *neap_im2col(neap_context *c, neap_tensor *x, int n_kernel_size, con
 }
 neap_tensor *neap_fold(neap_context *c, neap_tensor *x, int n_output_size, const int64_t *output_size, int n_kernel_size, const int64_t *kernel_size, int n_dilation, const int64_t *dilation, int n_padding, const int64_t *padding, int n_stride, const int64_t *stride) {
   return call(c, NP_OP_fold, 6, (neap_value[]){ of_tensor(x), of_ints(n_output_size, output_size), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_dilation, dilation), of_maybe_ints(n_padding, padding), of_maybe_ints(n_stride, stride) }, 0, NULL);
+}
+neap_tensor *neap_conv1d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups) {
+  return call(c, NP_OP_conv1d, 7, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_ints_or_choice(n_padding, padding), of_maybe_ints(n_dilation, dilation), of_kind(NEAP_INT, groups) }, 0, NULL);
+}
+neap_tensor *neap_conv2d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups) {
+  return call(c, NP_OP_conv2d, 7, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_ints_or_choice(n_padding, padding), of_maybe_ints(n_dilation, dilation), of_kind(NEAP_INT, groups) }, 0, NULL);
+}
+neap_tensor *neap_conv3d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups) {
+  return call(c, NP_OP_conv3d, 7, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_ints_or_choice(n_padding, padding), of_maybe_ints(n_dilation, dilation), of_kind(NEAP_INT, groups) }, 0, NULL);
+}
+neap_tensor *neap_conv_transpose1d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_output_padding, const int64_t *output_padding, int64_t groups, int n_dilation, const int64_t *dilation) {
+  return call(c, NP_OP_conv_transpose1d, 8, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_output_padding, output_padding), of_kind(NEAP_INT, groups), of_maybe_ints(n_dilation, dilation) }, 0, NULL);
+}
+neap_tensor *neap_conv_transpose2d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_output_padding, const int64_t *output_padding, int64_t groups, int n_dilation, const int64_t *dilation) {
+  return call(c, NP_OP_conv_transpose2d, 8, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_output_padding, output_padding), of_kind(NEAP_INT, groups), of_maybe_ints(n_dilation, dilation) }, 0, NULL);
+}
+neap_tensor *neap_conv_transpose3d(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_output_padding, const int64_t *output_padding, int64_t groups, int n_dilation, const int64_t *dilation) {
+  return call(c, NP_OP_conv_transpose3d, 8, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_output_padding, output_padding), of_kind(NEAP_INT, groups), of_maybe_ints(n_dilation, dilation) }, 0, NULL);
+}
+neap_tensor *neap_convolution(neap_context *c, neap_tensor *x, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups) {
+  return call(c, NP_OP_convolution, 7, (neap_value[]){ of_tensor(x), of_tensor(weight), of_tensor(bias), of_ints(n_stride, stride), of_ints(n_padding, padding), of_ints(n_dilation, dilation), of_kind(NEAP_INT, groups) }, 0, NULL);
+}
+neap_tensor *neap_convolution_input(neap_context *c, neap_tensor *g, neap_tensor *weight, neap_tensor *bias, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups, int n_size, const int64_t *size) {
+  return call(c, NP_OP_convolution_input, 8, (neap_value[]){ of_tensor(g), of_tensor(weight), of_tensor(bias), of_ints(n_stride, stride), of_ints(n_padding, padding), of_ints(n_dilation, dilation), of_kind(NEAP_INT, groups), of_ints(n_size, size) }, 0, NULL);
+}
+neap_tensor *neap_convolution_weight(neap_context *c, neap_tensor *g, neap_tensor *x, int n_kernel, const int64_t *kernel, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int64_t groups) {
+  return call(c, NP_OP_convolution_weight, 7, (neap_value[]){ of_tensor(g), of_tensor(x), of_ints(n_kernel, kernel), of_ints(n_stride, stride), of_ints(n_padding, padding), of_ints(n_dilation, dilation), of_kind(NEAP_INT, groups) }, 0, NULL);
+}
+neap_tensor *neap_max_pool1d(neap_context *c, neap_tensor *x, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int ceil_mode, int return_indices, neap_tensor **indices) {
+  return call(c, NP_OP_max_pool1d, 7, (neap_value[]){ of_tensor(x), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_dilation, dilation), of_kind(NEAP_FLAG, ceil_mode), of_kind(NEAP_FLAG, return_indices) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_avg_pool1d(neap_context *c, neap_tensor *x, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int ceil_mode, int count_include_pad) {
+  return call(c, NP_OP_avg_pool1d, 6, (neap_value[]){ of_tensor(x), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_kind(NEAP_FLAG, ceil_mode), of_kind(NEAP_FLAG, count_include_pad) }, 0, NULL);
+}
+neap_tensor *neap_lp_pool1d(neap_context *c, neap_tensor *x, double norm_type, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int ceil_mode) {
+  return call(c, NP_OP_lp_pool1d, 5, (neap_value[]){ of_tensor(x), of_number(norm_type), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_kind(NEAP_FLAG, ceil_mode) }, 0, NULL);
+}
+neap_tensor *neap_adaptive_avg_pool1d(neap_context *c, neap_tensor *x, int n_output_size, const int64_t *output_size) {
+  return call(c, NP_OP_adaptive_avg_pool1d, 2, (neap_value[]){ of_tensor(x), of_ints(n_output_size, output_size) }, 0, NULL);
+}
+neap_tensor *neap_adaptive_max_pool1d(neap_context *c, neap_tensor *x, int n_output_size, const int64_t *output_size, int return_indices, neap_tensor **indices) {
+  return call(c, NP_OP_adaptive_max_pool1d, 3, (neap_value[]){ of_tensor(x), of_ints(n_output_size, output_size), of_kind(NEAP_FLAG, return_indices) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_max_unpool1d(neap_context *c, neap_tensor *x, neap_tensor *indices, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_output_size, const int64_t *output_size) {
+  return call(c, NP_OP_max_unpool1d, 6, (neap_value[]){ of_tensor(x), of_tensor(indices), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_output_size, output_size) }, 0, NULL);
+}
+neap_tensor *neap_max_pool2d(neap_context *c, neap_tensor *x, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int ceil_mode, int return_indices, neap_tensor **indices) {
+  return call(c, NP_OP_max_pool2d, 7, (neap_value[]){ of_tensor(x), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_dilation, dilation), of_kind(NEAP_FLAG, ceil_mode), of_kind(NEAP_FLAG, return_indices) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_avg_pool2d(neap_context *c, neap_tensor *x, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int ceil_mode, int count_include_pad, int64_t divisor_override) {
+  return call(c, NP_OP_avg_pool2d, 7, (neap_value[]){ of_tensor(x), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_kind(NEAP_FLAG, ceil_mode), of_kind(NEAP_FLAG, count_include_pad), of_maybe_int(divisor_override) }, 0, NULL);
+}
+neap_tensor *neap_lp_pool2d(neap_context *c, neap_tensor *x, double norm_type, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int ceil_mode) {
+  return call(c, NP_OP_lp_pool2d, 5, (neap_value[]){ of_tensor(x), of_number(norm_type), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_kind(NEAP_FLAG, ceil_mode) }, 0, NULL);
+}
+neap_tensor *neap_adaptive_avg_pool2d(neap_context *c, neap_tensor *x, int n_output_size, const int64_t *output_size) {
+  return call(c, NP_OP_adaptive_avg_pool2d, 2, (neap_value[]){ of_tensor(x), of_ints(n_output_size, output_size) }, 0, NULL);
+}
+neap_tensor *neap_adaptive_max_pool2d(neap_context *c, neap_tensor *x, int n_output_size, const int64_t *output_size, int return_indices, neap_tensor **indices) {
+  return call(c, NP_OP_adaptive_max_pool2d, 3, (neap_value[]){ of_tensor(x), of_ints(n_output_size, output_size), of_kind(NEAP_FLAG, return_indices) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_max_unpool2d(neap_context *c, neap_tensor *x, neap_tensor *indices, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_output_size, const int64_t *output_size) {
+  return call(c, NP_OP_max_unpool2d, 6, (neap_value[]){ of_tensor(x), of_tensor(indices), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_output_size, output_size) }, 0, NULL);
+}
+neap_tensor *neap_max_pool3d(neap_context *c, neap_tensor *x, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int ceil_mode, int return_indices, neap_tensor **indices) {
+  return call(c, NP_OP_max_pool3d, 7, (neap_value[]){ of_tensor(x), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_dilation, dilation), of_kind(NEAP_FLAG, ceil_mode), of_kind(NEAP_FLAG, return_indices) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_avg_pool3d(neap_context *c, neap_tensor *x, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int ceil_mode, int count_include_pad, int64_t divisor_override) {
+  return call(c, NP_OP_avg_pool3d, 7, (neap_value[]){ of_tensor(x), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_kind(NEAP_FLAG, ceil_mode), of_kind(NEAP_FLAG, count_include_pad), of_maybe_int(divisor_override) }, 0, NULL);
+}
+neap_tensor *neap_lp_pool3d(neap_context *c, neap_tensor *x, double norm_type, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int ceil_mode) {
+  return call(c, NP_OP_lp_pool3d, 5, (neap_value[]){ of_tensor(x), of_number(norm_type), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_kind(NEAP_FLAG, ceil_mode) }, 0, NULL);
+}
+neap_tensor *neap_adaptive_avg_pool3d(neap_context *c, neap_tensor *x, int n_output_size, const int64_t *output_size) {
+  return call(c, NP_OP_adaptive_avg_pool3d, 2, (neap_value[]){ of_tensor(x), of_ints(n_output_size, output_size) }, 0, NULL);
+}
+neap_tensor *neap_adaptive_max_pool3d(neap_context *c, neap_tensor *x, int n_output_size, const int64_t *output_size, int return_indices, neap_tensor **indices) {
+  return call(c, NP_OP_adaptive_max_pool3d, 3, (neap_value[]){ of_tensor(x), of_ints(n_output_size, output_size), of_kind(NEAP_FLAG, return_indices) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_max_unpool3d(neap_context *c, neap_tensor *x, neap_tensor *indices, int n_kernel_size, const int64_t *kernel_size, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_output_size, const int64_t *output_size) {
+  return call(c, NP_OP_max_unpool3d, 6, (neap_value[]){ of_tensor(x), of_tensor(indices), of_ints(n_kernel_size, kernel_size), of_maybe_ints(n_stride, stride), of_maybe_ints(n_padding, padding), of_maybe_ints(n_output_size, output_size) }, 0, NULL);
+}
+neap_tensor *neap_max_windows(neap_context *c, neap_tensor *x, int n_kernel, const int64_t *kernel, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int n_dilation, const int64_t *dilation, int n_size, const int64_t *size, neap_tensor **indices) {
+  return call(c, NP_OP_max_windows, 6, (neap_value[]){ of_tensor(x), of_ints(n_kernel, kernel), of_ints(n_stride, stride), of_ints(n_padding, padding), of_ints(n_dilation, dilation), of_ints(n_size, size) }, 0, (neap_tensor **const[]){ indices });
+}
+neap_tensor *neap_mean_windows(neap_context *c, neap_tensor *x, int n_kernel, const int64_t *kernel, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int include, int64_t divisor, int n_size, const int64_t *size) {
+  return call(c, NP_OP_mean_windows, 7, (neap_value[]){ of_tensor(x), of_ints(n_kernel, kernel), of_ints(n_stride, stride), of_ints(n_padding, padding), of_kind(NEAP_FLAG, include), of_kind(NEAP_INT, divisor), of_ints(n_size, size) }, 0, NULL);
+}
+neap_tensor *neap_mean_windows_add(neap_context *c, neap_tensor *g, int n_kernel, const int64_t *kernel, int n_stride, const int64_t *stride, int n_padding, const int64_t *padding, int include, int64_t divisor, int n_size, const int64_t *size) {
+  return call(c, NP_OP_mean_windows_add, 7, (neap_value[]){ of_tensor(g), of_ints(n_kernel, kernel), of_ints(n_stride, stride), of_ints(n_padding, padding), of_kind(NEAP_FLAG, include), of_kind(NEAP_INT, divisor), of_ints(n_size, size) }, 0, NULL);
+}
+neap_tensor *neap_interpolate(neap_context *c, neap_tensor *x, int n_size, const int64_t *size, double scale_factor, int mode, int align_corners, int recompute_scale_factor, int antialias) {
+  return call(c, NP_OP_interpolate, 7, (neap_value[]){ of_tensor(x), of_maybe_ints(n_size, size), of_maybe_number(scale_factor), of_kind(NEAP_ENUM, mode), of_kind(NEAP_FLAG, align_corners), of_kind(NEAP_FLAG, recompute_scale_factor), of_kind(NEAP_FLAG, antialias) }, 0, NULL);
+}
+neap_tensor *neap_resize(neap_context *c, neap_tensor *x, int64_t dim, int64_t size, int mode, double scale, int align_corners, int antialias) {
+  return call(c, NP_OP_resize, 7, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, size), of_kind(NEAP_ENUM, mode), of_number(scale), of_kind(NEAP_FLAG, align_corners), of_kind(NEAP_FLAG, antialias) }, 0, NULL);
+}
+neap_tensor *neap_resize_add(neap_context *c, neap_tensor *g, int64_t dim, int64_t size, int mode, double scale, int align_corners, int antialias) {
+  return call(c, NP_OP_resize_add, 7, (neap_value[]){ of_tensor(g), of_kind(NEAP_INT, dim), of_kind(NEAP_INT, size), of_kind(NEAP_ENUM, mode), of_number(scale), of_kind(NEAP_FLAG, align_corners), of_kind(NEAP_FLAG, antialias) }, 0, NULL);
+}
+neap_tensor *neap_grid_sample(neap_context *c, neap_tensor *x, neap_tensor *grid, int mode, int padding_mode, int align_corners) {
+  return call(c, NP_OP_grid_sample, 5, (neap_value[]){ of_tensor(x), of_tensor(grid), of_kind(NEAP_ENUM, mode), of_kind(NEAP_ENUM, padding_mode), of_kind(NEAP_FLAG, align_corners) }, 0, NULL);
+}
+neap_tensor *neap_affine_grid(neap_context *c, neap_tensor *theta, int n_size, const int64_t *size, int align_corners) {
+  return call(c, NP_OP_affine_grid, 3, (neap_value[]){ of_tensor(theta), of_ints(n_size, size), of_kind(NEAP_FLAG, align_corners) }, 0, NULL);
+}
+neap_tensor *neap_pixel_shuffle(neap_context *c, neap_tensor *x, int64_t upscale_factor) {
+  return call(c, NP_OP_pixel_shuffle, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, upscale_factor) }, 0, NULL);
+}
+neap_tensor *neap_pixel_unshuffle(neap_context *c, neap_tensor *x, int64_t downscale_factor) {
+  return call(c, NP_OP_pixel_unshuffle, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, downscale_factor) }, 0, NULL);
+}
+neap_tensor *neap_channel_shuffle(neap_context *c, neap_tensor *x, int64_t groups) {
+  return call(c, NP_OP_channel_shuffle, 2, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, groups) }, 0, NULL);
 }
 neap_tensor *neap_cat(neap_context *c, int n_tensors, neap_tensor *const *tensors, int64_t dim) {
   return call(c, NP_OP_cat, 2, (neap_value[]){ of_tensors(n_tensors, tensors), of_kind(NEAP_INT, dim) }, 0, NULL);

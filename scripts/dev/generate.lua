@@ -66,7 +66,7 @@ local function enums(ops)
       if p.choices then
         local names, i = {}, 0
         for choice in p.choices:gmatch("[^|]+") do
-          names[#names + 1] = ("NEAP_%s_%s = %d"):format(p.name:upper(), choice:upper(), p.kind == "ints" and -1 - i or i)
+          names[#names + 1] = ("NEAP_%s_%s = %d"):format(p.name:upper(), choice:upper():gsub("-", "_"), p.kind == "ints" and -1 - i or i)
           i = i + 1
         end
         local text = table.concat(names, ", ")

@@ -129,6 +129,8 @@ static void hidden(neap_tensor *x) {
   check_text(ctx, "convolution_input: g (1, 2, 4) and weight (2, 2, 3) are not of a convolution of that size");
   CALL("convolution_weight", TENSOR(image), TENSOR(image), INTS(3), INTS(1), INTS(0), INTS(1), INT(1));
   check_text(ctx, "convolution_weight: g (1, 2, 4) and x (1, 2, 4) are not of a convolution with that kernel");
+  CALL("max_windows", TENSOR(image), INTS(1, 1), INTS(1), INTS(0), INTS(1), INTS(2));
+  check_text(ctx, "max_windows: kernel, stride, padding, dilation and size must be of one to three dimensions, fewer than x has");
   neap_release(image);
   neap_release(w);
   neap_release(g);
