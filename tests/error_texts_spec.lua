@@ -7,7 +7,7 @@ local neap = require "neap"
 
 local env = require "errors.names"(neap)
 
-local seen = {} -- every text that came
+local all, seen = {}, {} -- every rule; every text that came
 
 local function files(pattern)
   local pipe, list = assert(io.popen("ls " .. pattern)), {}
@@ -29,6 +29,7 @@ for _, path in ipairs(files "tests/errors/*.lua") do
   if type(rules) == "table" then
     describe("the rules of " .. family, function()
       for _, rule in ipairs(rules) do
+        all[#all + 1] = rule
         it("refuse " .. rule[1], function()
           local message = run(rule[1])
           seen[#seen + 1] = message:match "^rule:1: (.*)"
@@ -141,5 +142,14 @@ describe("every text of a refusal", function()
     end
     assert(check(list) > 40)
   end)
-  it("leaves everything usable", function() assert.are.equal(6, env.x:sum():item()) end)
+  it("leaves everything usable and loses no memory", function()
+    local function live()
+      for _ = 1, 3 do collectgarbage() end
+      return neap.memory().live
+    end
+    local before = live()
+    for _, rule in ipairs(all) do pcall(run, rule[1]) end
+    assert.are.equal(before, live())
+    assert.are.equal(6, env.x:sum():item())
+  end)
 end)

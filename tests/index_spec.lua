@@ -224,3 +224,25 @@ describe("integer tensors of any width and half floats", function()
     end
   end)
 end)
+
+describe("scattering down rows that are a power of two apart", function()
+  it("gives what it gives where they are not", function()
+    neap.seed(5)
+    for _, dtype in ipairs {"float32", "float64", "int32"} do
+      local x = neap.randint(-9, 10, {2, 70, 1025}):to(dtype)
+      local index, src = neap.randint(1, 71, {2, 40, 1024}), neap.randint(-9, 10, {2, 40, 1024}):to(dtype)
+      local function cut(y) return y:narrow(3, 1, 1024) end
+      local apart, together = x:clone(), cut(x):contiguous()
+      for _, how in ipairs {"sum", "amax", "prod"} do
+        cut(apart):scatter_reduce_(2, index, src, how)
+        together:scatter_reduce_(2, index, src, how)
+        assert.is_true(cut(apart):equal(together), dtype .. " " .. how)
+        apart, together = x:clone(), cut(x):contiguous()
+      end
+      cut(apart):scatter_(2, index, src)
+      together:scatter_(2, index, src)
+      assert.is_true(cut(apart):equal(together), dtype)
+      assert.is_true(cut(x:scatter(2, index, 3)):equal(cut(x):contiguous():scatter(2, index, 3)), dtype)
+    end
+  end)
+end)

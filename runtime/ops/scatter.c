@@ -63,7 +63,7 @@ static void element_task(void *arg, int64_t task) {
 enum { ACROSS = 16 };
 
 /* list NULL in layout terms: one value for all, with strides 0. */
-static int run_elements(neap_context *c, int op, neap_tensor *index, int d, const np_layout *list, const char *list_data, neap_tensor *table) {
+static int run_on(neap_context *c, int op, neap_tensor *index, int d, const np_layout *list, const char *list_data, neap_tensor *table) {
   np_positions at;
   const int ndim = index->at.ndim, across = ndim > 1 && d != ndim - 1 && index->at.shape[ndim - 1] >= ACROSS, inner = across ? ndim - 1 : d;
   neap_tensor *turned = across ? neap_retain(index) : np_permuted(c, index, ndim ? 1u << d : 0, index->at.dtype == NEAP_I32 ? NEAP_I32 : NEAP_I64);
@@ -98,6 +98,33 @@ static int run_elements(neap_context *c, int op, neap_tensor *index, int d, cons
   neap_release(at.t);
   neap_release(turned);
   return c->error;
+}
+
+/* Down a table whose rows are a power of two apart all places of a column fall into few sets of the cache. Where there is
+ * much to write, that happens in a copy whose rows are a line longer. */
+static int rows_collide(const np_layout *table, const np_layout *index, int d) {
+  const int last = table->ndim - 1;
+  int64_t bytes = np_size_of(table->dtype);
+  return d < last && table->stride[last] == 1 && table->stride[d] * bytes % 1024 == 0 && table->shape[d] >= 64 && index->shape[last] >= ACROSS &&
+         table->count * bytes >= 1 << 18 && index->count >= table->count / 4;
+}
+
+static int run_elements(neap_context *c, int op, neap_tensor *index, int d, const np_layout *list, const char *list_data, neap_tensor *table) {
+  const int last = table->at.ndim - 1;
+  if (op == NP_GATHER || last < 1 || !rows_collide(&table->at, &index->at, d)) return run_on(c, op, index, d, list, list_data, table);
+  int64_t shape[NEAP_MAX_DIMS];
+  memcpy(shape, table->at.shape, sizeof shape);
+  shape[last] += 64 / np_size_of(table->at.dtype);
+  neap_tensor *wide = np_tensor_new(c, table->at.dtype, last + 1, shape);
+  if (!wide) return c->error;
+  np_layout l = wide->at;
+  l.shape[last] = table->at.shape[last], l.count = table->at.count;
+  neap_tensor window = np_window(wide, &l);
+  int status = np_copy(c, &window, table);
+  if (status == 0) status = run_on(c, op, index, d, list, list_data, &window);
+  if (status == 0) status = np_copy(c, table, &window);
+  neap_release(wide);
+  return status;
 }
 
 int np_gather_infer(np_call *c) {
