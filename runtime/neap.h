@@ -378,6 +378,7 @@ typedef struct neap_rule_info {
   const char *const *slots;  /* names of the state: "exp_avg" */
   int n_scalars;
   const char *const *scalars; /* numbers that a parameter has besides: "mu_product" */
+  int told;                  /* has no step, but is told losses: neap_optimizer_tell */
 } neap_rule_info;
 NEAP_API int neap_rule_count(void);
 NEAP_API int neap_rule_find(const char *name);
@@ -389,6 +390,10 @@ NEAP_API neap_optimizer *neap_optimizer_new(neap_context *c, int rule);
 NEAP_API int neap_optimizer_add(neap_optimizer *o, int n, neap_tensor *const *parameters, int n_settings, const neap_value *settings);
 NEAP_API void neap_optimizer_release(neap_optimizer *o);
 NEAP_API int neap_optimizer_step(neap_optimizer *o);          /* a parameter without a gradient stays as it is */
+/* For LBFGS, whose step wants the loss at several points (other rules: a step). Compute loss and gradients, tell; 1: again, at the
+ * weights as they now are; 0: the step is over. cancel gives up a step that is not over: weights as before its search. */
+NEAP_API int neap_optimizer_tell(neap_optimizer *o, double loss);
+NEAP_API void neap_optimizer_cancel(neap_optimizer *o);
 NEAP_API void neap_optimizer_zero_grad(neap_optimizer *o);    /* no parameter has a gradient then */
 NEAP_API int neap_optimizer_group_count(const neap_optimizer *o);
 NEAP_API int neap_optimizer_group_size(const neap_optimizer *o, int group);
@@ -402,6 +407,15 @@ NEAP_API neap_tensor *neap_optimizer_state(neap_optimizer *o, int group, int i, 
 NEAP_API int neap_optimizer_state_shape(const neap_optimizer *o, int group, int i, int slot, int64_t shape[NEAP_MAX_DIMS]); /* its dimensions; -1: none */
 NEAP_API double neap_optimizer_scalar(const neap_optimizer *o, int group, int i, int scalar);
 NEAP_API int neap_optimizer_set_scalar(neap_optimizer *o, int group, int i, int scalar, double v); /* set the steps first */
+/* The state of LBFGS: vectors of all n parameters' elements, pairs (k, n) and ro (k) float64. get: 1, or 0 before the first step. */
+typedef struct neap_lbfgs_state {
+  int64_t n_iter, func_evals;
+  double t, H_diag, prev_loss;
+  neap_tensor *d, *prev_flat_grad, *old_dirs, *old_stps, *ro;
+} neap_lbfgs_state;
+NEAP_API int neap_lbfgs_get(neap_optimizer *o, neap_lbfgs_state *s); /* copies, yours to release */
+NEAP_API int neap_lbfgs_set(neap_optimizer *o, const neap_lbfgs_state *s);
+NEAP_API void neap_lbfgs_state_release(neap_lbfgs_state *s);
 NEAP_API double neap_clip_grad_norm(neap_context *c, int n, neap_tensor *const *parameters, double max_norm, double p); /* returns the norm before */
 NEAP_API int neap_clip_grad_value(neap_context *c, int n, neap_tensor *const *parameters, double limit);
 NEAP_API neap_tensor *neap_penalty(neap_context *c, int n, neap_tensor *const *parameters, double l1, double l2); /* l1 sum |w| + l2 sum w^2, recorded */

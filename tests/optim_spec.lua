@@ -261,6 +261,48 @@ describe("an optimizer", function()
     assert.error_matches(function() optimizer:step(3) end, "the closure is not function")
   end)
 
+  it("LBFGS says what it wants, and a closure that raises leaves the weights", function()
+    local x = parameter(3, -2)
+    local o = optim.LBFGS({x}, {line_search_fn = "strong_wolfe"})
+    assert.error_matches(function() o:step() end, "LBFGS: a step wants the loss at several points: tell it %(in Lua: step%(closure%)%)")
+    local calls, seen = 0, {}
+    local function closure()
+      calls = calls + 1
+      seen[calls] = x:totable()
+      if calls == 3 then error "enough" end
+      o:zero_grad()
+      local loss = ((x - 1) ^ 4):sum()
+      loss:backward()
+      return loss
+    end
+    assert.error_matches(function() o:step(closure) end, "enough")
+    assert.equal(3, calls)
+    assert.same({3, -2}, seen[1])
+    assert.are_not.same(seen[3], x:totable())
+    local before = x:totable()
+    o:step(closure)
+    assert.same(before, seen[4])
+    assert.is_true((x - 1):abs():amax():item() < 0.2)
+    assert.error_matches(function()
+      o.param_groups[1].history_size = 5
+      o:step(closure)
+    end, "LBFGS: history_size stays what it is after the first step, 100")
+    local two = optim.LBFGS{{params = {parameter(1)}}, {params = {parameter(2)}}}
+    assert.error_matches(function() two:step(function() return 1 end) end, "LBFGS: works on one group of parameters, not 2")
+    local mixed = optim.LBFGS{parameter(1), nn.Parameter(neap.zeros(1, {dtype = "float64"}))}
+    assert.error_matches(function() mixed:step(function() return 1 end) end, "LBFGS: parameter 2 is not of the dtype of the first")
+    assert.error_matches(function() optim.LBFGS({x}, {max_iter = 0}) end, "LBFGS: max_iter and history_size must be 1 or more, got 0 and 100")
+    assert.error_matches(function() optim.LBFGS({x}, {max_eval = 0}) end, "LBFGS: max_eval must be 1 or more, not 0")
+    local turned = nn.Parameter(neap.ones(2, 3):t())
+    assert.error_matches(function() optim.LBFGS({turned}):step(function() return 1 end) end,
+      "LBFGS: parameter 1 became strided, read%-only or another dtype")
+    local y = parameter(1, 2)
+    local state = o:state_dict()
+    state.param_groups[1].history_size = 100
+    state.state[1].d = neap.zeros(3)
+    assert.error_matches(function() optim.LBFGS{y}:load_state_dict(state) end, "LBFGS: d of the state must have 2 elements of float32, in row%-major order")
+  end)
+
   it("is bound to the handles: a model sees what is updated", function()
     neap.seed(1)
     local model = nn.Linear(2, 1)

@@ -362,6 +362,8 @@ static int rule_rows(lua_State *L) {
     lua_setfield(L, -2, "slots");
     push_names(L, info->n_scalars, info->scalars);
     lua_setfield(L, -2, "scalars");
+    lua_pushboolean(L, info->told);
+    lua_setfield(L, -2, "told");
     lua_rawseti(L, -2, i + 1);
   }
   return 1;

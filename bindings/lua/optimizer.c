@@ -326,6 +326,79 @@ static int scalar(lua_State *L) {
   return nl_fail(L, s, "%s: there is no number '%s' in the state", info->name, word);
 }
 
+/* ---- LBFGS ---- */
+
+static int tell(lua_State *L) { /* o:tell(loss) -> whether it wants another one */
+  nl_state *s = nl_up(L);
+  nl_set_site(L, s);
+  int more = neap_optimizer_tell(check_optimizer(L, s, 1), luaL_checknumber(L, 2));
+  nl_site_done(s);
+  if (more < 0) return nl_raise(L, s);
+  lua_pushboolean(L, more);
+  return 1;
+}
+
+static int cancel(lua_State *L) {
+  neap_optimizer_cancel(check_optimizer(L, nl_up(L), 1));
+  return 0;
+}
+
+static const char *const lbfgs_tensors[] = {"d", "prev_flat_grad", "old_dirs", "old_stps", "ro"};
+static const char *const lbfgs_numbers[] = {"t", "H_diag", "prev_loss"};
+
+/* o:lbfgs_state() -> a table of tensors and numbers, or nil before the first step */
+static int lbfgs_state(lua_State *L) {
+  nl_state *s = nl_up(L);
+  neap_optimizer *o = check_optimizer(L, s, 1);
+  neap_lbfgs_state b;
+  nl_slot *slot[5];
+  lua_settop(L, 1);
+  lua_createtable(L, 0, 10);
+  for (int i = 0; i < 5; i++) {
+    slot[i] = nl_new(L, s, NL_TENSOR);
+    lua_setfield(L, 2, lbfgs_tensors[i]);
+  }
+  int there = neap_lbfgs_get(o, &b);
+  if (there < 0) return nl_raise(L, s);
+  if (!there) return 0;
+  neap_tensor *tensors[] = {b.d, b.prev_flat_grad, b.old_dirs, b.old_stps, b.ro};
+  double numbers[] = {b.t, b.H_diag, b.prev_loss};
+  for (int i = 0; i < 5; i++) nl_set_slot(s, slot[i], tensors[i]);
+  for (int i = 0; i < 3; i++) {
+    lua_pushnumber(L, numbers[i]);
+    lua_setfield(L, 2, lbfgs_numbers[i]);
+  }
+  lua_pushinteger(L, b.n_iter);
+  lua_setfield(L, 2, "n_iter");
+  lua_pushinteger(L, b.func_evals);
+  lua_setfield(L, 2, "func_evals");
+  return 1;
+}
+
+/* o:set_lbfgs_state(table) */
+static int set_lbfgs_state(lua_State *L) {
+  nl_state *s = nl_up(L);
+  neap_optimizer *o = check_optimizer(L, s, 1);
+  neap_tensor *tensors[5];
+  double numbers[3];
+  lua_settop(L, 2);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  for (int i = 0; i < 5; i++) {
+    lua_getfield(L, 2, lbfgs_tensors[i]);
+    tensors[i] = nl_check_tensor(L, s, lua_gettop(L));
+  }
+  for (int i = 0; i < 3; i++) {
+    lua_getfield(L, 2, lbfgs_numbers[i]);
+    numbers[i] = luaL_checknumber(L, -1);
+  }
+  lua_getfield(L, 2, "n_iter");
+  lua_getfield(L, 2, "func_evals");
+  neap_lbfgs_state b = {.n_iter = luaL_checkinteger(L, -2), .func_evals = luaL_checkinteger(L, -1), .t = numbers[0],
+                        .H_diag = numbers[1], .prev_loss = numbers[2], .d = tensors[0], .prev_flat_grad = tensors[1],
+                        .old_dirs = tensors[2], .old_stps = tensors[3], .ro = tensors[4]};
+  return neap_lbfgs_set(o, &b) == NEAP_OK ? 0 : nl_raise(L, s);
+}
+
 /* ---- schedules ---- */
 
 /* The settings in the table at `index`, for schedule number k. Pushes one value. */
@@ -464,7 +537,7 @@ void nl_open_optimizer(lua_State *L, nl_state *s) {
     {"step", step}, {"zero_grad", zero_grad}, {"name", name}, {"add", add}, {"group_count", group_count},
     {"group_size", group_size}, {"parameter", parameter}, {"get", get}, {"set", set}, {"steps", steps}, {"state", state},
     {"state_shape", state_shape}, {"scalar", scalar},
-    {NULL, NULL},
+    {"tell", tell}, {"cancel", cancel}, {"lbfgs_state", lbfgs_state}, {"set_lbfgs_state", set_lbfgs_state}, {NULL, NULL},
   };
   static const luaL_Reg job_methods[] = {{"begin", job_begin}, {"step", job_step}, {"loss", job_loss}, {NULL, NULL}};
   int neap = lua_gettop(L), n = neap_rule_count();

@@ -77,7 +77,7 @@ local parts = {"nn", "optim", "data", "train", "metrics", "plot", "linalg", "dis
 
 -- Names that only Neap's own Lua uses.
 local internal = {["loader:new"] = true}
-for name in ("add group_count group_size parameter get set steps state state_shape scalar"):gmatch "%S+" do internal["optimizer:" .. name] = true end
+for name in ("add group_count group_size parameter get set steps state state_shape scalar tell cancel lbfgs_state set_lbfgs_state"):gmatch "%S+" do internal["optimizer:" .. name] = true end
 for name in ("text init class Parameter"):gmatch "%S+" do internal["module:" .. name] = true end
 
 local entries, by_full -- a list of {full = "neap.data.split", last = "split", text = function, row = made from a table}; and by full name

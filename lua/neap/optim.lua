@@ -28,7 +28,7 @@ for _, row in ipairs(core.rule_rows()) do
     if list then parts[list] = lists[list] end
     optional[param.name] = param.default == nil
   end
-  rows[row.name] = {names = names, lists = parts, optional = optional, slots = row.slots, scalars = row.scalars}
+  rows[row.name] = {names = names, lists = parts, optional = optional, slots = row.slots, scalars = row.scalars, told = row.told}
 end
 
 -- The numbers of a list setting, by C's names.
@@ -163,13 +163,23 @@ end
 
 local step = methods.step
 
+-- Gives up the step of the optimizer in it unless it is over.
+local Open = {__close = function(open) if open[1] then open[1]:cancel() end end}
+
 --- Updates all parameters that have a gradient. closure: a function that clears the gradients, computes the loss, walks it
---- back and returns it; it is called first, and its loss returned.
+--- back and returns it; it is called first, and its loss returned. LBFGS needs one and calls it several times.
 function methods:step(closure)
   if closure == nil then return step(self) end
   check.kind(self:name() .. ":step: the closure", closure, "function")
   local loss = core.enable_grad(closure)
-  step(self)
+  if not rows[self:name()].told then
+    step(self)
+    return loss
+  end
+  local open <close> = setmetatable({self}, Open)
+  local again = loss
+  while self:tell(core.is_tensor(again) and again:item() or again) do again = core.enable_grad(closure) end
+  open[1] = nil
   return loss
 end
 
@@ -177,6 +187,27 @@ end
 function methods:add_param_group(group)
   local list = parameters(self:name(), {group})
   self:add(list)
+end
+
+-- The state of LBFGS as PyTorch has it: with the first parameter, pairs in lists.
+local function from_lbfgs(state)
+  for _, name in ipairs{"old_dirs", "old_stps"} do
+    local list = {}
+    for i = 1, #state[name] do list[i] = state[name]:select(1, i):clone() end
+    state[name] = list
+  end
+  state.ro = state.ro:totable()
+  return state
+end
+
+local function to_lbfgs(state, like)
+  local options, out = {dtype = like.dtype}, {}
+  for key, value in pairs(state) do out[key] = value end
+  for _, name in ipairs{"old_dirs", "old_stps"} do
+    out[name] = #state[name] > 0 and core.stack(state[name]) or core.zeros({0, #state.d}, options)
+  end
+  out.ro = #state.ro > 0 and core.tensor(state.ro, {dtype = "float64"}) or core.zeros({0}, {dtype = "float64"})
+  return out
 end
 
 --- What goes on later from here: {state = a table for each parameter, param_groups = the settings of each group and the
@@ -198,6 +229,10 @@ function methods:state_dict()
       group.params[i] = #out.state
     end
     out.param_groups[g] = group
+  end
+  local own = row.told and self:lbfgs_state()
+  if own then
+    for key, value in pairs(from_lbfgs(own)) do out.state[1][key] = value end
   end
   return out
 end
@@ -253,6 +288,8 @@ function methods:load_state_dict(state)
       end
     end
   end
+  local first = state.state[1]
+  if row.told and first.n_iter then self:set_lbfgs_state(to_lbfgs(first, self:parameter(1, 1))) end
 end
 
 optim.lr = require "neap.optim.schedules"

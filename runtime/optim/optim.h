@@ -31,7 +31,8 @@ typedef struct np_entire { /* one parameter, row-major, for a rule that looks at
 } np_entire;
 
 /* A rule has an update, elementwise and in blocks, or a whole, which gets one parameter at a time and takes care of its own
- * blocks. after moves a parameter's scalars on when all its elements are done. */
+ * blocks. after moves a parameter's scalars on when all its elements are done. A rule with tell wants losses instead of
+ * steps: see lbfgs.c. */
 typedef struct np_rule {
   const char *name, *signature, *slots, *scalars;
   int dims;               /* only parameters with so many dimensions; 0: any */
@@ -39,6 +40,7 @@ typedef struct np_rule {
   void (*update)(const np_optim *k, const neap_value *set, const np_chunk *p);
   void (*after)(const neap_value *set, int64_t step, double *scalar);
   int (*whole)(neap_context *c, const np_entire *p);
+  int (*tell)(neap_optimizer *o, double loss);
   const char *doc;
 } np_rule;
 
@@ -83,6 +85,8 @@ typedef struct np_group {
   np_line line[NP_KINDS];
 } np_group;
 
+typedef struct np_lbfgs np_lbfgs;
+
 struct neap_optimizer {
   neap_context *ctx;
   const np_rule *rule;
@@ -91,6 +95,7 @@ struct neap_optimizer {
   np_group **group;
   int at_group, at_member; /* how far the update at work has come */
   int64_t at_element;      /* within the run that starts there */
+  np_lbfgs *lbfgs;         /* from its first step on */
 };
 
 neap_optimizer *np_optimizer_hold(neap_optimizer *o);
@@ -104,6 +109,9 @@ static inline int64_t np_kind_size(int kind) { return kind ? 8 : 4; }
  * at most `limit` elements of one run: 1 more, 0 done, negative an error. neap_optimizer_step is both without a limit. */
 int np_update_begin(neap_optimizer *o);
 int np_update_advance(neap_optimizer *o, int64_t limit);
+
+void np_lbfgs_cancel(neap_optimizer *o); /* weights as they were before the search that is under way */
+void np_lbfgs_free(neap_context *c, np_lbfgs *l);
 
 double np_sum_squares(neap_context *c, int kind, const char *x, int64_t n); /* clip.c: in blocks, over the pool */
 

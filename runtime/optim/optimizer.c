@@ -69,6 +69,7 @@ static void free_group(neap_context *c, np_group *g) {
 void neap_optimizer_release(neap_optimizer *o) {
   if (!o || --o->refs > 0) return;
   neap_context *c = o->ctx;
+  np_lbfgs_free(c, o->lbfgs);
   for (int i = 0; i < o->n_groups; i++) free_group(c, o->group[i]);
   np_free(c, o->group, (size_t)o->room * sizeof *o->group);
   np_free(c, o, sizeof *o);

@@ -143,6 +143,8 @@ static int check_member(neap_optimizer *o, const np_member *m, int i) {
 
 int np_update_begin(neap_optimizer *o) {
   if (np_failed(o->ctx)) return o->ctx->error;
+  if (o->rule->tell)
+    return np_fail(o->ctx, NEAP_ERR_STATE, "%s: a step wants the loss at several points: tell it (in Lua: step(closure))", o->rule->name);
   o->at_group = o->at_member = 0;
   o->at_element = 0;
   for (int k = 0; k < o->n_groups; k++) {
@@ -199,6 +201,16 @@ int neap_optimizer_step(neap_optimizer *o) {
   if (more != 0) return more;
   while ((more = np_update_advance(o, INT64_MAX)) == 1) {}
   return more;
+}
+
+int neap_optimizer_tell(neap_optimizer *o, double loss) {
+  if (!o) return NEAP_ERR_ARGUMENT;
+  if (np_failed(o->ctx)) return o->ctx->error;
+  return o->rule->tell ? o->rule->tell(o, loss) : neap_optimizer_step(o);
+}
+
+void neap_optimizer_cancel(neap_optimizer *o) {
+  if (o) np_lbfgs_cancel(o);
 }
 
 /* A gradient that somebody else looks at is left to them, and the next one finds its home again when they have let go. */

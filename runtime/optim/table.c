@@ -10,9 +10,13 @@
 #define WHOLE(name, signature, slots, dims, check, whole, doc) \
   int np_##check(neap_context *c, const neap_value *set);      \
   int np_##whole(neap_context *c, const np_entire *p);
+#define TOLD(name, signature, check, tell, doc)           \
+  int np_##check(neap_context *c, const neap_value *set); \
+  int np_##tell(neap_optimizer *o, double loss);
 #include "rules.def"
 #undef RULE
 #undef WHOLE
+#undef TOLD
 
 #define RULE(name_, signature_, slots_, scalars_, check_, update_, after_, doc_)                                     \
   { .name = #name_, .signature = signature_, .slots = slots_, .scalars = scalars_, .check = np_##check_,             \
@@ -20,6 +24,9 @@
 #define WHOLE(name_, signature_, slots_, dims_, check_, whole_, doc_)                                                \
   { .name = #name_, .signature = signature_, .slots = slots_, .scalars = "", .dims = dims_, .check = np_##check_,    \
     .after = np_rule_still, .whole = np_##whole_, .doc = doc_ },
+#define TOLD(name_, signature_, check_, tell_, doc_)                                                                 \
+  { .name = #name_, .signature = signature_, .slots = "", .scalars = "", .check = np_##check_, .after = np_rule_still, \
+    .tell = np_##tell_, .doc = doc_ },
 static const np_rule rules[] = {
 #include "rules.def"
 };
@@ -98,7 +105,8 @@ static np_rule_info *new_info(neap_context *c, const np_rule *rule) {
   r->s.info.family = family;
   r->s.info.name = rule->name;
   r->about = (neap_rule_info){.name = rule->name, .signature = rule->signature, .doc = rule->doc,
-                              .n_params = r->s.n_params, .params = r->s.param, .slots = r->slot, .scalars = r->scalar};
+                              .n_params = r->s.n_params, .params = r->s.param, .slots = r->slot, .scalars = r->scalar,
+                              .told = rule->tell != NULL};
   memcpy(r->text, rule->slots, slots);
   strcpy(r->text + slots, rule->scalars);
   read_slots(r, r->text);

@@ -160,6 +160,47 @@ def optimizer_rows():
             print('{rule="%s",options=%s,shapes=%s,steps={%s}},' % (name, table(options), lua(shapes), ",".join(kept)))
 
 
+# ---- LBFGS: steps on Rosenbrock's valley, and on a sum of powers ----
+
+def valley(x):
+    return (100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2).sum()
+
+
+def powers(x):
+    return ((x - 0.5) ** 4).sum() + 0.1 * (x ** 2).sum()
+
+
+LBFGS = [
+    ("valley", dict(lr=1e-3)), ("valley", dict(lr=0.5, max_iter=4, line_search_fn="strong_wolfe")),
+    ("valley", dict(history_size=3, line_search_fn="strong_wolfe")),
+    ("valley", dict(max_iter=30, max_eval=7, line_search_fn="strong_wolfe", tolerance_change=1e-6)),
+    ("powers", dict(lr=0.3, max_iter=5)), ("powers", dict(lr=1, history_size=2, line_search_fn="strong_wolfe", tolerance_grad=1e-3)),
+    ("powers", dict(max_eval=1, line_search_fn="strong_wolfe")), ("powers", dict(lr=8, line_search_fn="strong_wolfe")),
+    ("powers", dict(lr=1e-3, line_search_fn="strong_wolfe")),
+]
+
+
+def lbfgs_rows():
+    for loss_of, options in LBFGS:
+        tensors = parameters([(3, 2), (4,)])
+        optimizer = torch.optim.LBFGS(tensors, **options)
+        calls, kept = [0], []
+
+        def closure():
+            calls[0] += 1
+            optimizer.zero_grad()
+            loss = globals()[loss_of](torch.cat([p.flatten() for p in tensors]))
+            loss.backward()
+            return loss
+
+        for _ in range(5):
+            first = optimizer.step(closure)
+            state = optimizer.state_dict()["state"][0]
+            kept.append("{loss=%s,calls=%d,func_evals=%d,n_iter=%d,params=%s}" % (
+                number(first.item()), calls[0], state["func_evals"], state["n_iter"], values(tensors)))
+        print('{loss="%s",options=%s,shapes={{3,2},{4}},steps={%s}},' % (loss_of, table(options), ",".join(kept)))
+
+
 # ---- schedules ----
 
 lr = torch.optim.lr_scheduler
@@ -250,6 +291,8 @@ def main():
     print("-- Written by scripts/dev/torch_optim.py with PyTorch %s: do not edit." % torch.__version__.split("+")[0])
     print("return {\noptimizers={")
     optimizer_rows()
+    print("},\nlbfgs={")
+    lbfgs_rows()
     print("},\nschedules={")
     schedule_rows()
     print("}}")

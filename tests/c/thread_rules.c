@@ -70,7 +70,9 @@ static void trained(int rule, int threads, int64_t budget, float *out) {
 int main(void) {
   static float one[WEIGHTS], other[WEIGHTS], before[WEIGHTS];
   test_case("rules: the same bits at any number of threads, in slices, and from the state");
+  neap_context *c = neap_open(NULL);
   for (int rule = 0; rule < neap_rule_count(); rule++) {
+    if (neap_rule_about(c, rule)->told) continue;
     trained(rule, 1, INT64_MAX / 2, one);
     check(rule == 0 || memcmp(one, before, sizeof one) != 0);
     for (int i = 0; i < 3; i++) {
@@ -79,5 +81,6 @@ int main(void) {
     }
     memcpy(before, one, sizeof one);
   }
+  neap_close(c);
   return check_done();
 }
