@@ -416,7 +416,7 @@ typedef struct neap_lbfgs_state {
 NEAP_API int neap_lbfgs_get(neap_optimizer *o, neap_lbfgs_state *s); /* copies, yours to release */
 NEAP_API int neap_lbfgs_set(neap_optimizer *o, const neap_lbfgs_state *s);
 NEAP_API void neap_lbfgs_state_release(neap_lbfgs_state *s);
-NEAP_API double neap_clip_grad_norm(neap_context *c, int n, neap_tensor *const *parameters, double max_norm, double p); /* returns the norm before */
+NEAP_API double neap_clip_grad_norm(neap_context *c, int n, neap_tensor *const *parameters, double max_norm, double p); /* returns the norm before; max_norm inf: no more than that */
 NEAP_API int neap_clip_grad_value(neap_context *c, int n, neap_tensor *const *parameters, double limit);
 NEAP_API neap_tensor *neap_penalty(neap_context *c, int n, neap_tensor *const *parameters, double l1, double l2); /* l1 sum |w| + l2 sum w^2, recorded */
 

@@ -81,7 +81,7 @@ describe("neap.help", function()
   end)
 
   it("describes parts", function()
-    shows("data", "sets of samples", "batches csv digits")
+    shows("data", "sets of samples", "batches csv cutmix digits")
     shows("neap.nn", "layers", "Linear")
     shows("nn.init", "xavier_uniform_")
     shows("optim.lr", "learning rates", "StepLR")

@@ -59,6 +59,15 @@ function check.hint(word, words)
   return near and (" (did you mean '%s'?)"):format(near) or ""
 end
 
+--- Raises unless `value` is an optimizer, or has the face of one. Returns it.
+function check.optimizer(what, value)
+  local kind = type(value)
+  if (kind ~= "table" and kind ~= "userdata") or value.param_groups == nil then
+    check.fail("%s: takes an optimizer first, not %s", what, check.describe(value))
+  end
+  return value
+end
+
 --- Raises when `given` (a table or nil) has a string key that is not in the list `known`. Returns it, or an empty table.
 function check.options(what, given, known)
   if given == nil then return {} end

@@ -10,6 +10,7 @@ local data = {
   mnist = require "neap.data.mnist",
   csv = require "neap.data.csv",
 }
+for name, f in pairs(require "neap.data.mix") do data[name] = f end
 
 -- The number of rows of a set.
 local function rows(what, set)

@@ -45,14 +45,14 @@ nn.functional = setmetatable({unfold = core.im2col}, {
   __index = function(_, name) return type(core[name]) == "function" and core[name] or nil end,
 })
 
---- clip_grad_norm_(parameters, max_norm, p = 2) scales all gradients so that their common norm is at most max_norm, and
---- returns the norm before; clip_grad_value_(parameters, limit) cuts each element to [-limit, limit].
-nn.utils = {clip_grad_norm_ = core.clip_grad_norm_, clip_grad_value_ = core.clip_grad_value_}
-for name, f in pairs(require "neap.nn.sequences") do nn.utils[name] = f end
+nn.utils = {}
+for _, part in ipairs{"utils", "sequences"} do
+  for name, f in pairs(require("neap.nn." .. part)) do nn.utils[name] = f end
+end
 local parametrize = require "neap.nn.parametrize"
 nn.utils.parametrize = parametrize
 nn.utils.parametrizations = {weight_norm = parametrize.weight_norm, spectral_norm = parametrize.spectral_norm}
-nn.clip_grad_norm, nn.clip_grad_value = core.clip_grad_norm_, core.clip_grad_value_
+nn.clip_grad_norm, nn.clip_grad_value = nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_
 
 --- The sum of |w| over a list of parameters, differentiable: loss + 1e-4 * nn.l1_penalty(model:parameters()).
 function nn.l1_penalty(parameters) return core.penalty(parameters, 1, 0) end

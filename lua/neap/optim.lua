@@ -4,6 +4,7 @@
 
 local core = require "neap.core"
 local check = require "neap.check"
+local tree = require "neap.nn.tree"
 
 local optim = {}
 local methods, meta = core.optimizer_methods, core.optimizer_meta
@@ -290,6 +291,34 @@ function methods:load_state_dict(state)
   end
   local first = state.state[1]
   if row.told and first.n_iter then self:set_lbfgs_state(to_lbfgs(first, self:parameter(1, 1))) end
+end
+
+local average, wrap = require "neap.optim.average", require "neap.optim.wrap"
+optim.swa_utils = check.named("optim.swa_utils", average)
+optim.AveragedModel, optim.Lookahead, optim.SAM = average.AveragedModel, wrap.Lookahead, wrap.SAM
+
+--- Two groups of a model's parameters for an optimizer: those that weights decay for, and those they do not, which are the
+--- parameters with fewer than min_dims (2) dimensions (biases, norms) and those whose names contain one of the words in no_decay
+--- ({}). Parameters that are frozen are left out. optim.AdamW(optim.decay_groups(model, {weight_decay = 0.1}), {lr = 1e-3}).
+--- Options: weight_decay (0.01), min_dims, no_decay.
+function optim.decay_groups(model, options)
+  options = check.options("optim.decay_groups", options, {"weight_decay", "min_dims", "no_decay"})
+  if not tree.is_module(model) then check.fail("optim.decay_groups: takes a model, not %s", check.describe(model)) end
+  local decay = {params = {}, weight_decay = options.weight_decay or 0.01}
+  local rest = {params = {}, weight_decay = 0}
+  local words = check.kind("optim.decay_groups: no_decay", options.no_decay or {}, "table")
+  for name, parameter in model:named_parameters() do
+    local group = parameter:dim() < (options.min_dims or 2) and rest or decay
+    for _, word in ipairs(words) do
+      if name:find(word, 1, true) then group = rest end
+    end
+    if parameter.requires_grad then group.params[#group.params + 1] = parameter end
+  end
+  local groups = {}
+  for _, group in ipairs{decay, rest} do
+    if #group.params > 0 then groups[#groups + 1] = group end
+  end
+  return groups
 end
 
 optim.lr = require "neap.optim.schedules"

@@ -5,7 +5,7 @@
 local neap = require "neap.core"
 local check = require "neap.check"
 
-local train = {}
+local train = {EarlyStopping = require "neap.train.stop".EarlyStopping}
 
 -- A line on standard output that is written over, and stays when done. On a file only what is done appears.
 local Line = {}
@@ -95,12 +95,14 @@ function train.evaluate(model, data, options)
 end
 
 local known = {
-  "model", "loss", "optimizer", "data", "epochs", "schedule", "test", "on_step", "on_epoch", "clip", "quiet",
+  "model", "loss", "optimizer", "data", "epochs", "schedule", "test", "on_step", "on_epoch", "clip", "quiet", "accumulate",
+  "stopping", "average",
 }
 
 --- Trains a model: train.fit{model = m, loss = f(output, y), optimizer = o, data = loader, epochs = n}. Besides:
 --- schedule (stepped once an epoch, with the test's loss or else the epoch's), test (a loader to evaluate on after each
---- epoch), clip (largest norm of all gradients), on_step(state), on_epoch(state) -> false ends the training, quiet (true:
+--- epoch), clip (largest norm of all gradients), accumulate (batches whose gradients make one step: 1), average (an
+--- optim.AveragedModel, shown the model after each step), stopping (a train.EarlyStopping, given what schedule is given), on_step(state), on_epoch(state) -> false ends the training, quiet (true:
 --- prints nothing). `data` may be a function that returns an iterator over x, y. The state has epoch, step (of all epochs),
 --- loss (mean of the epoch so far), and at an epoch's end test_loss, accuracy, seconds (since the start). Returns a list of
 --- the states at the epochs' ends.
@@ -119,21 +121,32 @@ function train.fit(options)
   local batches = type(options.data) ~= "function" and #options.data or nil
   local line = not options.quiet and Line.new() or nil
   local start, step = neap.clock(), 0
-  local parameters = options.clip and model:parameters()
+  local parameters, each, waiting = options.clip and model:parameters(), options.accumulate or 1, 0
+  if math.type(each) ~= "integer" or each < 1 then
+    check.fail("train.fit: accumulate is a whole number above 0, not %s", check.describe(each))
+  end
 
-  -- One step: fetch, forward, backward, update. nil at the epoch's end, else the loss and the number of rows.
+  local function update()
+    if parameters then neap.clip_grad_norm_(parameters, options.clip) end
+    optimizer:step()
+    optimizer:zero_grad()
+    waiting = 0
+    if options.average then options.average:update_parameters(model) end
+  end
+
+  -- One batch: fetch, forward, backward, and each `each`-th time update. nil at the epoch's end, else the loss and the number of rows.
   local function advance(next_batch)
     local _ <close> = neap.scope()
     local x, y = next_batch()
     if not x then return nil end
     local loss = criterion(model(x), y)
-    optimizer:zero_grad()
-    loss:backward()
-    if parameters then neap.clip_grad_norm_(parameters, options.clip) end
-    optimizer:step()
+    if each > 1 then (loss / each):backward() else loss:backward() end
+    waiting = waiting + 1
+    if waiting == each then update() end
     return loss:item(), x.shape[1]
   end
 
+  optimizer:zero_grad()
   for epoch = 1, epochs do
     model:train()
     local state = {epoch = epoch}
@@ -153,6 +166,7 @@ function train.fit(options)
       end
     end
     if rows == 0 then check.fail "train.fit: the data has no batches" end
+    if waiting > 0 then update() end
     if options.test then
       state.test_loss, state.accuracy = train.evaluate(model, options.test, {loss = criterion})
     end
@@ -165,6 +179,7 @@ function train.fit(options)
         state.accuracy and ("  accuracy %.4f"):format(state.accuracy) or "", state.seconds))
     end
     if options.on_epoch and options.on_epoch(state) == false then break end
+    if options.stopping and options.stopping:step(state.test_loss or state.loss) then break end
   end
   return history
 end

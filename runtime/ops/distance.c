@@ -162,6 +162,25 @@ int np_pairwise_distance_run(np_call *c) { /* x other p eps keepdim: the norm of
   return ctx->error;
 }
 
+/* x p dim maxnorm: x times maxnorm / (norm + 1e-7), PyTorch's, where the norm of a slice along dim is above maxnorm. */
+int np_renorm_run(np_call *c) {
+  neap_context *ctx = c->ctx;
+  neap_tensor *x = np_t(c, X);
+  int n = 0, dim;
+  int64_t others[NEAP_MAX_DIMS];
+  double p = np_d(c, 1), most = np_d(c, 3);
+  if (x->at.ndim < 2) return np_reject(c, NEAP_ERR_SHAPE, "x has %d dimensions: renorm needs 2 or more", x->at.ndim);
+  if (!np_is_float(x->at.dtype)) return np_reject(c, NEAP_ERR_DTYPE, "x is %s; only floats have norms to scale", np_dtypes[x->at.dtype].info.name);
+  if (!(p > 0) || !(most >= 0)) return np_reject(c, NEAP_ERR_ARGUMENT, "needs p > 0 and maxnorm >= 0, got %g and %g", p, most);
+  if (np_axis(c, np_i(c, 2), x->at.ndim, &dim) != 0) return ctx->error;
+  for (int i = 0; i < x->at.ndim; i++)
+    if (i != dim) others[n++] = i;
+  neap_tensor *norm = neap_norm(ctx, x, p, n, others, 1), *limit = NP_C(ctx, most);
+  neap_tensor *factor = neap_div(ctx, limit, neap_add(ctx, norm, NP_C(ctx, 1e-7)));
+  c->out[0] = neap_mul(ctx, x, neap_where(ctx, neap_gt(ctx, norm, limit), factor, NP_C(ctx, 1)));
+  return ctx->error;
+}
+
 /* x other dim eps: the inner product of x and other, each divided by its length or eps, whichever is larger. */
 int np_cosine_similarity_run(np_call *c) {
   neap_context *ctx = c->ctx;

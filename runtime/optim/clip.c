@@ -95,7 +95,7 @@ double neap_clip_grad_norm(neap_context *c, int n, neap_tensor *const *parameter
   }
   if (total_norm(c, n, parameters, p, &total) != 0) return 0;
   double factor = max_norm / (total + 1e-6); /* PyTorch's, a NaN passes through */
-  if (!(factor >= 1)) each_gradient(c, n, parameters, NP_OP_mul, factor, 0, 2);
+  if (!isinf(max_norm) && !(factor >= 1)) each_gradient(c, n, parameters, NP_OP_mul, factor, 0, 2);
   return total;
 }
 

@@ -201,6 +201,51 @@ def lbfgs_rows():
         print('{loss="%s",options=%s,shapes={{3,2},{4}},steps={%s}},' % (loss_of, table(options), ",".join(kept)))
 
 
+# ---- around optimizers ----
+
+def average_rows():
+    """Averages of two tensors over six sets of weights that follow the formula of the start, k = 1 + 2 t and 2 + 2 t."""
+    utils = torch.optim.swa_utils
+    for name, options in [("swa", {}), ("ema", dict(avg_fn=utils.get_ema_avg_fn(0.8))),
+                          ("ema", dict(multi_avg_fn=utils.get_ema_multi_avg_fn(0.8)))]:
+        model = torch.nn.Linear(3, 2)
+        averaged = utils.AveragedModel(model, **options)
+        for t in range(6):
+            with torch.no_grad():
+                model.weight.copy_(start((2, 3), 1 + 2 * t))
+                model.bias.copy_(start((2,), 2 + 2 * t))
+            averaged.update_parameters(model)
+        print('{average="%s",kind="%s",params=%s},' % (name, next(iter(options), ""), values(averaged.module.parameters())))
+
+
+def quartic(w):
+    """The gradient of sum (w - 0.3)^4 + (0.1 + i % 3) w^2."""
+    i = np.arange(w.size).reshape(w.shape)
+    return 4 * (w - 0.3) ** 3 + 2 * (0.1 + i % 3) * w
+
+
+def wrapped_rows():
+    """Eight steps of SGD with momentum 0.9 inside of Lookahead (Zhang et al., 2019, algorithm 1), and of SAM (Foret et al.,
+    2021, algorithm 1; adaptive: Kwon et al., 2021, with their T_w = |w|), on the sum of quartic's function over two tensors."""
+    for name, options in [("Lookahead", dict(k=3, alpha=0.5)), ("Lookahead", dict(k=2, alpha=0.8)),
+                          ("SAM", dict(rho=0.05)), ("SAM", dict(rho=0.5, adaptive=True))]:
+        w = [start(s, k + 1).numpy().copy() for k, s in enumerate([(3, 2), (4,)])]
+        slow, speed = [x.copy() for x in w], [np.zeros_like(x) for x in w]
+        for t in range(1, 9):
+            at = w
+            if name == "SAM":
+                size = [np.abs(x) if options.get("adaptive") else np.ones_like(x) for x in w]
+                g = [quartic(x) for x in w]
+                norm = math.sqrt(sum(((z * d) ** 2).sum() for z, d in zip(size, g)))
+                at = [x + options["rho"] * z * z * d / norm for x, z, d in zip(w, size, g)]
+            speed = [0.9 * v + quartic(x) for v, x in zip(speed, at)]
+            w = [x - 0.01 * v for x, v in zip(w, speed)]
+            if name == "Lookahead" and t % options["k"] == 0:
+                slow = [s + options["alpha"] * (x - s) for s, x in zip(slow, w)]
+                w = [s.copy() for s in slow]
+        print('{wrapper="%s",options=%s,params=%s},' % (name, table(options), values(map(torch.from_numpy, w))))
+
+
 # ---- schedules ----
 
 lr = torch.optim.lr_scheduler
@@ -293,6 +338,10 @@ def main():
     optimizer_rows()
     print("},\nlbfgs={")
     lbfgs_rows()
+    print("},\naverages={")
+    average_rows()
+    print("},\nwrapped={")
+    wrapped_rows()
     print("},\nschedules={")
     schedule_rows()
     print("}}")

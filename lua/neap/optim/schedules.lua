@@ -21,12 +21,6 @@ local function set(self)
   for i, base in ipairs(self.base_lrs) do give(self, groups[i], self.rate(base, self.last_epoch, i)) end
 end
 
-local function check_optimizer(what, optimizer)
-  if optimizer == nil or optimizer.param_groups == nil then
-    check.fail("%s: takes an optimizer first, not %s", what, check.describe(optimizer))
-  end
-end
-
 -- Whether groups of the optimizer have a setting of that name.
 local function has(optimizer, setting)
   for name in pairs(optimizer.param_groups[1]) do
@@ -37,7 +31,7 @@ end
 
 -- rate(base, t, group): a group's learning rate after t steps, and its momentum or nil.
 local function new(what, optimizer, rate)
-  check_optimizer(what, optimizer)
+  check.optimizer(what, optimizer)
   local self = setmetatable({optimizer = optimizer, rate = rate, last_epoch = 0, base_lrs = {}, what = what}, Schedule)
   self.momentum = has(optimizer, "momentum")
   for i, group in ipairs(optimizer.param_groups) do self.base_lrs[i] = group.lr end
@@ -164,7 +158,7 @@ end
 
 -- A row's rate for given settings.
 local function rate_of(row, optimizer, given)
-  check_optimizer(row.name, optimizer)
+  check.optimizer(row.name, optimizer)
   local each = by_group(row, optimizer, given)
   return function(base, t, g) return core.schedule_at(row.name, base, t, each[g]) end
 end
@@ -199,7 +193,7 @@ end
 -- ---- schedules that move momentum ----
 
 local function check_momentum(what, optimizer, given)
-  check_optimizer(what, optimizer)
+  check.optimizer(what, optimizer)
   if given.cycle_momentum ~= false and not has(optimizer, "momentum") and not has(optimizer, "betas") then
     check.fail("%s: %s has neither momentum nor betas: {cycle_momentum = false} leaves them out", what, optimizer:name())
   end
@@ -332,8 +326,8 @@ local Chain = running{}
 --- Schedules made for the same optimizer, each of which changes what the one before it says: list is a list of them.
 function schedules.ChainedScheduler(list, optimizer)
   check_list("ChainedScheduler", list)
-  optimizer = optimizer or type(list[1]) == "table" and list[1].optimizer
-  check_optimizer("ChainedScheduler", optimizer)
+  optimizer = optimizer or type(list[1]) == "table" and list[1].optimizer or nil
+  check.optimizer("ChainedScheduler", optimizer)
   for i = #list, 1, -1 do undo(optimizer, inner("ChainedScheduler", optimizer, list[i])) end
   local self = new("ChainedScheduler", optimizer, function(base) return base end)
   self.schedules = copied(list)

@@ -99,6 +99,9 @@ def distances(s):
         s.case("pairwise_distance", s.t(x), s.t(w), s.choice(2.0, 1.0, 3.0), 1e-6, s.choice(True, False))
         shape = [s.random.randint(2, 4) for _ in range(s.random.randint(1, 3))]  # of one element the gradient is 0 but for rounding
         s.case("cosine_similarity", s.t(shape), s.t(shape), s.dim(shape))
+    for _ in range(16):
+        shape = [s.random.randint(2, 4) for _ in range(s.random.randint(2, 4))]
+        s.case("renorm", s.t(shape), s.choice(2.0, 1.0, 3.0), s.dim(shape), s.choice(0.5, 1.5, 4.0))
 
 
 def cases(s):
