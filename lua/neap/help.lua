@@ -155,6 +155,7 @@ local function gather()
   local schedules = require "neap.optim.schedules"
   for _, row in ipairs(core.schedule_rows()) do extend(by_full["neap.optim.lr." .. row.name], schedules[row.name], row.name) end
   add_table("neap.optim.lr.", schedules)
+  add_table("neap.optim.swa_utils.", require "neap.optim.average")
   for _, part in ipairs(parts) do add_table(("neap.%s."):format(part), require("neap." .. part)) end
   add_table("x:", core.tensor_methods)
   add_table("module:", core.module_methods)
@@ -218,7 +219,7 @@ local function overview()
     out[#out + 1] = listed("  " .. prefix, below(prefix))
   end
   out[#out + 1] = "\nParts"
-  for _, prefix in ipairs{"neap.nn.", "neap.nn.init.", "neap.optim.", "neap.optim.lr.", "neap.data.", "neap.train.",
+  for _, prefix in ipairs{"neap.nn.", "neap.nn.init.", "neap.optim.", "neap.optim.lr.", "neap.optim.swa_utils.", "neap.data.", "neap.train.",
     "neap.metrics.", "neap.plot.", "neap.distributions."} do
     out[#out + 1] = listed("  " .. prefix, below(prefix))
   end
