@@ -649,6 +649,7 @@ NEAP_API neap_tensor *neap_tensordot(neap_context *c, neap_tensor *x, neap_tenso
 NEAP_API neap_tensor *neap_cdist(neap_context *c, neap_tensor *x, neap_tensor *other, double p); /* p-norm distance between each row of x (..., n, k) and each of other (..., m, k). */
 NEAP_API neap_tensor *neap_pdist(neap_context *c, neap_tensor *x, double p); /* p-norm distances between all pairs of rows of x (n, k), each pair once: n (n - 1) / 2 of them. */
 NEAP_API neap_tensor *neap_pairwise_distance(neap_context *c, neap_tensor *x, neap_tensor *other, double p, double eps, int keepdim); /* p-norm of x - other + eps along the last dimension. */
+NEAP_API neap_tensor *neap_renorm(neap_context *c, neap_tensor *x, double p, int64_t dim, double maxnorm); /* x with each slice along dim scaled down to the p-norm maxnorm where its norm is greater. */
 NEAP_API neap_tensor *neap_cosine_similarity(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dim, double eps); /* Cosine of the angle between x and other along dim: their inner product over their lengths, each at least eps. */
 /* linalg */
 NEAP_API neap_tensor *neap_det(neap_context *c, neap_tensor *x); /* Determinant of each matrix of x (..., n, n). */

@@ -97,6 +97,7 @@ static int open_core(lua_State *L, neap_context *c) {
   nl_open_ops(L, s);
   nl_open_data(L, s);
   nl_open_memory(L, s);
+  nl_open_init(L, s);
   nl_open_scope(L, s);
   nl_open_autograd(L, s);
   nl_open_path(L, s);

@@ -227,6 +227,7 @@ void nl_open_scope(lua_State *L, nl_state *s);
 void nl_open_autograd(lua_State *L, nl_state *s);
 void nl_open_module(lua_State *L, nl_state *s);
 void nl_open_optimizer(lua_State *L, nl_state *s);
+void nl_open_init(lua_State *L, nl_state *s);
 void nl_open_files(lua_State *L, nl_state *s);
 void nl_open_path(lua_State *L, nl_state *s);
 void nl_open_memory(lua_State *L, nl_state *s);

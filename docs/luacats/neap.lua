@@ -84,6 +84,84 @@ function Tensor:acosh() end
 ---@return neap.Tensor
 function Tensor:acosh_() end
 
+--- Means of x (N, C, W) or (C, W) over as many windows of about one size as output_size says; -1 keeps a size.
+---@param x neap.Tensor
+---@param output_size integer[]
+---@return neap.Tensor y
+function neap.adaptive_avg_pool1d(x, output_size) end
+
+--- Means of x (N, C, W) or (C, W) over as many windows of about one size as output_size says; -1 keeps a size.
+---@param output_size integer[]
+---@return neap.Tensor y
+function Tensor:adaptive_avg_pool1d(output_size) end
+
+--- Means of x (N, C, H, W) or (C, H, W) over as many windows of about one size as output_size says; -1 keeps a size.
+---@param x neap.Tensor
+---@param output_size integer[]
+---@return neap.Tensor y
+function neap.adaptive_avg_pool2d(x, output_size) end
+
+--- Means of x (N, C, H, W) or (C, H, W) over as many windows of about one size as output_size says; -1 keeps a size.
+---@param output_size integer[]
+---@return neap.Tensor y
+function Tensor:adaptive_avg_pool2d(output_size) end
+
+--- Means of x (N, C, D, H, W) or (C, D, H, W) over as many windows of about one size as output_size says; -1 keeps a size.
+---@param x neap.Tensor
+---@param output_size integer[]
+---@return neap.Tensor y
+function neap.adaptive_avg_pool3d(x, output_size) end
+
+--- Means of x (N, C, D, H, W) or (C, D, H, W) over as many windows of about one size as output_size says; -1 keeps a size.
+---@param output_size integer[]
+---@return neap.Tensor y
+function Tensor:adaptive_avg_pool3d(output_size) end
+
+--- Greatest elements of x (N, C, W) or (C, W) over as many windows of about one size as output_size says (-1 keeps a size), and with return_indices their positions.
+---@param x neap.Tensor
+---@param output_size integer[]
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function neap.adaptive_max_pool1d(x, output_size, return_indices) end
+
+--- Greatest elements of x (N, C, W) or (C, W) over as many windows of about one size as output_size says (-1 keeps a size), and with return_indices their positions.
+---@param output_size integer[]
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function Tensor:adaptive_max_pool1d(output_size, return_indices) end
+
+--- Greatest elements of x (N, C, H, W) or (C, H, W) over as many windows of about one size as output_size says (-1 keeps a size), and with return_indices their positions.
+---@param x neap.Tensor
+---@param output_size integer[]
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function neap.adaptive_max_pool2d(x, output_size, return_indices) end
+
+--- Greatest elements of x (N, C, H, W) or (C, H, W) over as many windows of about one size as output_size says (-1 keeps a size), and with return_indices their positions.
+---@param output_size integer[]
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function Tensor:adaptive_max_pool2d(output_size, return_indices) end
+
+--- Greatest elements of x (N, C, D, H, W) or (C, D, H, W) over as many windows of about one size as output_size says (-1 keeps a size), and with return_indices their positions.
+---@param x neap.Tensor
+---@param output_size integer[]
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function neap.adaptive_max_pool3d(x, output_size, return_indices) end
+
+--- Greatest elements of x (N, C, D, H, W) or (C, D, H, W) over as many windows of about one size as output_size says (-1 keeps a size), and with return_indices their positions.
+---@param output_size integer[]
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function Tensor:adaptive_max_pool3d(output_size, return_indices) end
+
 --- Sum of x and z.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -211,6 +289,19 @@ function neap.addr(x, vec1, vec2, beta, alpha) end
 ---@param alpha? number
 ---@return neap.Tensor y
 function Tensor:addr(vec1, vec2, beta, alpha) end
+
+--- The grid (N, H, W, 2) that grid_sample reads so that its result of size {N, C, H, W} shows x moved by theta (N, 2, 3): places times theta; volumes with theta (N, 3, 4).
+---@param theta neap.Tensor
+---@param size integer[]
+---@param align_corners? boolean
+---@return neap.Tensor grid
+function neap.affine_grid(theta, size, align_corners) end
+
+--- The grid (N, H, W, 2) that grid_sample reads so that its result of size {N, C, H, W} shows x moved by theta (N, 2, 3): places times theta; volumes with theta (N, 3, 4).
+---@param size integer[]
+---@param align_corners? boolean
+---@return neap.Tensor grid
+function Tensor:affine_grid(size, align_corners) end
 
 --- Attention bias (num_heads, queries, keys) of -slope times the distance, the last query where the last key is (Press et al., 2022).
 ---@param num_heads integer
@@ -492,6 +583,67 @@ function neap.atleast_3d(x) end
 --- x with 3 dimensions or more: (n) becomes (1, n, 1) and (m, n) becomes (m, n, 1).
 ---@return neap.Tensor y
 function Tensor:atleast_3d() end
+
+--- The mean of each window of x (N, C, W) or (C, W), stride (kernel_size) apart; padding counts as zeros, or not at all.
+---@param x neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param ceil_mode? boolean
+---@param count_include_pad? boolean
+---@return neap.Tensor y
+function neap.avg_pool1d(x, kernel_size, stride, padding, ceil_mode, count_include_pad) end
+
+--- The mean of each window of x (N, C, W) or (C, W), stride (kernel_size) apart; padding counts as zeros, or not at all.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param ceil_mode? boolean
+---@param count_include_pad? boolean
+---@return neap.Tensor y
+function Tensor:avg_pool1d(kernel_size, stride, padding, ceil_mode, count_include_pad) end
+
+--- The mean of each window of x (N, C, H, W) or (C, H, W), stride (kernel_size) apart; padding counts as zeros, or not at all; divisor_override instead of a window's size.
+---@param x neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param ceil_mode? boolean
+---@param count_include_pad? boolean
+---@param divisor_override? integer
+---@return neap.Tensor y
+function neap.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) end
+
+--- The mean of each window of x (N, C, H, W) or (C, H, W), stride (kernel_size) apart; padding counts as zeros, or not at all; divisor_override instead of a window's size.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param ceil_mode? boolean
+---@param count_include_pad? boolean
+---@param divisor_override? integer
+---@return neap.Tensor y
+function Tensor:avg_pool2d(kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) end
+
+--- The mean of each window of x (N, C, D, H, W) or (C, D, H, W), stride (kernel_size) apart; padding counts as zeros, or not at all; divisor_override instead of a window's size.
+---@param x neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param ceil_mode? boolean
+---@param count_include_pad? boolean
+---@param divisor_override? integer
+---@return neap.Tensor y
+function neap.avg_pool3d(x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) end
+
+--- The mean of each window of x (N, C, D, H, W) or (C, D, H, W), stride (kernel_size) apart; padding counts as zeros, or not at all; divisor_override instead of a window's size.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param ceil_mode? boolean
+---@param count_include_pad? boolean
+---@param divisor_override? integer
+---@return neap.Tensor y
+function Tensor:avg_pool3d(kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) end
 
 --- beta x + alpha times the products of two batches of matrices, pair by pair.
 ---@param x neap.Tensor
@@ -940,6 +1092,17 @@ function Tensor:celu_(alpha) end
 ---@return neap.Tensor y
 function neap.chain_matmul(matrices) end
 
+--- x (N, C, ...) with its channels, groups of them in a row, in the order that takes one of each group in turn (Zhang et al., 2017).
+---@param x neap.Tensor
+---@param groups integer
+---@return neap.Tensor y
+function neap.channel_shuffle(x, groups) end
+
+--- x (N, C, ...) with its channels, groups of them in a row, in the order that takes one of each group in turn (Zhang et al., 2017).
+---@param groups integer
+---@return neap.Tensor y
+function Tensor:channel_shuffle(groups) end
+
 --- The lower L with L L' = x, for each matrix of x, which must be symmetric and positive definite: of it the lower triangle is read. With upper L', and the upper triangle is read.
 ---@param x neap.Tensor
 ---@param upper? boolean
@@ -1157,6 +1320,138 @@ function neap.contiguous(x) end
 --- x itself when it lies row-major in memory, else a copy that does.
 ---@return neap.Tensor y
 function Tensor:contiguous() end
+
+--- Sums of a kernel's weights (O, C / groups, k) times what lies under it, at each place of x (N, C, W) or (C, W): (N, O, W'), W' = (W + 2 padding - dilation (k - 1) - 1) / stride + 1.
+---@param x neap.Tensor
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]|"valid"|"same"
+---@param dilation? integer[]
+---@param groups? integer
+---@return neap.Tensor y
+function neap.conv1d(x, weight, bias, stride, padding, dilation, groups) end
+
+--- Sums of a kernel's weights (O, C / groups, k) times what lies under it, at each place of x (N, C, W) or (C, W): (N, O, W'), W' = (W + 2 padding - dilation (k - 1) - 1) / stride + 1.
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]|"valid"|"same"
+---@param dilation? integer[]
+---@param groups? integer
+---@return neap.Tensor y
+function Tensor:conv1d(weight, bias, stride, padding, dilation, groups) end
+
+--- conv1d over images x (N, C, H, W) or (C, H, W), weight (O, C / groups, kh, kw); one number stands for both dimensions; padding 'same' keeps the size (stride 1).
+---@param x neap.Tensor
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]|"valid"|"same"
+---@param dilation? integer[]
+---@param groups? integer
+---@return neap.Tensor y
+function neap.conv2d(x, weight, bias, stride, padding, dilation, groups) end
+
+--- conv1d over images x (N, C, H, W) or (C, H, W), weight (O, C / groups, kh, kw); one number stands for both dimensions; padding 'same' keeps the size (stride 1).
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]|"valid"|"same"
+---@param dilation? integer[]
+---@param groups? integer
+---@return neap.Tensor y
+function Tensor:conv2d(weight, bias, stride, padding, dilation, groups) end
+
+--- conv1d over volumes x (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, kd, kh, kw).
+---@param x neap.Tensor
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]|"valid"|"same"
+---@param dilation? integer[]
+---@param groups? integer
+---@return neap.Tensor y
+function neap.conv3d(x, weight, bias, stride, padding, dilation, groups) end
+
+--- conv1d over volumes x (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, kd, kh, kw).
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]|"valid"|"same"
+---@param dilation? integer[]
+---@param groups? integer
+---@return neap.Tensor y
+function Tensor:conv3d(weight, bias, stride, padding, dilation, groups) end
+
+--- The adjoint of conv1d in x, plus bias: x (N, C, W) or (C, W) through weight (C, O / groups, k) to (N, O, W'), W' = (W - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
+---@param x neap.Tensor
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_padding? integer[]
+---@param groups? integer
+---@param dilation? integer[]
+---@return neap.Tensor y
+function neap.conv_transpose1d(x, weight, bias, stride, padding, output_padding, groups, dilation) end
+
+--- The adjoint of conv1d in x, plus bias: x (N, C, W) or (C, W) through weight (C, O / groups, k) to (N, O, W'), W' = (W - 1) stride - 2 padding + dilation (k - 1) + output_padding + 1.
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_padding? integer[]
+---@param groups? integer
+---@param dilation? integer[]
+---@return neap.Tensor y
+function Tensor:conv_transpose1d(weight, bias, stride, padding, output_padding, groups, dilation) end
+
+--- conv_transpose1d over images (N, C, H, W) or (C, H, W), weight (C, O / groups, kh, kw).
+---@param x neap.Tensor
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_padding? integer[]
+---@param groups? integer
+---@param dilation? integer[]
+---@return neap.Tensor y
+function neap.conv_transpose2d(x, weight, bias, stride, padding, output_padding, groups, dilation) end
+
+--- conv_transpose1d over images (N, C, H, W) or (C, H, W), weight (C, O / groups, kh, kw).
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_padding? integer[]
+---@param groups? integer
+---@param dilation? integer[]
+---@return neap.Tensor y
+function Tensor:conv_transpose2d(weight, bias, stride, padding, output_padding, groups, dilation) end
+
+--- conv_transpose1d over volumes (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, kd, kh, kw).
+---@param x neap.Tensor
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_padding? integer[]
+---@param groups? integer
+---@param dilation? integer[]
+---@return neap.Tensor y
+function neap.conv_transpose3d(x, weight, bias, stride, padding, output_padding, groups, dilation) end
+
+--- conv_transpose1d over volumes (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, kd, kh, kw).
+---@param weight neap.Tensor
+---@param bias? neap.Tensor
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_padding? integer[]
+---@param groups? integer
+---@param dilation? integer[]
+---@return neap.Tensor y
+function Tensor:conv_transpose3d(weight, bias, stride, padding, output_padding, groups, dilation) end
 
 --- The convolution of x and z along their last dimensions: all of it (full), where one lies within the other (valid), or the middle, as long as x (same); the others broadcast.
 ---@param x neap.Tensor
@@ -2418,6 +2713,23 @@ function neap.glu(x, dim) end
 ---@return neap.Tensor y
 function Tensor:glu(dim) end
 
+--- x (N, C, H, W) read where grid (N, h, w, 2) says, in coordinates (x, y) from -1 to 1 over the image: y (N, C, h, w); volumes with a grid (N, d, h, w, 3). Outside there are zeros, the border, or the image mirrored (Jaderberg et al., 2015).
+---@param x neap.Tensor
+---@param grid neap.Tensor
+---@param mode? "bilinear"|"nearest"|"bicubic"
+---@param padding_mode? "zeros"|"border"|"reflection"
+---@param align_corners? boolean
+---@return neap.Tensor y
+function neap.grid_sample(x, grid, mode, padding_mode, align_corners) end
+
+--- x (N, C, H, W) read where grid (N, h, w, 2) says, in coordinates (x, y) from -1 to 1 over the image: y (N, C, h, w); volumes with a grid (N, d, h, w, 3). Outside there are zeros, the border, or the image mirrored (Jaderberg et al., 2015).
+---@param grid neap.Tensor
+---@param mode? "bilinear"|"nearest"|"bicubic"
+---@param padding_mode? "zeros"|"border"|"reflection"
+---@param align_corners? boolean
+---@return neap.Tensor y
+function Tensor:grid_sample(grid, mode, padding_mode, align_corners) end
+
 --- x (N, C, ...) with mean 0 and variance 1 over each of num_groups groups of channels of a sample, times weight, plus bias (C) (Wu and He, 2018).
 ---@param x neap.Tensor
 ---@param num_groups integer
@@ -2961,6 +3273,27 @@ function neap.instance_norm(x, running_mean, running_var, weight, bias, use_inpu
 ---@param eps? number
 ---@return neap.Tensor y
 function Tensor:instance_norm(running_mean, running_var, weight, bias, use_input_stats, momentum, eps) end
+
+--- x (N, C, W), (N, C, H, W) or (N, C, D, H, W) in another size, given or by a factor: the nearest element, between neighbours (linear, bilinear, trilinear), by cubics (Keys, 1981) or means of areas; antialias widens the filter where it shrinks.
+---@param x neap.Tensor
+---@param size? integer[]
+---@param scale_factor? number
+---@param mode? "bilinear"|"nearest"|"bicubic"|"linear"|"trilinear"|"nearest-exact"|"area"
+---@param align_corners? boolean
+---@param recompute_scale_factor? boolean
+---@param antialias? boolean
+---@return neap.Tensor y
+function neap.interpolate(x, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias) end
+
+--- x (N, C, W), (N, C, H, W) or (N, C, D, H, W) in another size, given or by a factor: the nearest element, between neighbours (linear, bilinear, trilinear), by cubics (Keys, 1981) or means of areas; antialias widens the filter where it shrinks.
+---@param size? integer[]
+---@param scale_factor? number
+---@param mode? "bilinear"|"nearest"|"bicubic"|"linear"|"trilinear"|"nearest-exact"|"area"
+---@param align_corners? boolean
+---@param recompute_scale_factor? boolean
+---@param antialias? boolean
+---@return neap.Tensor y
+function Tensor:interpolate(size, scale_factor, mode, align_corners, recompute_scale_factor, antialias) end
 
 --- Inverse of each matrix of x (..., n, n).
 ---@param x neap.Tensor
@@ -3642,6 +3975,57 @@ function neap.logsumexp(x, dims, keepdim) end
 ---@return neap.Tensor y
 function Tensor:logsumexp(dims, keepdim) end
 
+--- The norm_type-norm of each window of x (N, C, W) or (C, W): the root of the sum of powers (with their signs).
+---@param x neap.Tensor
+---@param norm_type number
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param ceil_mode? boolean
+---@return neap.Tensor y
+function neap.lp_pool1d(x, norm_type, kernel_size, stride, ceil_mode) end
+
+--- The norm_type-norm of each window of x (N, C, W) or (C, W): the root of the sum of powers (with their signs).
+---@param norm_type number
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param ceil_mode? boolean
+---@return neap.Tensor y
+function Tensor:lp_pool1d(norm_type, kernel_size, stride, ceil_mode) end
+
+--- The norm_type-norm of each window of x (N, C, H, W) or (C, H, W): the root of the sum of powers (with their signs).
+---@param x neap.Tensor
+---@param norm_type number
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param ceil_mode? boolean
+---@return neap.Tensor y
+function neap.lp_pool2d(x, norm_type, kernel_size, stride, ceil_mode) end
+
+--- The norm_type-norm of each window of x (N, C, H, W) or (C, H, W): the root of the sum of powers (with their signs).
+---@param norm_type number
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param ceil_mode? boolean
+---@return neap.Tensor y
+function Tensor:lp_pool2d(norm_type, kernel_size, stride, ceil_mode) end
+
+--- The norm_type-norm of each window of x (N, C, D, H, W) or (C, D, H, W): the root of the sum of powers (with their signs).
+---@param x neap.Tensor
+---@param norm_type number
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param ceil_mode? boolean
+---@return neap.Tensor y
+function neap.lp_pool3d(x, norm_type, kernel_size, stride, ceil_mode) end
+
+--- The norm_type-norm of each window of x (N, C, D, H, W) or (C, D, H, W): the root of the sum of powers (with their signs).
+---@param norm_type number
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param ceil_mode? boolean
+---@return neap.Tensor y
+function Tensor:lp_pool3d(norm_type, kernel_size, stride, ceil_mode) end
+
 --- The steps of a layer of long short-term memory (Hochreiter and Schmidhuber, 1997), its gates in the order i, f, g, o: p (T, B, 4 H) comes from the input, h0 (B, P), c0 (B, H), w_hh (4 H, P), w_hr (P, H) projects what is put out. mask and lengths as in rnn_steps; kept: what backward needs, as bits.
 ---@param p neap.Tensor
 ---@param h0 neap.Tensor
@@ -3903,6 +4287,132 @@ function neap.max(x, dim, keepdim) end
 ---@return neap.Tensor values
 ---@return neap.Tensor indices
 function Tensor:max(dim, keepdim) end
+
+--- The greatest element of each window of x (N, C, W) or (C, W), stride (kernel_size) apart, and with return_indices its position within the row, row by row; NaN counts as the greatest.
+---@param x neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param dilation? integer[]
+---@param ceil_mode? boolean
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function neap.max_pool1d(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+
+--- The greatest element of each window of x (N, C, W) or (C, W), stride (kernel_size) apart, and with return_indices its position within the row, row by row; NaN counts as the greatest.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param dilation? integer[]
+---@param ceil_mode? boolean
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function Tensor:max_pool1d(kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+
+--- The greatest element of each window of x (N, C, H, W) or (C, H, W), stride (kernel_size) apart, and with return_indices its position within the image, row by row; NaN counts as the greatest.
+---@param x neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param dilation? integer[]
+---@param ceil_mode? boolean
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function neap.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+
+--- The greatest element of each window of x (N, C, H, W) or (C, H, W), stride (kernel_size) apart, and with return_indices its position within the image, row by row; NaN counts as the greatest.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param dilation? integer[]
+---@param ceil_mode? boolean
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function Tensor:max_pool2d(kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+
+--- The greatest element of each window of x (N, C, D, H, W) or (C, D, H, W), stride (kernel_size) apart, and with return_indices its position within the volume, row by row; NaN counts as the greatest.
+---@param x neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param dilation? integer[]
+---@param ceil_mode? boolean
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function neap.max_pool3d(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+
+--- The greatest element of each window of x (N, C, D, H, W) or (C, D, H, W), stride (kernel_size) apart, and with return_indices its position within the volume, row by row; NaN counts as the greatest.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param dilation? integer[]
+---@param ceil_mode? boolean
+---@param return_indices? boolean
+---@return neap.Tensor y
+---@return neap.Tensor indices
+function Tensor:max_pool3d(kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+
+--- The elements of x (N, C, W) or (C, W) put where max_pool found them, among zeros: of the size that it came from, or output_size.
+---@param x neap.Tensor
+---@param indices neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_size? integer[]
+---@return neap.Tensor y
+function neap.max_unpool1d(x, indices, kernel_size, stride, padding, output_size) end
+
+--- The elements of x (N, C, W) or (C, W) put where max_pool found them, among zeros: of the size that it came from, or output_size.
+---@param indices neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_size? integer[]
+---@return neap.Tensor y
+function Tensor:max_unpool1d(indices, kernel_size, stride, padding, output_size) end
+
+--- The elements of x (N, C, H, W) or (C, H, W) put where max_pool found them, among zeros: of the size that it came from, or output_size.
+---@param x neap.Tensor
+---@param indices neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_size? integer[]
+---@return neap.Tensor y
+function neap.max_unpool2d(x, indices, kernel_size, stride, padding, output_size) end
+
+--- The elements of x (N, C, H, W) or (C, H, W) put where max_pool found them, among zeros: of the size that it came from, or output_size.
+---@param indices neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_size? integer[]
+---@return neap.Tensor y
+function Tensor:max_unpool2d(indices, kernel_size, stride, padding, output_size) end
+
+--- The elements of x (N, C, D, H, W) or (C, D, H, W) put where max_pool found them, among zeros: of the size that it came from, or output_size.
+---@param x neap.Tensor
+---@param indices neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_size? integer[]
+---@return neap.Tensor y
+function neap.max_unpool3d(x, indices, kernel_size, stride, padding, output_size) end
+
+--- The elements of x (N, C, D, H, W) or (C, D, H, W) put where max_pool found them, among zeros: of the size that it came from, or output_size.
+---@param indices neap.Tensor
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_size? integer[]
+---@return neap.Tensor y
+function Tensor:max_unpool3d(indices, kernel_size, stride, padding, output_size) end
 
 --- The larger of x and z.
 ---@param x neap.Tensor|number
@@ -4555,6 +5065,28 @@ function neap.pinv(x, atol, rtol, hermitian) end
 ---@return neap.Tensor y
 function Tensor:pinv(atol, rtol, hermitian) end
 
+--- x (..., C r r, H, W) as larger images (..., C, H r, W r): r r channels become the r by r places of one (Shi et al., 2016).
+---@param x neap.Tensor
+---@param upscale_factor integer
+---@return neap.Tensor y
+function neap.pixel_shuffle(x, upscale_factor) end
+
+--- x (..., C r r, H, W) as larger images (..., C, H r, W r): r r channels become the r by r places of one (Shi et al., 2016).
+---@param upscale_factor integer
+---@return neap.Tensor y
+function Tensor:pixel_shuffle(upscale_factor) end
+
+--- x (..., C, H r, W r) as smaller images (..., C r r, H, W): what pixel_shuffle undoes.
+---@param x neap.Tensor
+---@param downscale_factor integer
+---@return neap.Tensor y
+function neap.pixel_unshuffle(x, downscale_factor) end
+
+--- x (..., C, H r, W r) as smaller images (..., C r r, H, W): what pixel_shuffle undoes.
+---@param downscale_factor integer
+---@return neap.Tensor y
+function Tensor:pixel_unshuffle(downscale_factor) end
+
 --- Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993).
 ---@param x neap.Tensor
 ---@param generator? neap.Generator
@@ -4888,6 +5420,21 @@ function Tensor:remainder(z) end
 ---@param z neap.Tensor|number
 ---@return neap.Tensor
 function Tensor:remainder_(z) end
+
+--- x with each slice along dim scaled down to the p-norm maxnorm where its norm is greater.
+---@param x neap.Tensor
+---@param p number
+---@param dim integer
+---@param maxnorm number
+---@return neap.Tensor y
+function neap.renorm(x, p, dim, maxnorm) end
+
+--- x with each slice along dim scaled down to the p-norm maxnorm where its norm is greater.
+---@param p number
+---@param dim integer
+---@param maxnorm number
+---@return neap.Tensor y
+function Tensor:renorm(p, dim, maxnorm) end
 
 --- x with each element of dim repeated: as often as the number repeats says, or its entry in the tensor repeats; without dim x is taken as one long row.
 ---@param x neap.Tensor
@@ -6503,10 +7050,72 @@ Tensor.true_divide_ = Tensor.div_
 ---@return neap.Module
 function neap.nn.ALiBi(num_heads) end
 
+--- Means of x (N, C, W) or (C, W) over as many windows of about one size as output_size says; -1 keeps a size.
+---@param output_size integer[]
+---@return neap.Module
+function neap.nn.AdaptiveAvgPool1d(output_size) end
+
+--- Means of x (N, C, H, W) or (C, H, W) over as many windows of about one size as output_size says; -1 keeps a size.
+---@param output_size integer[]
+---@return neap.Module
+function neap.nn.AdaptiveAvgPool2d(output_size) end
+
+--- Means of x (N, C, D, H, W) or (C, D, H, W) over as many windows of about one size as output_size says; -1 keeps a size.
+---@param output_size integer[]
+---@return neap.Module
+function neap.nn.AdaptiveAvgPool3d(output_size) end
+
+--- Greatest elements of x (N, C, W) or (C, W) over as many windows of about one size as output_size says (-1 keeps a size), and with return_indices their positions.
+---@param output_size integer[]
+---@param return_indices? boolean
+---@return neap.Module
+function neap.nn.AdaptiveMaxPool1d(output_size, return_indices) end
+
+--- Greatest elements of x (N, C, H, W) or (C, H, W) over as many windows of about one size as output_size says (-1 keeps a size), and with return_indices their positions.
+---@param output_size integer[]
+---@param return_indices? boolean
+---@return neap.Module
+function neap.nn.AdaptiveMaxPool2d(output_size, return_indices) end
+
+--- Greatest elements of x (N, C, D, H, W) or (C, D, H, W) over as many windows of about one size as output_size says (-1 keeps a size), and with return_indices their positions.
+---@param output_size integer[]
+---@param return_indices? boolean
+---@return neap.Module
+function neap.nn.AdaptiveMaxPool3d(output_size, return_indices) end
+
 --- In training, replaces elements with probability p by selu's least value, then scales and shifts all so that mean 0 and variance 1 stay (Klambauer et al., 2017); else does nothing.
 ---@param p? number
 ---@return neap.Module
 function neap.nn.AlphaDropout(p) end
+
+--- The mean of each window of x (N, C, W) or (C, W), stride (kernel_size) apart; padding counts as zeros, or not at all.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param ceil_mode? boolean
+---@param count_include_pad? boolean
+---@return neap.Module
+function neap.nn.AvgPool1d(kernel_size, stride, padding, ceil_mode, count_include_pad) end
+
+--- The mean of each window of x (N, C, H, W) or (C, H, W), stride (kernel_size) apart; padding counts as zeros, or not at all; divisor_override instead of a window's size.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param ceil_mode? boolean
+---@param count_include_pad? boolean
+---@param divisor_override? integer
+---@return neap.Module
+function neap.nn.AvgPool2d(kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) end
+
+--- The mean of each window of x (N, C, D, H, W) or (C, D, H, W), stride (kernel_size) apart; padding counts as zeros, or not at all; divisor_override instead of a window's size.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param ceil_mode? boolean
+---@param count_include_pad? boolean
+---@param divisor_override? integer
+---@return neap.Module
+function neap.nn.AvgPool3d(kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override) end
 
 --- Cross-entropy of probabilities against targets in [0, 1], logarithms cut at -100.
 ---@param weight? neap.Tensor
@@ -6580,11 +7189,133 @@ function neap.nn.CIoULoss(reduction, eps) end
 ---@return neap.Module
 function neap.nn.CTCLoss(blank, reduction, zero_infinity) end
 
+--- x (N, C, ...) with its channels, groups of them in a row, in the order that takes one of each group in turn (Zhang et al., 2017).
+---@param groups integer
+---@return neap.Module
+function neap.nn.ChannelShuffle(groups) end
+
+--- X from the other end laid around x: as many as padding says before and after the last dimension; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.CircularPad1d(padding) end
+
+--- X from the other end laid around x: as many as padding says before and after the last dimension, then those of the one before; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.CircularPad2d(padding) end
+
+--- X from the other end laid around x: as many as padding says before and after each of the last three dimensions, the last one first; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.CircularPad3d(padding) end
+
+--- Value laid around x: as many as padding says before and after the last dimension; one number for all.
+---@param padding integer[]
+---@param value number
+---@return neap.Module
+function neap.nn.ConstantPad1d(padding, value) end
+
+--- Value laid around x: as many as padding says before and after the last dimension, then those of the one before; one number for all.
+---@param padding integer[]
+---@param value number
+---@return neap.Module
+function neap.nn.ConstantPad2d(padding, value) end
+
+--- Value laid around x: as many as padding says before and after each of the last three dimensions, the last one first; one number for all.
+---@param padding integer[]
+---@param value number
+---@return neap.Module
+function neap.nn.ConstantPad3d(padding, value) end
+
+--- conv1d over rows (N, C, W) with weight (out_channels, in_channels / groups, kernel) and bias (out_channels), drawn from U(-b, b), b = 1 / sqrt(in_channels / groups times the kernel's size); in_channels, when left out, comes from the first input.
+---@param in_channels? integer
+---@param out_channels integer
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]|"valid"|"same"
+---@param dilation? integer[]
+---@param groups? integer
+---@param bias? boolean
+---@param padding_mode? "zeros"|"reflect"|"replicate"|"circular"
+---@return neap.Module
+function neap.nn.Conv1d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode) end
+
+--- conv2d over images (N, C, H, W) with weight (out_channels, in_channels / groups, kernel) and bias (out_channels), drawn from U(-b, b), b = 1 / sqrt(in_channels / groups times the kernel's size); in_channels, when left out, comes from the first input.
+---@param in_channels? integer
+---@param out_channels integer
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]|"valid"|"same"
+---@param dilation? integer[]
+---@param groups? integer
+---@param bias? boolean
+---@param padding_mode? "zeros"|"reflect"|"replicate"|"circular"
+---@return neap.Module
+function neap.nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode) end
+
+--- conv3d over volumes (N, C, D, H, W) with weight (out_channels, in_channels / groups, kernel) and bias (out_channels), drawn from U(-b, b), b = 1 / sqrt(in_channels / groups times the kernel's size); in_channels, when left out, comes from the first input.
+---@param in_channels? integer
+---@param out_channels integer
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]|"valid"|"same"
+---@param dilation? integer[]
+---@param groups? integer
+---@param bias? boolean
+---@param padding_mode? "zeros"|"reflect"|"replicate"|"circular"
+---@return neap.Module
+function neap.nn.Conv3d(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode) end
+
+--- conv_transpose1d of rows (N, C, W) with weight (in_channels, out_channels / groups, kernel) and bias (out_channels), drawn from U(-b, b), b = 1 / sqrt(out_channels / groups times the kernel's size); output_size chooses among the sizes that stride leaves open.
+---@param in_channels? integer
+---@param out_channels integer
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_padding? integer[]
+---@param groups? integer
+---@param bias? boolean
+---@param dilation? integer[]
+---@return neap.Module
+function neap.nn.ConvTranspose1d(in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation) end
+
+--- conv_transpose2d of images (N, C, H, W) with weight (in_channels, out_channels / groups, kernel) and bias (out_channels), drawn from U(-b, b), b = 1 / sqrt(out_channels / groups times the kernel's size); output_size chooses among the sizes that stride leaves open.
+---@param in_channels? integer
+---@param out_channels integer
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_padding? integer[]
+---@param groups? integer
+---@param bias? boolean
+---@param dilation? integer[]
+---@return neap.Module
+function neap.nn.ConvTranspose2d(in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation) end
+
+--- conv_transpose3d of volumes (N, C, D, H, W) with weight (in_channels, out_channels / groups, kernel) and bias (out_channels), drawn from U(-b, b), b = 1 / sqrt(out_channels / groups times the kernel's size); output_size chooses among the sizes that stride leaves open.
+---@param in_channels? integer
+---@param out_channels integer
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_padding? integer[]
+---@param groups? integer
+---@param bias? boolean
+---@param dilation? integer[]
+---@return neap.Module
+function neap.nn.ConvTranspose3d(in_channels, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation) end
+
 --- 1 less the cosine of the angle between input1 and input2 (N, D) for target 1; for -1 by how much the cosine is above the margin.
 ---@param margin? number
 ---@param reduction? "none"|"mean"|"sum"
 ---@return neap.Module
 function neap.nn.CosineEmbeddingLoss(margin, reduction) end
+
+--- Cosine of the angle between x and other along dim: their inner product over their lengths, each at least eps.
+---@param dim? integer
+---@param eps? number
+---@return neap.Module
+function neap.nn.CosineSimilarity(dim, eps) end
 
 --- Cross-entropy of scores (N, C, ...) against labels (N, ...) or probabilities (N, C, ...).
 ---@param weight? neap.Tensor
@@ -6677,6 +7408,15 @@ function neap.nn.Flatten(start_dim, end_dim) end
 ---@param reduction? "none"|"mean"|"sum"
 ---@return neap.Module
 function neap.nn.FocalLoss(weight, gamma, ignore_index, reduction) end
+
+--- Columns (N, C kh kw, windows) added back into images (N, C, H, W) where im2col would take them from: its adjoint.
+---@param output_size integer[]
+---@param kernel_size integer[]
+---@param dilation? integer[]
+---@param padding? integer[]
+---@param stride? integer[]
+---@return neap.Module
+function neap.nn.Fold(output_size, kernel_size, dilation, padding, stride) end
 
 --- x times the normal distribution function of x, exact or by tanh (Hendrycks and Gimpel, 2016).
 ---@param approximate? "none"|"tanh"
@@ -6819,6 +7559,30 @@ function neap.nn.KLDivLoss(reduction, log_target) end
 ---@return neap.Module
 function neap.nn.L1Loss(reduction) end
 
+--- The norm_type-norm of each window of x (N, C, W) or (C, W): the root of the sum of powers (with their signs).
+---@param norm_type number
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param ceil_mode? boolean
+---@return neap.Module
+function neap.nn.LPPool1d(norm_type, kernel_size, stride, ceil_mode) end
+
+--- The norm_type-norm of each window of x (N, C, H, W) or (C, H, W): the root of the sum of powers (with their signs).
+---@param norm_type number
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param ceil_mode? boolean
+---@return neap.Module
+function neap.nn.LPPool2d(norm_type, kernel_size, stride, ceil_mode) end
+
+--- The norm_type-norm of each window of x (N, C, D, H, W) or (C, D, H, W): the root of the sum of powers (with their signs).
+---@param norm_type number
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param ceil_mode? boolean
+---@return neap.Module
+function neap.nn.LPPool3d(norm_type, kernel_size, stride, ceil_mode) end
+
 --- Layers of long short-term memory (Hochreiter and Schmidhuber, 1997), gates in the order i, f, g, o; proj_size projects h (Sak et al., 2014). c_n (layers directions, batch, hidden_size); else as nn.RNN.
 ---@param input_size? integer
 ---@param hidden_size integer
@@ -6887,6 +7651,60 @@ function neap.nn.MSELoss(reduction) end
 ---@return neap.Module
 function neap.nn.MarginRankingLoss(margin, reduction) end
 
+--- The greatest element of each window of x (N, C, W) or (C, W), stride (kernel_size) apart, and with return_indices its position within the row, row by row; NaN counts as the greatest.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param dilation? integer[]
+---@param ceil_mode? boolean
+---@param return_indices? boolean
+---@return neap.Module
+function neap.nn.MaxPool1d(kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+
+--- The greatest element of each window of x (N, C, H, W) or (C, H, W), stride (kernel_size) apart, and with return_indices its position within the image, row by row; NaN counts as the greatest.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param dilation? integer[]
+---@param ceil_mode? boolean
+---@param return_indices? boolean
+---@return neap.Module
+function neap.nn.MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+
+--- The greatest element of each window of x (N, C, D, H, W) or (C, D, H, W), stride (kernel_size) apart, and with return_indices its position within the volume, row by row; NaN counts as the greatest.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param dilation? integer[]
+---@param ceil_mode? boolean
+---@param return_indices? boolean
+---@return neap.Module
+function neap.nn.MaxPool3d(kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+
+--- The elements of x (N, C, W) or (C, W) put where max_pool found them, among zeros: of the size that it came from, or output_size.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_size? integer[]
+---@return neap.Module
+function neap.nn.MaxUnpool1d(kernel_size, stride, padding, output_size) end
+
+--- The elements of x (N, C, H, W) or (C, H, W) put where max_pool found them, among zeros: of the size that it came from, or output_size.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_size? integer[]
+---@return neap.Module
+function neap.nn.MaxUnpool2d(kernel_size, stride, padding, output_size) end
+
+--- The elements of x (N, C, D, H, W) or (C, D, H, W) put where max_pool found them, among zeros: of the size that it came from, or output_size.
+---@param kernel_size integer[]
+---@param stride? integer[]
+---@param padding? integer[]
+---@param output_size? integer[]
+---@return neap.Module
+function neap.nn.MaxUnpool3d(kernel_size, stride, padding, output_size) end
+
 --- x tanh(softplus(x)) (Misra, 2019).
 ---@return neap.Module
 function neap.nn.Mish() end
@@ -6936,6 +7754,23 @@ function neap.nn.NLLLoss(weight, ignore_index, reduction) end
 ---@param init? number
 ---@return neap.Module
 function neap.nn.PReLU(num_parameters, init) end
+
+--- p-norm of x - other + eps along the last dimension.
+---@param p? number
+---@param eps? number
+---@param keepdim? boolean
+---@return neap.Module
+function neap.nn.PairwiseDistance(p, eps, keepdim) end
+
+--- x (..., C r r, H, W) as larger images (..., C, H r, W r): r r channels become the r by r places of one (Shi et al., 2016).
+---@param upscale_factor integer
+---@return neap.Module
+function neap.nn.PixelShuffle(upscale_factor) end
+
+--- x (..., C, H r, W r) as smaller images (..., C r r, H, W): what pixel_shuffle undoes.
+---@param downscale_factor integer
+---@return neap.Module
+function neap.nn.PixelUnshuffle(downscale_factor) end
 
 --- Negative log-likelihood of counts under Poisson distributions of rate exp(input), or of rate input without log_input; full adds Stirling's term for targets over 1.
 ---@param log_input? boolean
@@ -6994,6 +7829,36 @@ function neap.nn.ReLU() end
 --- x cut to [0, 6].
 ---@return neap.Module
 function neap.nn.ReLU6() end
+
+--- X mirrored without its edge laid around x: as many as padding says before and after the last dimension; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.ReflectionPad1d(padding) end
+
+--- X mirrored without its edge laid around x: as many as padding says before and after the last dimension, then those of the one before; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.ReflectionPad2d(padding) end
+
+--- X mirrored without its edge laid around x: as many as padding says before and after each of the last three dimensions, the last one first; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.ReflectionPad3d(padding) end
+
+--- Its edge repeated laid around x: as many as padding says before and after the last dimension; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.ReplicationPad1d(padding) end
+
+--- Its edge repeated laid around x: as many as padding says before and after the last dimension, then those of the one before; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.ReplicationPad2d(padding) end
+
+--- Its edge repeated laid around x: as many as padding says before and after each of the last three dimensions, the last one first; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.ReplicationPad3d(padding) end
 
 --- Turns pairs of x (..., T, E), queries or keys, by angles that grow with their position, from offset on (Su et al., 2021).
 ---@param base? number
@@ -7153,6 +8018,45 @@ function neap.nn.TransformerEncoderLayer(d_model, nhead, dim_feedforward, dropou
 ---@return neap.Module
 function neap.nn.TripletMarginLoss(margin, p, eps, swap, reduction) end
 
+--- x with one dimension cut into several.
+---@param dim integer
+---@param sizes integer[]
+---@return neap.Module
+function neap.nn.Unflatten(dim, sizes) end
+
+--- Windows of images (N, C, H, W) as columns (N, C kh kw, windows): PyTorch's nn.functional.unfold. One number stands for both dimensions.
+---@param kernel_size integer[]
+---@param dilation? integer[]
+---@param padding? integer[]
+---@param stride? integer[]
+---@return neap.Module
+function neap.nn.Unfold(kernel_size, dilation, padding, stride) end
+
+--- x (N, C, W), (N, C, H, W) or (N, C, D, H, W) in another size, given or by a factor: the nearest element, between neighbours (linear, bilinear, trilinear), by cubics (Keys, 1981) or means of areas; antialias widens the filter where it shrinks.
+---@param size? integer[]
+---@param scale_factor? number
+---@param mode? "bilinear"|"nearest"|"bicubic"|"linear"|"trilinear"|"nearest-exact"|"area"
+---@param align_corners? boolean
+---@param recompute_scale_factor? boolean
+---@param antialias? boolean
+---@return neap.Module
+function neap.nn.Upsample(size, scale_factor, mode, align_corners, recompute_scale_factor, antialias) end
+
+--- Zeros laid around x: as many as padding says before and after the last dimension; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.ZeroPad1d(padding) end
+
+--- Zeros laid around x: as many as padding says before and after the last dimension, then those of the one before; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.ZeroPad2d(padding) end
+
+--- Zeros laid around x: as many as padding says before and after each of the last three dimensions, the last one first; one number for all.
+---@param padding integer[]
+---@return neap.Module
+function neap.nn.ZeroPad3d(padding) end
+
 --- Gradient descent that averages the weights, as ax, from step t0 on (Polyak and Juditsky, 1992).
 ---@param parameters neap.Tensor[]|table[]
 ---@param options? {lr?: number, lambd?: number, alpha?: number, t0?: number, weight_decay?: number, maximize?: boolean}
@@ -7200,6 +8104,12 @@ function neap.optim.Adamax(parameters, options) end
 ---@param options? {lr?: number, beta1?: number, beta2?: number, eps?: number, weight_decay?: number, maximize?: boolean}
 ---@return neap.Optimizer
 function neap.optim.LAMB(parameters, options) end
+
+--- Quasi-Newton steps from the last gradients (Liu and Nocedal, 1989): step(closure) calls the closure for up to max_eval (5/4 of max_iter) losses.
+---@param parameters neap.Tensor[]|table[]
+---@param options? {lr?: number, max_iter?: integer, max_eval?: integer, tolerance_grad?: number, tolerance_change?: number, history_size?: integer, line_search_fn?: "none"|"strong_wolfe"}
+---@return neap.Optimizer
+function neap.optim.LBFGS(parameters, options) end
 
 --- The sign of a momentum, with decoupled weight decay (Chen et al., 2023).
 ---@param parameters neap.Tensor[]|table[]

@@ -70,12 +70,14 @@ int neap_init_xavier_normal(neap_tensor *t, double gain, neap_generator *g) {
 
 double neap_gain(neap_context *c, const char *nonlinearity, double param) {
   static const struct { const char *name; double gain; } gains[] = {
-    {"linear", 1}, {"sigmoid", 1}, {"tanh", 5.0 / 3}, {"relu", M_SQRT2}, {"selu", 0.75},
+    {"linear", 1}, {"sigmoid", 1}, {"tanh", 5.0 / 3}, {"relu", M_SQRT2}, {"selu", 0.75}, {"identity", 1},
+    {"conv1d", 1}, {"conv2d", 1}, {"conv3d", 1}, {"conv_transpose1d", 1}, {"conv_transpose2d", 1}, {"conv_transpose3d", 1},
   };
   for (int i = 0; i < NP_ARRAY(gains); i++)
     if (strcmp(gains[i].name, nonlinearity) == 0) return gains[i].gain;
   if (strcmp(nonlinearity, "leaky_relu") == 0) return sqrt(2 / (1 + param * param));
-  np_fail(c, NEAP_ERR_ARGUMENT, "gain: \"%.40s\" is not among linear, sigmoid, tanh, relu, leaky_relu, selu", nonlinearity);
+  np_fail(c, NEAP_ERR_ARGUMENT, "gain: '%.40s' is not among relu, leaky_relu, tanh, sigmoid, selu, linear, identity, conv1d, "
+          "conv2d, conv3d, conv_transpose1d, conv_transpose2d, conv_transpose3d", nonlinearity);
   return 0;
 }
 

@@ -1766,6 +1766,9 @@ neap_tensor *neap_pdist(neap_context *c, neap_tensor *x, double p) {
 neap_tensor *neap_pairwise_distance(neap_context *c, neap_tensor *x, neap_tensor *other, double p, double eps, int keepdim) {
   return call(c, NP_OP_pairwise_distance, 5, (neap_value[]){ of_tensor(x), of_tensor(other), of_number(p), of_number(eps), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
+neap_tensor *neap_renorm(neap_context *c, neap_tensor *x, double p, int64_t dim, double maxnorm) {
+  return call(c, NP_OP_renorm, 4, (neap_value[]){ of_tensor(x), of_number(p), of_kind(NEAP_INT, dim), of_number(maxnorm) }, 0, NULL);
+}
 neap_tensor *neap_cosine_similarity(neap_context *c, neap_tensor *x, neap_tensor *other, int64_t dim, double eps) {
   return call(c, NP_OP_cosine_similarity, 4, (neap_value[]){ of_tensor(x), of_tensor(other), of_kind(NEAP_INT, dim), of_number(eps) }, 0, NULL);
 }

@@ -41,6 +41,9 @@ text("neap.clip_grad_norm_", "(parameters, max_norm, p = 2)", [[
 Scales the gradients of all parameters so that their common p-norm is at most max_norm. Returns the norm before.]])
 text("neap.clip_grad_value_", "(parameters, limit)", "Cuts each element of the parameters' gradients to [-limit, limit].")
 
+text("neap.init_fill", "(way, tensor, generator, ...)", "What nn.init's functions do: fills a tensor in place; way: 'xavier_uniform' and so on.")
+text("neap.gain", "(nonlinearity, parameter = 0.01)", "What nn.init.calculate_gain gives.")
+
 -- ---- random numbers ----
 
 text("neap.seed", "(n)", "Starts Neap's own random generator anew: what follows repeats.")
