@@ -73,3 +73,41 @@ describe("losses with a function", function()
     near(neap.wasserstein_generator_loss(fake):item(), -1.5)
   end)
 end)
+
+describe("AdaptiveLogSoftmaxWithLoss", function()
+  local function filled()
+    local m = nn.AdaptiveLogSoftmaxWithLoss(4, 10, {3, 6}, {div_value = 2, head_bias = true}):to("float64")
+    local names, state = {}, m:state_dict()
+    for name in m:named_parameters() do names[#names + 1] = name end
+    table.sort(names)
+    assert.are.same({"head.bias", "head.weight", "tail.0.0.weight", "tail.0.1.weight", "tail.1.0.weight", "tail.1.1.weight"}, names)
+    for k, name in ipairs(names) do
+      local t = state[name]
+      t:copy_((neap.arange(t:numel(), {dtype = "float64"}) * 0.7 + (k - 1)):sin():reshape(t.shape))
+    end
+    return m, (neap.arange(20, {dtype = "float64"}) * 0.9):cos():reshape(5, 4), int(1, 10, 5, 3, 7)
+  end
+  it("has PyTorch's names and numbers", function()
+    local m, x, t = filled()
+    local y, loss = m(x, t)
+    near(loss:item(), 2.6357862049743526, 1e-9)
+    near(y:sum():item(), -13.178931024871762, 1e-9)
+    loss:backward()
+    near(m.tail[1][1].weight.grad:sum():item(), -0.34836635488968193, 1e-9)
+    near(m.head.bias.grad[4]:item(), 0.11341247780641002, 1e-9)
+    assert.are.same({1, 3, 4, 3, 2}, m:predict(x):totable())
+    local all = m:log_prob(x)
+    near(all:sum():item(), -176.9707807190987, 1e-9)
+    near((all:exp():sum(2) - 1):abs():max():item(), 0, 1e-12)
+    near((all:gather(2, t:unsqueeze(2)):squeeze(2) - y):abs():max():item(), 0, 1e-12)
+    near(m(x[2], t[2]):item(), y[2]:item(), 1e-12)
+    near((m:clone()(x, t) - y):abs():max():item(), 0, 1e-12)
+  end)
+  it("refuses cutoffs that do not rise, and labels that there are not", function()
+    for _, cutoffs in ipairs{{}, {3, 3}, {11}, {0}} do
+      assert.has_error(function() nn.AdaptiveLogSoftmaxWithLoss(4, 10, cutoffs) end)
+    end
+    local m, x, t = filled()
+    assert.error_matches(function() m(x, t + 1) end, "AdaptiveLogSoftmaxWithLoss: a target is 11, 1 to 10 are allowed")
+  end)
+end)
