@@ -64,6 +64,12 @@ wrap("where", function(plain, condition, ...)
   return core.atleast_1d(condition):nonzero():unbind(2)
 end)
 
+-- tensor_split(x, where): the number of parts or the positions may stand in a tensor.
+wrap("tensor_split", function(plain, x, where, ...)
+  if core.is_tensor(where) then where = where:dim() == 0 and where:item() or where:totable() end
+  return plain(x, where, ...)
+end)
+
 -- tensordot(x, other, {{1, 2}, {2, 1}}): the dimensions that meet, pair by pair.
 wrap("tensordot", function(plain, x, other, dims, ...)
   if type(dims) == "table" and type(dims[1]) == "table" then

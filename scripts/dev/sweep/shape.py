@@ -2,7 +2,7 @@
 import torch
 import torch.nn.functional as F
 
-from sweep import Dim, Dims, List, Opts
+from sweep import Dim, Dims, List, Opts, Values
 
 
 def views(s):
@@ -202,6 +202,9 @@ def edges_of_cuts(s):
     s.case("meshgrid", List(s.t([2]), s.t([0])))
     s.case("meshgrid", List(s.t([2]), s.t([3]), s.t([2])), "xy", fn=lambda xs, how: torch.meshgrid(*xs, indexing=how))
     s.case("where", s.b([3, 4]), positions=True)
+    for _ in range(3):
+        s.case("tensor_split", s.t([2, 6]), s.index([2], 7), Dim(1))
+    s.case("tensor_split", s.t([5]), Values(2, "int64"))
     s.case("where", s.b([]), positions=True)
 
 
