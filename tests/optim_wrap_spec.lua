@@ -98,7 +98,33 @@ describe("an averaged model", function()
     end
   end)
 
+  for number, row in ipairs(golden.batch_norms) do
+    it("has batch norms brought up to date, row " .. number, function()
+      local model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2, {momentum = row.momentum, cumulative = not row.momentum}))
+      model:to "float64"
+      nn.utils.vector_to_parameters(neap.cat{start({2, 3}, 1):flatten(), start({2}, 2)}, {model[1].weight, model[1].bias})
+      local batches = {start({4, 3}, 3), start({4, 3}, 4), start({4, 3}, 5), start({2, 3}, 6)}
+      model:eval()
+      utils.update_bn(function()
+        local i = 0
+        return function()
+          i = i + 1
+          return batches[i]
+        end
+      end, model)
+      near(row.stats, {model[2].running_mean, model[2].running_var})
+      assert.equal(4, model[2].num_batches_tracked:item())
+      assert.is_false(model[2]:is_training())
+    end)
+  end
+
   it("says what is wrong", function()
+    says("update_bn: takes data and a model, not a number", utils.update_bn, {}, 3)
+    local norm = nn.Sequential(nn.BatchNorm1d(2, {momentum = 0}))
+    says("update_bn: data is a loader", utils.update_bn, {}, norm)
+    says("update_bn: a batch norm with momentum 0 learns nothing", utils.update_bn, data.batches{neap.ones(2, 2)}, norm)
+    says("update_bn: the data has no batches", utils.update_bn, function() return function() end end, nn.BatchNorm1d(2))
+    assert.is_nil(utils.update_bn(data.batches{neap.ones(2, 2)}, nn.Linear(2, 2)))
     says("AveragedModel: takes a model, not a number", optim.AveragedModel, 3)
     says("AveragedModel: takes avg_fn or multi_avg_fn, not both", optim.AveragedModel, nn.Linear(1, 1), {avg_fn = print, multi_avg_fn = print})
     says("get_ema_avg_fn: the decay is from 0 to 1, not", utils.get_ema_avg_fn, 2)

@@ -4,6 +4,9 @@
 
 local neap = require "neap.core"
 local check = require "neap.check"
+local over = require "neap.data.each"
+
+local check_data, iterate = over.check, over.iterate
 
 local train = {EarlyStopping = require "neap.train.stop".EarlyStopping}
 
@@ -40,42 +43,14 @@ local function bar(share, width)
   return "[" .. ("="):rep(full) .. (" "):rep(width - full) .. "]"
 end
 
-local function check_data(what, data)
-  if type(data) ~= "function" and not (type(data) == "table" and data.next and data.reset) then
-    check.fail("%s: data is a loader as data.batches makes, or a function that returns an iterator, not %s", what,
-      check.describe(data))
-  end
-end
-
--- The batches of one epoch, whatever `data` is: a loader, or a function that returns an iterator.
-local function iterate(data)
-  if type(data) ~= "function" then
-    data:reset()
-    return function() return data:next() end
-  end
-  local step, state, control = data()
-  return function()
-    local x, y = step(state, control)
-    control = x
-    return x, y
-  end
-end
-
--- A list of modules with their modes, parents first, that are so again when it closes.
-local Restored = {__close = function(modes)
-  for _, pair in ipairs(modes) do pair[1]:train(pair[2]) end
-end}
-
 --- How good a model is on data (a loader or a function that returns an iterator over x, y): returns the mean loss (nil
 --- without options.loss) and the share of right classes (nil when y holds no classes, one a row). The model is in eval
 --- mode meanwhile and afterwards as it was.
 function train.evaluate(model, data, options)
   options = check.options("train.evaluate", options, {"loss"})
   check_data("train.evaluate", data)
-  local modes = {}
-  for i, module in ipairs(model:modules()) do modes[i] = {module, module:is_training()} end
+  local _ <close> = over.modes(model)
   model:eval()
-  local _ <close> = setmetatable(modes, Restored)
   local _ <close> = neap.no_grad()
   local total, right, n, classes = 0, 0, 0, true
   local next_batch = iterate(data)

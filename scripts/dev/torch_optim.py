@@ -218,6 +218,19 @@ def average_rows():
         print('{average="%s",kind="%s",params=%s},' % (name, next(iter(options), ""), values(averaged.module.parameters())))
 
 
+def batch_norm_rows():
+    """Running statistics of a batch norm, behind a linear layer, after update_bn on three batches of 4 and one of 2."""
+    for momentum in (0.1, None):
+        model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2, momentum=momentum))
+        with torch.no_grad():
+            model[0].weight.copy_(start((2, 3), 1))
+            model[0].bias.copy_(start((2,), 2))
+        batches = [start((4, 3), 3 + t) for t in range(3)] + [start((2, 3), 6)]
+        torch.optim.swa_utils.update_bn(batches, model)
+        bn = model[1]
+        print('{momentum=%s,stats=%s},' % (lua(momentum) if momentum else "nil", values([bn.running_mean, bn.running_var])))
+
+
 def quartic(w):
     """The gradient of sum (w - 0.3)^4 + (0.1 + i % 3) w^2."""
     i = np.arange(w.size).reshape(w.shape)
@@ -340,6 +353,8 @@ def main():
     lbfgs_rows()
     print("},\naverages={")
     average_rows()
+    print("},\nbatch_norms={")
+    batch_norm_rows()
     print("},\nwrapped={")
     wrapped_rows()
     print("},\nschedules={")

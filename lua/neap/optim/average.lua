@@ -5,6 +5,7 @@ local core = require "neap.core"
 local check = require "neap.check"
 local tree = require "neap.nn.tree"
 local class = require "neap.nn.module".class
+local each = require "neap.data.each"
 
 local average = {}
 
@@ -98,5 +99,59 @@ function AveragedModel:update_parameters(model)
 end
 
 average.AveragedModel = AveragedModel
+
+-- ---- batch norms ----
+
+-- The layers of a model that keep statistics of batches.
+local function batch_norms(model)
+  local list = {}
+  for _, layer in ipairs(model:modules()) do
+    if tree.name(layer):find "^BatchNorm" and core.is_tensor(layer.running_mean) then list[#list + 1] = layer end
+  end
+  return list
+end
+
+-- What a layer's running statistics say of the last batch: they began at 0.
+local function of_batch(layer, name)
+  return layer.cumulative and layer[name] or layer[name] / layer.momentum
+end
+
+local statistics = {"running_mean", "running_var"}
+
+--- Sets the running statistics of a model's batch norms to their means over the batches of data (a loader, or a function that
+--- returns an iterator over x, ...): those of averaged weights are not known otherwise. The model's modes stay what they are.
+function average.update_bn(data, model)
+  if not tree.is_module(model) then check.fail("update_bn: takes data and a model, not %s", check.describe(model)) end
+  each.check("update_bn", data)
+  local layers, means, n = batch_norms(model), {}, 0
+  if #layers == 0 then return end
+  for i, layer in ipairs(layers) do
+    if not layer.cumulative and layer.momentum == 0 then check.fail "update_bn: a batch norm with momentum 0 learns nothing" end
+    means[i] = {}
+    for _, name in ipairs(statistics) do means[i][name] = core.zeros_like(layer[name]) end
+  end
+  local _ <close> = each.modes(model)
+  model:train()
+  local _ <close> = core.no_grad()
+  for x in each.iterate(data) do
+    local _ <close> = core.scope()
+    n = n + 1
+    for _, layer in ipairs(layers) do
+      layer.num_batches_tracked:fill_(0)
+      for _, name in ipairs(statistics) do layer[name]:fill_(0) end
+    end
+    model(x)
+    for i, layer in ipairs(layers) do
+      for _, name in ipairs(statistics) do
+        means[i][name]:lerp_(of_batch(layer, name), 1 / n)
+      end
+    end
+  end
+  if n == 0 then check.fail "update_bn: the data has no batches" end
+  for i, layer in ipairs(layers) do
+    for _, name in ipairs(statistics) do layer[name]:copy_(means[i][name]) end
+    layer.num_batches_tracked:fill_(n)
+  end
+end
 
 return average
