@@ -246,11 +246,12 @@ static int check_inputs(const attention *a) {
   for (int i = 0; i < 3; i++) {
     np_text t;
     np_text_init(&t, why, sizeof why);
-    np_text_add(&t, "the last dimension of %s must be %s, %lld", a->m->call->param[i].name, a->m->sig->param[sizes[i]].name, (long long)np_set_i(a->m, sizes[i]));
+    np_text_add(&t, "the last dimension of %s must be %s, %lld", a->m->call->param[i].name, a->m->sig->param[sizes[i]].name,
+                (long long)np_set_i(a->m, sizes[i]));
     if (a->in[i].t->at.shape[q->ndim - 1] != np_set_i(a->m, sizes[i])) return refuse_inputs(a, why);
   }
   if (q->ndim == 3 && (k->shape[!a->time] != q->shape[!a->time] || v->shape[!a->time] != q->shape[!a->time])) return refuse_inputs(a, "their batches differ");
-  if (k->shape[q->ndim - 2 - (q->ndim == 3 && a->time == 0)] != v->shape[q->ndim - 2 - (q->ndim == 3 && a->time == 0)]) return refuse_inputs(a, "key and value differ in length");
+  if (k->shape[a->time] != v->shape[a->time]) return refuse_inputs(a, "key and value differ in length");
   return NEAP_OK;
 }
 

@@ -133,7 +133,7 @@ static np_operand operand_of(const np_attention *s, neap_tensor *t, int64_t padd
     stride[d] = shape[d] == 1 ? 0 : l->stride[d - lead];
   }
   x.data = np_data(t), x.dtype = l->dtype;
-  x.rows = shape[n - 2], x.cols = shape[n - 1], x.row = stride[n - 2], x.col = stride[n - 1], x.padded = padded;
+  x.cols = shape[n - 1], x.row = stride[n - 2], x.col = stride[n - 1], x.padded = padded;
   memcpy(x.step, stride, (size_t)s->n_dims * sizeof *stride);
   x.direct = l->dtype == s->dtype && padded == x.cols && (x.col == 1 || x.cols <= 1);
   return x;

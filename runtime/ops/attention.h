@@ -12,7 +12,7 @@ enum { NP_AT_QUERY, NP_AT_KEY, NP_AT_VALUE, NP_AT_MASK, NP_AT_P, NP_AT_CAUSAL, N
 typedef struct np_operand { /* rows behind a batch, read where they lie when they are native and dense */
   const char *data;         /* NULL: there is none */
   int dtype, direct;
-  int64_t rows, cols, padded, row, col, step[NEAP_MAX_DIMS]; /* strides in elements; step: of the batch */
+  int64_t cols, padded, row, col, step[NEAP_MAX_DIMS]; /* strides in elements; step: of the batch */
 } np_operand;
 
 typedef struct np_attention {

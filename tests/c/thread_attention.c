@@ -6,6 +6,7 @@ enum { LENGTH = 900, SIZE = 16, SHARED = 4 * LENGTH * SIZE, ROOM = 4 * SHARED };
 
 static void attended(int threads, int64_t heads, int64_t shared, float *out) {
   neap_context *c = neap_open(&(neap_config){.seed = 5, .threads = threads - 1});
+  neap_scope *scope = neap_scope_open(c);
   const int64_t many[3] = {heads, LENGTH, SIZE}, few[3] = {shared, LENGTH, SIZE};
   neap_tensor *x[3] = {neap_randn(c, 3, many, -1, NULL), neap_randn(c, 3, few, -1, NULL), neap_randn(c, 3, few, -1, NULL)};
   neap_tensor *weight = neap_randn(c, 3, many, -1, NULL), *g[3] = {NULL};
@@ -16,10 +17,7 @@ static void attended(int threads, int64_t heads, int64_t shared, float *out) {
   check(neap_error(c) == NEAP_OK && neap_threads(c) == threads);
   neap_tensor *all[4] = {y, g[0], g[1], g[2]};
   for (int i = 0; i < 4 && all[i]; i++, out += SHARED) neap_copy_out(all[i], NEAP_F32, out);
-  for (int i = 0; i < 3; i++) neap_release(x[i]), neap_release(g[i]);
-  neap_release(y);
-  neap_release(loss);
-  neap_release(weight);
+  neap_scope_close(scope);
   neap_close(c);
 }
 
