@@ -1,4 +1,4 @@
--- Elementwise ops against PyTorch's, one thread, float32: nanoseconds an element, and the ratio.
+-- Elementwise ops against PyTorch's, on as many threads as NEAP_NUM_THREADS says, float32: nanoseconds an element, and the ratio.
 --   neap scripts/bench/pointwise.lua --python PATH/python
 
 local neap = require "neap"
@@ -19,7 +19,7 @@ local BINARY = "add sub mul div pow atan2 hypot remainder fmod floor_divide maxi
 local torch = [=[
 import sys, time, torch
 import torch.nn.functional as F
-torch.set_num_threads(1)
+torch.set_num_threads(int(sys.argv[5]))
 n, dtype = int(sys.argv[1]), getattr(torch, sys.argv[2])
 x, z, a = (torch.rand(n) * 0.9 + 0.05).to(dtype), (torch.rand(n) + 0.5).to(dtype), torch.randn(n).to(dtype)
 for line in sys.stdin:
@@ -42,8 +42,8 @@ local function partner()
   file:close()
   os.remove(answers)
   assert(os.execute(("mkfifo '%s'"):format(answers)))
-  local pipe = assert(io.popen(("env -u OPENBLAS_CORETYPE '%s' %s %d %s '%s' '%s' > %s"):format(options.python, script, options.size,
-    options.dtype, BINARY, ACTIVATIONS, answers), "w"))
+  local pipe = assert(io.popen(("env -u OPENBLAS_CORETYPE '%s' %s %d %s '%s' '%s' %d > %s"):format(options.python, script, options.size,
+    options.dtype, BINARY, ACTIVATIONS, neap.info().threads, answers), "w"))
   local reader = assert(io.open(answers, "r"))
   return function(name)
     pipe:write(name, "\n")
