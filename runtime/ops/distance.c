@@ -169,9 +169,9 @@ int np_renorm_run(np_call *c) {
   int n = 0, dim;
   int64_t others[NEAP_MAX_DIMS];
   double p = np_d(c, 1), most = np_d(c, 3);
-  if (x->at.ndim < 2) return np_reject(c, NEAP_ERR_SHAPE, "x has %d dimensions: renorm needs 2 or more", x->at.ndim);
-  if (!np_is_float(x->at.dtype)) return np_reject(c, NEAP_ERR_DTYPE, "x is %s; only floats have norms to scale", np_dtypes[x->at.dtype].info.name);
-  if (!(p > 0) || !(most >= 0)) return np_reject(c, NEAP_ERR_ARGUMENT, "needs p > 0 and maxnorm >= 0, got %g and %g", p, most);
+  if (x->at.ndim < 2) return np_reject(c, NEAP_ERR_SHAPE, "x must have 2 dimensions or more, got %d", x->at.ndim);
+  if (np_need_float(c, "x", x) != 0) return ctx->error;
+  if (!(p > 0) || !(most >= 0)) return np_reject(c, NEAP_ERR_ARGUMENT, "p is %g and maxnorm %g, they must be over 0 and at least 0", p, most);
   if (np_axis(c, np_i(c, 2), x->at.ndim, &dim) != 0) return ctx->error;
   for (int i = 0; i < x->at.ndim; i++)
     if (i != dim) others[n++] = i;

@@ -87,6 +87,10 @@ return {
     "bilinear: x1 (2, 3) and x2 (2, 3) do not fit weight (2, 3): they are (..., in1), (..., in2) and (out, in1, in2)"},
   {"neap.bilinear(x, x, neap.ones(2, 3, 3), v)", "bilinear: add: shapes (2, 2) and (3) do not broadcast: dimension 2 is 2 against 3"},
   -- distances
+  {"v:renorm(2, 1, 1)", "renorm: x must have 2 dimensions or more, got 1"},
+  {"i(1, 2):view(1, 2):renorm(2, 1, 1)", "renorm: x must be of a floating dtype, got int64: convert it with to('float32')"},
+  {"x:renorm(0, 1, 1)", "renorm: p is 0 and maxnorm 1, they must be over 0 and at least 0"},
+  {"x:renorm(2, 1, -1)", "renorm: p is 2 and maxnorm -1, they must be over 0 and at least 0"},
   {"x:cdist(v)", "cdist: takes rows of one length, (..., n, k) and (..., m, k), got (2, 3) and (3)"},
   {"x:cdist(neap.ones(2, 2))", "cdist: takes rows of one length, (..., n, k) and (..., m, k), got (2, 3) and (2, 2)"},
   {"x:cdist(x, -1)", "cdist: p is -1; it is 0 or more"},
