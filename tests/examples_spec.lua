@@ -134,6 +134,18 @@ describe("examples", function()
     end
   end)
 
+  it("dcgan writes a picture of samples", function()
+    if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
+    local path = os.tmpname()
+    local text = works("dcgan", "--take 128 --size 32 --epochs 1 --out " .. path)
+    assert.matches("epoch 1: loss of the critic [%d.]+, of the generator [%d.]+", text)
+    local file = assert(io.open(path, "rb"))
+    assert.equal("\137PNG", file:read(4))
+    assert.is_true(file:seek "end" > 5000)
+    file:close()
+    os.remove(path)
+  end)
+
   it("char_lstm reads and writes", function()
     local dir = os.getenv "NEAP_DATA"
     if not (dir and exists(dir .. "/tinyshakespeare/input.txt")) then return pending "no tiny Shakespeare under NEAP_DATA" end
