@@ -117,11 +117,11 @@ describe("examples", function()
     assert.is_true(total / 5 >= 0.915, total / 5)
   end)
 
-  it("lenet learns from few images", function()
+  it("lenet learns from few images #once", function()
     if not has_mnist() then return pending "no MNIST under NEAP_DATA" end
-    local text = works("lenet", "--images 3000 --epochs 2")
+    local text = works("lenet", "--images 2000 --epochs 2 --unseen 500")
     local accuracy, seconds = text:match "Test accuracy: ([%d.]+) after (%d+) seconds"
-    assert.is_true(tonumber(accuracy) > 0.85 and tonumber(seconds) >= 0, text)
+    assert.is_true(tonumber(accuracy) > 0.65 and tonumber(seconds) >= 0, text)
   end)
 
   -- The answers are NumPy's for the same sums.

@@ -22,7 +22,7 @@ typedef struct engine {
   char *y, *rows;            /* rows: scratch, one a task */
   int64_t *at, row_bytes, per_task;
   int base;
-  char least[8];
+  union { double align; char at[8]; } least; /* the number that all others are above */
 } engine;
 
 static int64_t table_count(const np_pooling *p) { return p->w[0].size + p->w[1].size + p->w[2].size; }
@@ -67,7 +67,7 @@ static int64_t *open_tables(neap_context *c, int dtype, const np_pooling *p, eng
   e->origin = w->kernel ? -w->padding : 0;
   e->by_step = (w->kernel || even) && e->taps <= np_max(w->size, 4);
   e->per_task = np_max(1, NP_GRAIN / np_max(1, e->in));
-  np_put_number(dtype, e->least, -INFINITY);
+  np_put_number(dtype, e->least.at, -INFINITY);
   return block;
 }
 
@@ -83,7 +83,7 @@ static void reach(const engine *e, int64_t t, int64_t *lo, int64_t *hi) {
 static void max_row(const engine *e, const char *plane, int64_t o0, int64_t o1, char *y, int32_t *where) {
   const table *d = &e->t[0], *h = &e->t[1], *w = &e->t[2];
   int64_t n = e->p->w[2].size, height = e->p->w[1].n, width = e->p->w[2].n, corner = (d->start[o0] * height + h->start[o1]) * width;
-  e->kernels->fill((int)e->size, n, e->least, y, 1);
+  e->kernels->fill((int)e->size, n, e->least.at, y, 1);
   for (int64_t o = 0; o < n; o++) where[o] = (int32_t)(corner + w->start[o]);
   for (int64_t i = 0; i < d->count[o0]; i++)
     for (int64_t j = 0; j < h->count[o1]; j++) {

@@ -10,6 +10,7 @@ Trains a convolutional net on MNIST, whose digits it turns, stretches and moves 
   --data DIR      the folder that has mnist/ (default: the environment's NEAP_DATA)
   --epochs N=8    how often it sees all images
   --images N=60000   how many of the training images it sees
+  --unseen N=10000   how many of the test images it is judged by
   --seed N=1      of the random numbers
   --save FILE     where the weights go (safetensors)
 ]])
@@ -17,7 +18,9 @@ Trains a convolutional net on MNIST, whose digits it turns, stretches and moves 
 neap.seed(options.seed)
 local started = neap.clock()
 local digits, unseen = assert(data.mnist(options.data))
-digits.x, digits.y = digits.x[{{1, options.images}}], digits.y[{{1, options.images}}]
+for set, count in pairs{[digits] = options.images, [unseen] = options.unseen} do
+  set.x, set.y = set.x[{{1, count}}], set.y[{{1, count}}]
+end
 
 --- Images (N, 28, 28), each turned by up to 10 degrees, sheared and scaled by up to a tenth, moved by up to two pixels:
 --- as the net takes them, (N, 1, 28, 28).
