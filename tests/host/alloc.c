@@ -141,8 +141,9 @@ static const char prepare_rules[] = /* made anew and two steps, of which the sec
   "for i, row in ipairs(require 'neap.core'.rule_rows()) do names[i] = row.name end\n"
   "local net, x = neap.nn.Linear(3, 2), neap.ones(4, 3)\n"
   "function f(i)\n"
-  "  local rule = neap.optim[names[i]](net:parameters(), {lr = 0.01})\n"
-  "  for _ = 1, 2 do rule:zero_grad(); net(x):sum():backward(); rule:step() end\n"
+  "  local rule = neap.optim[names[i]](net:parameters 'weight', {lr = 0.01})\n" /* Muon takes matrices alone */
+  "  local function closure() rule:zero_grad(); local loss = net(x):square():sum(); loss:backward(); return loss end\n"
+  "  for _ = 1, 2 do rule:step(closure) end\n"
   "end\n"
   "return #names\n";
 
