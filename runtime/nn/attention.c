@@ -281,18 +281,9 @@ static neap_tensor *run(attention *a, neap_tensor **weights) {
 
 neap_tensor *np_multihead_attention_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
   attention a = {.m = m, .c = m->ctx, .in = in};
-  neap_scope scope;
   a.batched = in[QUERY].t->at.ndim == 3;
   a.time = a.batched && np_set_i(m, BATCH_FIRST);
-  if (check_inputs(&a) != 0) return NULL;
-  np_scope_enter(m->ctx, &scope);
-  neap_tensor *out[2] = {NULL, NULL};
-  out[0] = run(&a, &out[1]);
-  if (np_failed(m->ctx)) out[0] = out[1] = NULL;
-  if (!more) out[1] = NULL;
-  np_scope_leave(&scope, 2, out);
-  if (more) more[0] = out[1];
-  return out[0];
+  return check_inputs(&a) == 0 ? run(&a, &more[0]) : NULL;
 }
 
 /* ---- PositionalEncoding: d_model dropout max_len batch_first; buffer pe (max_len, d_model) ---- */
@@ -311,7 +302,7 @@ int np_positional_encoding_setup(neap_module *m, const neap_value *in) {
 neap_tensor *np_positional_encoding_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
   (void)more;
   neap_context *c = m->ctx;
-  neap_tensor *x = in[0].t, *pe = np_part_of(m, 0), *y = NULL;
+  neap_tensor *x = in[0].t, *pe = np_part_of(m, 0);
   const int time = x->at.ndim == 3 && np_set_i(m, 3), d = x->at.ndim - 1;
   char shape[96];
   np_shape_text(shape, sizeof shape, x);
@@ -324,14 +315,10 @@ neap_tensor *np_positional_encoding_forward(neap_module *m, const neap_value *in
     np_layer_fail(m, NEAP_ERR_SHAPE, "x %s from offset %lld on goes beyond max_len, %lld", shape, (long long)first, (long long)np_set_i(m, 2));
     return NULL;
   }
-  neap_scope scope;
-  np_scope_enter(c, &scope);
   neap_tensor *rows = neap_narrow(c, pe, 0, first, n);
   if (d == 2 && time == 0) rows = neap_unsqueeze(c, rows, 1);
-  y = neap_add(c, x, rows);
-  if (y && m->training) y = neap_dropout(c, y, np_set_d(m, 1), 1, NULL);
-  np_scope_leave(&scope, 1, &y);
-  return y;
+  neap_tensor *y = neap_add(c, x, rows);
+  return y && m->training ? neap_dropout(c, y, np_set_d(m, 1), 1, NULL) : y;
 }
 
 /* ---- RotaryEmbedding: base interleaved; ALiBi: num_heads ---- */

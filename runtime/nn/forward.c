@@ -18,9 +18,16 @@ static int complete(neap_module *m, const neap_value *in) {
   return m->ctx->error;
 }
 
-static neap_tensor *run_bound(neap_module *m, const neap_value *in, neap_tensor **more) {
+/* What a layer makes on its way hangs in a scope of its own; its outputs stay. */
+static neap_tensor *run_bound(neap_module *m, const neap_value *in, neap_tensor **out) {
+  neap_context *c = m->ctx;
+  neap_scope scope;
   if (NP_UNLIKELY(m->waiting) && complete(m, in) != NEAP_OK) return NULL;
-  return m->row->forward(m, in, more);
+  np_scope_enter(c, &scope);
+  out[0] = m->row->forward(m, in, out + 1);
+  if (NP_UNLIKELY(!out[0] || np_failed(c))) memset(out, 0, (size_t)m->call->n_outputs * sizeof *out);
+  np_scope_leave(&scope, m->call->n_outputs, out);
+  return out[0];
 }
 
 int np_module_run(neap_module *m, int n, const neap_value *args, neap_tensor **out) {
@@ -31,14 +38,13 @@ int np_module_run(neap_module *m, int n, const neap_value *args, neap_tensor **o
   for (int i = 0; i < m->call->n_params; i++)
     if (in[i].kind == NEAP_TENSOR && in[i].t->ctx != c)
       return np_layer_fail(m, NEAP_ERR_ARGUMENT, "%s belongs to another context", m->call->param[i].name);
-  out[0] = run_bound(m, in, out + 1);
-  return out[0] ? m->call->n_outputs : (int)c->error;
+  return run_bound(m, in, out) ? m->call->n_outputs : (int)c->error;
 }
 
 neap_tensor *np_module_run1(neap_module *m, neap_tensor *x) {
   neap_value v = {.kind = NEAP_TENSOR, .t = x};
   neap_tensor *out[NP_MAX_OUTS];
-  if (NP_LIKELY(m->call->n_params == 1 && m->call->n_outputs == 1)) return run_bound(m, &v, NULL);
+  if (NP_LIKELY(m->call->n_params == 1 && m->call->n_outputs == 1)) return run_bound(m, &v, out);
   if (np_module_run(m, 1, &v, out) < 0) return NULL;
   for (int i = 1; i < m->call->n_outputs; i++) neap_release(out[i]);
   return out[0];

@@ -20,8 +20,8 @@ typedef struct np_layer {
   int op, inputs;         /* of a layer that is one op: its settings are the op's after the first `inputs`; else op is -1 */
   /* Checks settings, makes parts and children; a status. in: NULL when the module is made, the inputs when it waited. */
   int (*setup)(neap_module *m, const neap_value *in);
-  /* in: bound to `call`. A new reference to the first output, or NULL and an error; the others go to more, which is
-   * cleared (NULL: not asked for). */
+  /* in: bound to `call`. The first output, or NULL and an error; the others go to more, which is cleared (NULL: not
+   * asked for). What is made on the way hangs in a scope, so nothing needs to be released. */
   neap_tensor *(*forward)(neap_module *m, const neap_value *in, neap_tensor **more);
 } np_layer;
 

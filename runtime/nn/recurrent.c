@@ -171,7 +171,7 @@ static int check_input(const walk *w, const neap_tensor *x, int most) {
 /* Takes the batch's dimension off again. */
 static neap_tensor *without_batch(const walk *w, neap_tensor *t, int batched) { return batched || !t ? t : neap_squeeze(w->c, t, 1, (int64_t[]){1}); }
 
-static neap_tensor *forward_in_scope(walk *w, neap_tensor *x, neap_tensor **more) {
+static neap_tensor *all_layers(walk *w, neap_tensor *x, neap_tensor **more) {
   neap_context *c = w->c;
   const plan *p = &w->p;
   int batched = x->at.ndim == 3, n = p->layers * p->directions, turned = p->batch_first && batched;
@@ -195,29 +195,15 @@ static neap_tensor *forward_in_scope(walk *w, neap_tensor *x, neap_tensor **more
   return y ? without_batch(w, y, batched) : NULL;
 }
 
-/* What the forward makes hangs in a scope; its outputs stay. */
-static neap_tensor *scoped(walk *w, neap_tensor *x, neap_tensor **more, neap_tensor *(*forward)(walk *, neap_tensor *, neap_tensor **)) {
-  neap_context *c = w->c;
-  neap_scope scope;
-  neap_tensor *out[3] = {NULL};
-  int n = w->m->call->n_outputs;
-  np_scope_enter(c, &scope);
-  out[0] = forward(w, x, out + 1);
-  if (np_failed(c)) memset(out, 0, sizeof out);
-  np_scope_leave(&scope, out[0] ? n : 0, out);
-  for (int i = 1; i < n; i++) more[i - 1] = out[i];
-  return out[0];
-}
-
 static neap_tensor *forward(neap_module *m, int kind, const neap_value *in, neap_tensor **more) {
   int state = kind == LSTM ? 3 : 2;
   walk w = {.c = m->ctx, .m = m, .p = plan_of(m, kind), .h0 = in[1].t, .c0 = kind == LSTM ? in[2].t : NULL, .lengths = in[state].t,
             .dtype = in[0].t->at.dtype};
   w.drop = m->training ? w.p.dropout : 0;
-  return scoped(&w, in[0].t, more, forward_in_scope);
+  return all_layers(&w, in[0].t, more);
 }
 
-static neap_tensor *cell_in_scope(walk *w, neap_tensor *x, neap_tensor **more) {
+static neap_tensor *one_step(walk *w, neap_tensor *x, neap_tensor **more) {
   neap_context *c = w->c;
   int batched = x->at.ndim == 2;
   if (check_input(w, x, 2) != 0) return NULL;
@@ -235,7 +221,7 @@ static neap_tensor *cell_in_scope(walk *w, neap_tensor *x, neap_tensor **more) {
 
 static neap_tensor *cell_forward(neap_module *m, int kind, const neap_value *in, neap_tensor **more) {
   walk w = {.c = m->ctx, .m = m, .p = cell_plan(m, kind), .h0 = in[1].t, .c0 = kind == LSTM ? in[2].t : NULL, .dtype = in[0].t->at.dtype};
-  return scoped(&w, in[0].t, more, cell_in_scope);
+  return one_step(&w, in[0].t, more);
 }
 
 /* ---- the rows' functions ---- */

@@ -84,20 +84,11 @@ static neap_tensor *blocks(neap_module *m, int n, const attends *a, neap_tensor 
   return x;
 }
 
-static neap_tensor *in_scope(neap_module *m, int n, const attends *a, neap_tensor *x) {
-  neap_scope scope;
-  np_scope_enter(m->ctx, &scope);
-  neap_tensor *y = blocks(m, n, a, x);
-  if (np_failed(m->ctx)) y = NULL;
-  np_scope_leave(&scope, 1, &y);
-  return y;
-}
-
 neap_tensor *np_transformer_encoder_layer_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
   enum { SRC, MASK, PADDING, CAUSAL, CACHE, CACHED };
   (void)more;
   attends a = {.mask = in[MASK], .padding = in[PADDING], .causal = in[CAUSAL], .cache = in[CACHE], .cached = in[CACHED]};
-  return in_scope(m, 2, &a, in[SRC].t);
+  return blocks(m, 2, &a, in[SRC].t);
 }
 
 enum { TGT, MEMORY, TGT_MASK, MEMORY_MASK, TGT_PADDING, MEMORY_PADDING, TGT_CAUSAL, MEMORY_CAUSAL, CACHE, CACHED };
@@ -108,7 +99,7 @@ neap_tensor *np_transformer_decoder_layer_forward(neap_module *m, const neap_val
     {.mask = in[TGT_MASK], .padding = in[TGT_PADDING], .causal = in[TGT_CAUSAL], .cache = in[CACHE], .cached = in[CACHED]},
     {.child = 1, .memory = in[MEMORY].t, .mask = in[MEMORY_MASK], .padding = in[MEMORY_PADDING], .causal = in[MEMORY_CAUSAL],
      .cache = {.kind = NEAP_NONE}, .cached = whole(0)}};
-  return in_scope(m, 3, a, in[TGT].t);
+  return blocks(m, 3, a, in[TGT].t);
 }
 
 /* ---- stacks: d_model nhead num_layers, then as a layer's from WIDTH to BIAS, norm and rotary ---- */
@@ -151,16 +142,8 @@ static neap_tensor *stacked(neap_module *m, int n, const neap_value *in, int cac
   return x == in[0].t ? neap_retain(x) : x;
 }
 
-static neap_tensor *stack_in_scope(neap_module *m, int n, const neap_value *in, int cache) {
-  neap_scope scope;
-  np_scope_enter(m->ctx, &scope);
-  neap_tensor *y = stacked(m, n, in, cache);
-  np_scope_leave(&scope, 1, &y);
-  return y;
-}
-
-neap_tensor *np_transformer_encoder_forward(neap_module *m, const neap_value *in, neap_tensor **more) { return (void)more, stack_in_scope(m, 6, in, 4); }
-neap_tensor *np_transformer_decoder_forward(neap_module *m, const neap_value *in, neap_tensor **more) { return (void)more, stack_in_scope(m, 10, in, CACHE); }
+neap_tensor *np_transformer_encoder_forward(neap_module *m, const neap_value *in, neap_tensor **more) { return (void)more, stacked(m, 6, in, 4); }
+neap_tensor *np_transformer_decoder_forward(neap_module *m, const neap_value *in, neap_tensor **more) { return (void)more, stacked(m, 10, in, CACHE); }
 
 /* ---- Transformer: d_model nhead num_encoder_layers num_decoder_layers, then as a layer's from WIDTH to BIAS ---- */
 
@@ -184,15 +167,12 @@ int np_transformer_setup(neap_module *m, const neap_value *in) {
 neap_tensor *np_transformer_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
   enum { T_SRC, T_TGT, T_SRC_MASK, T_TGT_MASK, T_MEMORY_MASK, T_SRC_PADDING, T_TGT_PADDING, T_MEMORY_PADDING, T_SRC_CAUSAL, T_TGT_CAUSAL, T_MEMORY_CAUSAL };
   (void)more;
-  neap_scope scope;
   neap_tensor *memory = NULL, *y = NULL;
-  np_scope_enter(m->ctx, &scope);
   const neap_value encode[] = {in[T_SRC], in[T_SRC_MASK], in[T_SRC_PADDING], in[T_SRC_CAUSAL]};
   if (np_child_run(m, 0, 4, encode, &memory) >= 0) {
     const neap_value decode[] = {in[T_TGT], np_given_tensor(memory), in[T_TGT_MASK], in[T_MEMORY_MASK], in[T_TGT_PADDING], in[T_MEMORY_PADDING],
                                  in[T_TGT_CAUSAL], in[T_MEMORY_CAUSAL]};
     if (np_child_run(m, 1, 8, decode, &y) < 0) y = NULL;
   }
-  np_scope_leave(&scope, 1, &y);
   return y;
 }

@@ -293,7 +293,7 @@ int np_ctc_loss_at_back(np_back *b) {
       s.time[n] = times ? ((const int64_t *)np_data(times))[n] : s.T;
       s.length[n] = lengths ? ((const int64_t *)np_data(lengths))[n] : s.S;
     }
-    places(&s, b->in[IN_TARGETS].at.ndim == 2);
+    if (!np_failed(c)) places(&s, b->in[IN_TARGETS].at.ndim == 2);
     s.room_width = s.width + 2 * GUARD;
     size_t bytes = (size_t)np_max(1, s.N * (TILES * s.room_width + s.C)) * sizeof(double);
     s.room = np_failed(c) ? NULL : np_alloc(c, bytes);
