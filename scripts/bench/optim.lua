@@ -4,13 +4,12 @@
 local neap = require "neap"
 local timing = dofile((arg[0]:match "^(.*)/[^/]*$" or ".") .. "/timing.lua")
 
--- Name, rule, options. PyTorch has no Lion and no LAMB: they are here to be compared with the others.
+-- Name, rule, options, of the rules that PyTorch has too.
 local cases = {
   {"sgd", "SGD"}, {"sgd_momentum", "SGD", {momentum = 0.9}}, {"adam", "Adam"}, {"adam_amsgrad", "Adam", {amsgrad = true}},
   {"adamw", "AdamW"}, {"nadam", "NAdam"}, {"radam", "RAdam"}, {"adamax", "Adamax"}, {"rmsprop", "RMSprop"},
   {"rmsprop_centered", "RMSprop", {centered = true, momentum = 0.9}}, {"adagrad", "Adagrad"}, {"adadelta", "Adadelta"},
   {"rprop", "Rprop"}, {"asgd", "ASGD"}, {"adafactor", "Adafactor"}, {"muon", "Muon"}, {"clip", "clip"},
-  {"lion", "Lion"}, {"lamb", "LAMB"},
 }
 
 local names, by_name = {}, {}
