@@ -1,10 +1,8 @@
 """PyTorch's side of attention.lua: the same attention, one JSON line a case."""
-import argparse
-import json
-import time
-
 import torch
 import torch.nn.functional as F
+
+from torch_timing import run
 
 
 def make(name):
@@ -24,28 +22,4 @@ def make(name):
     return call, max(1, min(200, int(2e8 / work) + 1))
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cases", default="")
-    parser.add_argument("--time", type=float, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    for name in args.cases.split(","):
-        call, inner = make(name)
-        for _ in range(2 * inner):
-            call()
-        times, stop = [], time.perf_counter() + args.time
-        while len(times) < 5 or (time.perf_counter() < stop and len(times) < 2000):
-            start = time.perf_counter()
-            for _ in range(inner):
-                call()
-            times.append((time.perf_counter() - start) / inner)
-        times.sort()
-        n = len(times)
-        median = (times[(n - 1) // 2] + times[n // 2]) / 2
-        print(json.dumps({"case": name, "threads": args.threads, "ms_median": median * 1e3, "ms_min": times[0] * 1e3, "reps": n}))
-
-
-main()
+run(make)

@@ -1,10 +1,8 @@
 """PyTorch's side of conv.lua: the same shapes, one JSON line a case."""
-import argparse
-import json
-import time
-
 import torch
 import torch.nn.functional as F
+
+from torch_timing import run
 
 SHAPES = {
     "lenet1": ("conv2d", 128, 1, 28, 6, 5, {"padding": 2}),
@@ -26,7 +24,7 @@ SHAPES = {
 }
 
 
-def run(name):
+def make(name):
     op, n, c, size, o, k, options = SHAPES[name.removesuffix("_back")]
     back = name.endswith("_back")
     nd = 1 if "1d" in op else 2
@@ -46,27 +44,4 @@ def run(name):
     return step
 
 
-def main():
-    names = [name + end for name in SHAPES for end in ("", "_back")]
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cases", default=",".join(names))
-    parser.add_argument("--time", type=float, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    for name in args.cases.split(","):
-        f = run(name)
-        for _ in range(2):
-            f()
-        times, stop = [], time.perf_counter() + args.time
-        while len(times) < 5 or (time.perf_counter() < stop and len(times) < 2000):
-            start = time.perf_counter()
-            f()
-            times.append(time.perf_counter() - start)
-        times.sort()
-        n = len(times)
-        median = (times[(n - 1) // 2] + times[n // 2]) / 2
-        print(json.dumps({"case": name, "threads": args.threads, "ms_median": median * 1e3, "ms_min": times[0] * 1e3, "reps": n}))
-
-
-main()
+run(make, [name + end for name in SHAPES for end in ("", "_back")])

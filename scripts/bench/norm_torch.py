@@ -1,10 +1,8 @@
 """PyTorch's side of norm.lua: the same shapes, one JSON line a case."""
-import argparse
-import json
-import time
-
 import torch
 import torch.nn.functional as F
+
+from torch_timing import run
 
 
 def image(grad):
@@ -17,10 +15,10 @@ def with_backward(f, *leaves):
 
 
 def forward(f, *args):
-    def run():
+    def call():
         with torch.no_grad():
             return f(*args)
-    return run
+    return call
 
 
 def batch(x, w, b):
@@ -51,28 +49,4 @@ CASES = {
     "ctc_backward": ctc,
 }
 
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--time", type=float, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    for name in args.cases.split(","):
-        f = CASES[name]()
-        for _ in range(10):
-            f()
-        times, stop = [], time.perf_counter() + args.time
-        while len(times) < 5 or (time.perf_counter() < stop and len(times) < 2000):
-            start = time.perf_counter()
-            for _ in range(5):
-                f()
-            times.append((time.perf_counter() - start) / 5)
-        times.sort()
-        n = len(times)
-        median = (times[(n - 1) // 2] + times[n // 2]) / 2
-        print(json.dumps({"case": name, "threads": args.threads, "ms_median": median * 1e3, "ms_min": times[0] * 1e3, "reps": n}))
-
-
-main()
+run(lambda name: CASES[name](), CASES, 5)

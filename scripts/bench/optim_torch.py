@@ -1,9 +1,8 @@
 """PyTorch's side of optim.lua: the same parameters, one JSON line a case. Fused implementations where PyTorch has them."""
-import argparse
-import json
-import time
 
 import torch
+
+from torch_timing import run
 
 o = torch.optim
 CASES = {
@@ -38,33 +37,10 @@ def parameters(matrices_only):
     return tensors
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--time", type=float, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    for name in args.cases.split(","):
-        rule, options = CASES[name]
-        tensors = parameters(name == "muon")
-        if rule:
-            step = rule(tensors, **options).step
-        else:
-            def step():
-                torch.nn.utils.clip_grad_norm_(tensors, 1e9)
-        for _ in range(10):
-            step()
-        times, stop = [], time.perf_counter() + args.time
-        while len(times) < 5 or (time.perf_counter() < stop and len(times) < 2000):
-            start = time.perf_counter()
-            for _ in range(5):
-                step()
-            times.append((time.perf_counter() - start) / 5)
-        times.sort()
-        n = len(times)
-        median = (times[(n - 1) // 2] + times[n // 2]) / 2
-        print(json.dumps({"case": name, "threads": args.threads, "ms_median": median * 1e3, "ms_min": times[0] * 1e3, "reps": n}))
+def make(name):
+    rule, options = CASES[name]
+    tensors = parameters(name == "muon")
+    return rule(tensors, **options).step if rule else lambda: torch.nn.utils.clip_grad_norm_(tensors, 1e9)
 
 
-main()
+run(make, CASES, 5)

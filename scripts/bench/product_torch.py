@@ -1,10 +1,9 @@
 """PyTorch's side of product.lua: the same shapes, one JSON line a case."""
-import argparse
-import json
 import math
-import time
 
 import torch
+
+from torch_timing import run
 
 r = torch.rand
 CASES = {
@@ -26,29 +25,10 @@ CASES = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--time", type=float, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.set_grad_enabled(False)
-    for name in args.cases.split(","):
-        x, w = CASES[name]()
-        inner = max(1, min(1000, math.ceil(2e8 / (2 * x.numel() * w.shape[-1]))))
-        for _ in range(2 * inner):
-            x @ w
-        times, stop = [], time.perf_counter() + args.time
-        while len(times) < 5 or (time.perf_counter() < stop and len(times) < 2000):
-            start = time.perf_counter()
-            for _ in range(inner):
-                x @ w
-            times.append((time.perf_counter() - start) / inner)
-        times.sort()
-        n = len(times)
-        median = (times[(n - 1) // 2] + times[n // 2]) / 2
-        print(json.dumps({"case": name, "threads": args.threads, "ms_median": median * 1e3, "ms_min": times[0] * 1e3, "reps": n}))
+def make(name):
+    x, w = CASES[name]()
+    return lambda: x @ w, max(1, min(1000, math.ceil(2e8 / (2 * x.numel() * w.shape[-1]))))
 
 
-main()
+torch.set_grad_enabled(False)
+run(make, CASES)

@@ -1,18 +1,9 @@
 """PyTorch's side of shape.lua: the same cases on the same shapes, one JSON line a case. Positions count from 0."""
-import argparse
-import json
-import time
 
 import torch
 import torch.nn.functional as F
 
-options = argparse.ArgumentParser()
-options.add_argument("--cases", required=True)
-options.add_argument("--time", type=float, default=1)
-options.add_argument("--threads", type=int, default=1)
-options = options.parse_args()
-torch.set_num_threads(options.threads)
-torch.manual_seed(0)
+from torch_timing import run
 
 
 def embedding_step(w, i):
@@ -76,16 +67,11 @@ cases = {
     "tril": (lambda: (torch.rand(1024, 1024),), lambda x: x.tril()),
 }
 
-for name in options.cases.split(","):
+
+def time_of(name):
     make, call = cases[name]
     args = make()
-    for _ in range(3):
-        call(*args)
-    times, stop = [], time.perf_counter() + options.time
-    while len(times) < 5 or time.perf_counter() < stop and len(times) < 5000:
-        start = time.perf_counter()
-        call(*args)
-        times.append(time.perf_counter() - start)
-    times.sort()
-    print(json.dumps({"case": name, "threads": options.threads, "ms_median": round(times[len(times) // 2] * 1e3, 4),
-                      "ms_min": round(times[0] * 1e3, 4), "reps": len(times)}))
+    return lambda: call(*args)
+
+
+run(time_of, cases)

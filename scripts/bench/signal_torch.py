@@ -1,9 +1,7 @@
 """PyTorch's side of signal.lua: the same transforms and random numbers, one JSON line a case."""
-import argparse
-import json
-import time
-
 import torch
+
+from torch_timing import run
 
 
 def fft(rows, n, dtype=torch.complex64):
@@ -76,28 +74,4 @@ CASES = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--time", type=float, default=1)
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    for name in args.cases.split(","):
-        call = CASES[name]()
-        for _ in range(6):
-            call()
-        times, stop = [], time.perf_counter() + args.time
-        while len(times) < 5 or (time.perf_counter() < stop and len(times) < 2000):
-            start = time.perf_counter()
-            for _ in range(3):
-                call()
-            times.append((time.perf_counter() - start) / 3)
-        times.sort()
-        n = len(times)
-        median = (times[(n - 1) // 2] + times[n // 2]) / 2
-        print(json.dumps({"case": name, "threads": args.threads, "ms_median": median * 1e3, "ms_min": times[0] * 1e3, "reps": n}))
-
-
-main()
+run(lambda name: CASES[name](), CASES, 3)
