@@ -183,13 +183,7 @@ describe("construction", function()
 end)
 
 describe("misuse", function()
-  local function says(f, ...)
-    local ok, message = pcall(f)
-    assert.is_false(ok, "it should have raised")
-    for _, part in ipairs { "distributions_spec.lua:", ... } do
-      assert.is_truthy(tostring(message):find(part, 1, true), ("%q is not in: %s"):format(part, tostring(message)))
-    end
-  end
+  local says = require "support.says".says
   it("is named", function()
     says(function() D.Normal(0, -1) end, "Normal: scale", "over 0", "-1")
     says(function() D.Normal(0) end, "Normal: scale is missing")

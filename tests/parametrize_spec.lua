@@ -100,11 +100,7 @@ describe("spectral_norm", function()
 end)
 
 describe("misuse", function()
-  local function says(f, text)
-    local ok, message = pcall(f)
-    assert.is_false(ok)
-    assert.is_truthy(tostring(message):find(text, 1, true), tostring(message))
-  end
+  local says = require "support.says".says
   it("is named", function()
     says(function() P.weight_norm(1) end, "register_parametrization: takes a layer, not a number (1)")
     says(function() P.weight_norm(nn.Linear(2, 3), "weights") end, "register_parametrization: Linear has no parameter 'weights'")
