@@ -37,7 +37,7 @@ typedef struct parts {
 } parts;
 
 static parts parts_of(const neap_module *m) {
-  parts p = { NULL };
+  parts p = { .w = NULL };
   int i = 0;
   if (np_set_i(m, AFFINE)) p.w = np_part_of(m, i++);
   if (np_set_i(m, AFFINE) && np_set_i(m, BIAS)) p.b = np_part_of(m, i++);

@@ -138,7 +138,7 @@ static void backward(const unrolled *u) {
   const np_cell *k = u->k;
   neap_tensor *gh = b->g[1], *gc = k->c0 >= 0 ? b->g[2] : NULL;
   neap_tensor **gp = np_alloc_zero(c, (size_t)u->T * sizeof *gp);
-  sums to = { NULL };
+  sums to = { .w = NULL };
   for (int64_t i = u->T - 1; gp && i >= 0 && !np_failed(c); i--) gp[time_of(u, i)] = backward_step(u, i, &gh, &gc, &to);
   if (gp && !np_failed(c)) b->gx[NP_STEPS_P] = neap_stack(c, (int)u->T, gp, 0);
   np_free(c, gp, (size_t)u->T * sizeof *gp);
