@@ -157,13 +157,13 @@ int np_embedding_bag_at_run(np_call *c) {
   bags s;
   if (open(&s, ctx, np_t(c, INPUT), np_t(c, OFFSETS), &w->at, np_i(c, MEAN), &c->arg[PADDING]) == 0) {
     neap_tensor *rows = np_contiguous_of(ctx, w, s.native), *shares = np_contiguous_of(ctx, np_t(c, SHARES), s.native);
-    neap_tensor *out = y->at.dtype == s.native ? neap_retain(y) : np_tensor_like(y, s.native);
+    neap_tensor *out = np_room(y, s.native);
     if (!np_failed(ctx)) {
       s.w = np_data(rows), s.shares = shares ? np_data(shares) : NULL, s.y = np_data(out);
       np_parallel(ctx, np_blocks(s.bags, s.per_task), (double)(s.n * s.wide) * 0.3, bag_task, &s);
-      if (out != y) np_copy(ctx, y, out);
     }
-    neap_release(rows), neap_release(shares), neap_release(out);
+    np_deliver(ctx, y, out);
+    neap_release(rows), neap_release(shares);
   }
   close(&s);
   return ctx->error;

@@ -258,16 +258,16 @@ int np_batch_norm_at_run(np_call *c) {
   else np_copy(ctx, c->out[1], np_t(c, MEAN)), np_copy(ctx, c->out[2], np_t(c, VAR));
   if (x->at.count == 0 || np_failed(ctx)) return ctx->error;
   neap_tensor *in = np_contiguous_of(ctx, x, v.native), *w = np_contiguous_of(ctx, np_t(c, W), v.native), *b = np_contiguous_of(ctx, np_t(c, B), v.native);
-  neap_tensor *out = y->at.dtype == v.native ? neap_retain(y) : np_tensor_like(y, v.native);
+  neap_tensor *out = np_room(y, v.native);
   void *room = np_failed(ctx) ? NULL : open_room(&v, 1, &bytes);
   if (room) {
     v.x = np_data(in), v.y = np_data(out), v.w = w ? np_data(w) : NULL, v.b = b ? np_data(b) : NULL;
     if (in_rows(&v)) forward_rows(&v);
     else forward_runs(&v);
     np_free(ctx, room, bytes);
-    if (out != y) np_copy(ctx, y, out);
   }
-  neap_release(in), neap_release(w), neap_release(b), neap_release(out);
+  np_deliver(ctx, y, out);
+  neap_release(in), neap_release(w), neap_release(b);
   return ctx->error;
 }
 

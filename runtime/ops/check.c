@@ -1,5 +1,5 @@
 /* What many families need before and after their own work: saying what comes out, the checks whose words should be the
- * same everywhere, and shapes that come back with their reduced dimensions. */
+ * same everywhere, shapes that come back with their reduced dimensions, and results that are computed in another dtype. */
 #include "loops.h"
 
 int np_spec(np_call *c, int out, int dtype, int ndim, const int64_t *shape) {
@@ -94,4 +94,12 @@ neap_tensor *np_zeros_like(neap_context *c, const np_layout *at) {
   neap_tensor *z = np_tensor_new(c, at->dtype, at->ndim, at->shape);
   if (z) np_zero(c, z);
   return z;
+}
+
+neap_tensor *np_room(neap_tensor *y, int dtype) {
+  return y->at.dtype == dtype && np_contiguous(y) ? neap_retain(y) : np_tensor_like(y, dtype);
+}
+void np_deliver(neap_context *c, neap_tensor *y, neap_tensor *t) {
+  if (t && t != y && !np_failed(c)) np_copy(c, y, t);
+  neap_release(t);
 }

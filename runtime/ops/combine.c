@@ -90,7 +90,7 @@ int np_tril_indices_infer(np_call *c) {
 }
 
 static int triangle_indices(np_call *c, int upper) {
-  neap_tensor *y = c->out[0], *all = y->at.dtype == NEAP_I64 ? neap_retain(y) : np_tensor_like(y, NEAP_I64);
+  neap_tensor *y = c->out[0], *all = np_room(y, NEAP_I64);
   int64_t rows = np_i(c, 0), cols = np_i(c, 1), offset = c->room[0], base = c->ctx->site.base, n = y->at.shape[1], k = 0;
   if (!all) return c->ctx->error;
   int64_t *at = (int64_t *)np_data(all);
@@ -98,9 +98,8 @@ static int triangle_indices(np_call *c, int upper) {
     int64_t last = upper ? cols : below(i, cols, offset);
     for (int64_t j = upper ? upper_first(i, cols, offset) : 0; j < last; j++, k++) at[k] = i + base, at[n + k] = j + base;
   }
-  if (all != y) np_copy(c->ctx, y, all);
-  neap_release(all);
-  return NEAP_OK;
+  np_deliver(c->ctx, y, all);
+  return c->ctx->error;
 }
 int np_tril_indices_run(np_call *c) { return triangle_indices(c, 0); }
 int np_triu_indices_run(np_call *c) { return triangle_indices(c, 1); }

@@ -117,14 +117,12 @@ static int run_engine(np_call *c, engine *f, const np_conv_shape *s, neap_tensor
   neap_tensor *y = c->out[0];
   int native = np_native_of(y->at.dtype);
   neap_tensor *a = np_contiguous_of(ctx, np_t(c, X), native), *b = np_contiguous_of(ctx, np_t(c, W), native);
-  neap_tensor *more = bias ? np_contiguous_of(ctx, bias, native) : NULL;
-  neap_tensor *to = y->at.dtype == native ? neap_retain(y) : np_tensor_like(y, native);
+  neap_tensor *more = np_contiguous_of(ctx, bias, native), *to = np_room(y, native);
   if (a && b && to && (more || !bias)) f(ctx, native, s, np_data(a), np_data(b), more ? np_data(more) : NULL, np_data(to));
-  if (to && to != y && !np_failed(ctx)) np_copy(ctx, y, to);
+  np_deliver(ctx, y, to);
   neap_release(a);
   neap_release(b);
   neap_release(more);
-  neap_release(to);
   return ctx->error;
 }
 

@@ -121,7 +121,7 @@ int np_histogram_run(np_call *c) {
   neap_context *ctx = c->ctx;
   neap_tensor *y = c->out[0], *given = np_t(c, 1), *e = c->out[1];
   int native = np_native_of(y->at.dtype);
-  neap_tensor *x = np_contiguous_of(ctx, np_t(c, 0), native), *w = np_t(c, 4) ? np_contiguous_of(ctx, np_t(c, 4), native) : NULL;
+  neap_tensor *x = np_contiguous_of(ctx, np_t(c, 0), native), *w = np_contiguous_of(ctx, np_t(c, 4), native);
   neap_tensor *total = np_tensor_like(y, NEAP_F64), *wide = np_tensor_like(e, NEAP_F64), *edges = NULL;
   bins s = { .c = ctx, .ctype = np_ctype(y->at.dtype), .even = !given, .bins = y->at.count, .lo = np_given(c, 2) ? np_d(c, 2) : 0, .hi = np_given(c, 3) ? np_d(c, 3) : 0 };
   if (!np_failed(ctx)) {

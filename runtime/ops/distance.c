@@ -98,12 +98,11 @@ int np_cdist_run(np_call *c) {
   neap_tensor *y = c->out[0];
   int native = np_native_of(y->at.dtype), n = y->at.ndim;
   if (y->at.count == 0) return NEAP_OK;
-  neap_tensor *t = y->at.dtype == native ? neap_retain(y) : np_tensor_like(y, native);
+  neap_tensor *t = np_room(y, native);
   if (!t) return c->ctx->error;
   if (np_d(c, P) == 2 && (y->at.shape[n - 2] > FEW || y->at.shape[n - 1] > FEW)) by_products(c, native, t);
   else by_rows(c, native, t);
-  if (t != y && !np_failed(c->ctx)) np_copy(c->ctx, y, t);
-  neap_release(t);
+  np_deliver(c->ctx, y, t);
   return c->ctx->error;
 }
 

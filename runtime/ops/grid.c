@@ -180,16 +180,15 @@ int np_grid_sample_run(np_call *c) {
   neap_tensor *y = c->out[0];
   int native = np_native_of(y->at.dtype);
   neap_tensor *x = np_contiguous_of(ctx, np_t(c, X), native), *grid = np_contiguous_of(ctx, np_t(c, GRID), native);
-  neap_tensor *to = y->at.dtype == native ? neap_retain(y) : np_tensor_like(y, native);
+  neap_tensor *to = np_room(y, native);
   if (x && grid && to && y->at.count > 0) {
     sampling s = sampling_of(ctx, native, c->arg, &x->at, &grid->at);
     s.x = np_data(x), s.grid = np_data(grid), s.y = np_data(to);
     np_parallel(ctx, s.images * s.per_image, (double)(s.images * s.places) * (40 + 3 * (double)s.channels), sample_task, &s);
-    if (to != y) np_copy(ctx, y, to);
   }
+  np_deliver(ctx, y, to);
   neap_release(x);
   neap_release(grid);
-  neap_release(to);
   return ctx->error;
 }
 

@@ -100,13 +100,13 @@ int np_group_norm_at_run(np_call *c) {
   if (v.n == 0) np_zero(ctx, c->out[1]), np_zero(ctx, c->out[2]);
   if (y->at.count == 0) return ctx->error;
   neap_tensor *x = np_contiguous_of(ctx, np_t(c, X), v.native), *w = per_channel(&v, np_t(c, W)), *b = per_channel(&v, np_t(c, B));
-  neap_tensor *out = y->at.dtype == v.native ? neap_retain(y) : np_tensor_like(y, v.native);
+  neap_tensor *out = np_room(y, v.native);
   if (!np_failed(ctx)) {
     v.x = np_data(x), v.y = np_data(out), v.w = w ? np_data(w) : NULL, v.b = b ? np_data(b) : NULL;
     np_parallel(ctx, np_blocks(v.N * v.G, per_task(&v)), (double)y->at.count * 0.5, forward_task, &v);
-    if (out != y) np_copy(ctx, y, out);
   }
-  neap_release(x), neap_release(w), neap_release(b), neap_release(out);
+  np_deliver(ctx, y, out);
+  neap_release(x), neap_release(w), neap_release(b);
   return ctx->error;
 }
 

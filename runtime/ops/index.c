@@ -136,7 +136,7 @@ int np_index_add_run(np_call *c) {
     picks(&p, t, (int)c->room[0]);
     np_pick_run(ctx, &p);
   }
-  np_summed(ctx, y, t);
+  np_deliver(ctx, y, t);
   neap_release(source);
   neap_release(at.t);
   return ctx->error;
@@ -168,7 +168,7 @@ static int put_rows(np_call *c, neap_tensor *list) {
     picks(&p, t, (int)c->room[0]);
     np_pick_run(ctx, &p);
   }
-  np_summed(ctx, y, t);
+  np_deliver(ctx, y, t);
   neap_release(at.t);
   return ctx->error;
 }

@@ -99,19 +99,18 @@ int np_linear_run(np_call *c) {
   } else {
     neap_retain(w);
   }
-  b = b ? np_contiguous_of(ctx, b, native) : NULL;
-  neap_tensor *t = y->at.dtype == native ? neap_retain(y) : np_tensor_like(y, native);
+  b = np_contiguous_of(ctx, b, native);
+  neap_tensor *t = np_room(y, native);
   if (!np_failed(ctx)) {
     np_product(ctx, native, 0, turned, rows, out, in, 1, np_data(x), row_step(&x->at), np_data(w), ldw, 0, np_data(t), out);
     finish f = { .c = ctx, .ctype = np_ctype(native), .act = (int)np_i(c, ACT), .rows = rows, .n = out, .size = np_size_of(native),
       .per_task = np_max(1, NP_GRAIN / out), .bias = b ? np_data(b) : NULL, .y = np_data(t) };
     if (f.bias || f.act) np_parallel(ctx, np_blocks(rows, f.per_task), (double)(rows * out) * (f.act > RELU ? 2 : 0.5), finish_task, &f);
-    if (t != y) np_copy(ctx, y, t);
   }
+  np_deliver(ctx, y, t);
   neap_release(x);
   neap_release(w);
   neap_release(b);
-  neap_release(t);
   return ctx->error;
 }
 

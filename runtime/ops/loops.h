@@ -41,6 +41,10 @@ neap_tensor *np_keep_dims(neap_context *c, neap_tensor *y, const np_layout *x, u
 neap_tensor *np_permuted(neap_context *c, neap_tensor *x, uint32_t mask, int dtype); /* contiguous, dims in mask last */
 int np_add_into(neap_context *c, neap_tensor *y, neap_tensor *x); /* y += x, of one shape; y of a compute type */
 neap_tensor *np_zeros_like(neap_context *c, const np_layout *at);
+/* Where y's elements are written as they are computed: y itself if it is contiguous and of that dtype, or a tensor that
+ * np_deliver copies to it when nothing failed, and releases. */
+neap_tensor *np_room(neap_tensor *y, int dtype);
+void np_deliver(neap_context *c, neap_tensor *y, neap_tensor *t);
 #define NP_C(c, v) np_tensor_constant(c, v)
 
 /* ---- folds (fold.c) ---- */
@@ -117,9 +121,7 @@ int np_positions_along(np_call *c, const char *name, neap_tensor *index, int d);
 static inline int64_t np_back_axis(const np_back *b, int i, const np_layout *x) { /* an axis argument, from 0 on */
   return b->arg[i].i < 0 ? b->arg[i].i + (x->ndim ? x->ndim : 1) : b->arg[i].i;
 }
-/* y as a contiguous tensor of its compute type that may be added to, and what was added back into y. */
-neap_tensor *np_summing(neap_context *c, neap_tensor *y);
-void np_summed(neap_context *c, neap_tensor *y, neap_tensor *t);
+neap_tensor *np_summing(neap_context *c, neap_tensor *y); /* np_room with what y holds, that may be added to */
 
 /* ---- scatter.c ---- */
 enum { NP_GATHER = -2, NP_PUT_ONE = -1 }; /* what is done at each position, beside NP_FOLD_ADD ... */

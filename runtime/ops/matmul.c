@@ -164,9 +164,9 @@ int np_matmul_run(np_call *c) {
   matrices a = { .t = NULL }, b = { .t = NULL };
   if (y->at.count == 0) return NEAP_OK;
   if (open(c->ctx, x, native, vector_of(x, 1), &a) == 0 && open(c->ctx, w, native, vector_of(w, 0), &b) == 0) {
-    neap_tensor *t = y->at.dtype == native ? neap_retain(y) : np_tensor_like(y, native);
-    if (t && multiply(c->ctx, native, &a, &b, t, &c->spec[0]) == 0 && t != y) np_copy(c->ctx, y, t);
-    neap_release(t);
+    neap_tensor *t = np_room(y, native);
+    if (t) multiply(c->ctx, native, &a, &b, t, &c->spec[0]);
+    np_deliver(c->ctx, y, t);
   }
   neap_release(a.t);
   neap_release(b.t);

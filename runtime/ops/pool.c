@@ -106,12 +106,11 @@ static int on_planes(np_call *c, const np_pooling *p, engine *f) {
   neap_context *ctx = c->ctx;
   neap_tensor *y = c->out[0];
   int native = np_native_of(y->at.dtype);
-  neap_tensor *x = np_contiguous_of(ctx, np_t(c, X), native), *to = y->at.dtype == native ? neap_retain(y) : np_tensor_like(y, native);
+  neap_tensor *x = np_contiguous_of(ctx, np_t(c, X), native), *to = np_room(y, native);
   if (x && to && f) f(ctx, native, p, np_data(x), np_data(to));
   if (x && to && !f) np_pool_max(ctx, native, p, np_data(x), np_data(to), (int64_t *)np_data(c->out[1]), ctx->site.base);
-  if (to && to != y && !np_failed(ctx)) np_copy(ctx, y, to);
+  np_deliver(ctx, y, to);
   neap_release(x);
-  neap_release(to);
   return ctx->error;
 }
 

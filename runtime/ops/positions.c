@@ -85,10 +85,6 @@ int np_positions_get(neap_context *c, neap_tensor *index, np_positions *p) {
 /* ---- picking and putting ---- */
 
 neap_tensor *np_summing(neap_context *c, neap_tensor *y) { return np_contiguous_of(c, y, np_native_of(y->at.dtype)); }
-void np_summed(neap_context *c, neap_tensor *y, neap_tensor *t) {
-  if (t && t != y) np_copy(c, y, t);
-  neap_release(t);
-}
 
 typedef struct picking {
   const np_pick *p;

@@ -34,7 +34,7 @@ static void draw_task(void *arg, int64_t task) {
 /* Fills y (any dtype and strides) with d's numbers; others than float64, or int64 for integers, come from float32. */
 static int fill(neap_context *c, neap_generator *g, draw *d, neap_tensor *y) {
   int native = d->kind == INTEGERS ? NEAP_I64 : y->at.dtype == NEAP_F64 ? NEAP_F64 : NEAP_F32;
-  neap_tensor *t = y->at.dtype == native && np_contiguous(y) ? neap_retain(y) : np_tensor_like(y, native);
+  neap_tensor *t = np_room(y, native);
   if (!t) return c->error;
   d->k = c->kernels->random;
   d->f64 = native == NEAP_F64;
@@ -44,8 +44,7 @@ static int fill(neap_context *c, neap_generator *g, draw *d, neap_tensor *y) {
   d->offset = np_draw(g, d->kind == INTEGERS || (d->f64 && d->kind != BERNOULLI) ? NP_RANDOM_64(d->n) : NP_RANDOM_32(d->n));
   d->out = np_data(t);
   np_parallel(c, np_blocks(d->n, d->block), (double)d->n * 2, draw_task, d);
-  if (t != y) np_copy(c, y, t);
-  neap_release(t);
+  np_deliver(c, y, t);
   return c->error;
 }
 
@@ -93,7 +92,7 @@ int np_randperm_infer(np_call *c) { /* n dtype generator */
 int np_randperm_run(np_call *c) { /* Fisher and Yates: position i changes places with one of 0..i */
   enum { TILE = 256 };
   int64_t n = np_i(c, 0);
-  neap_tensor *y = c->out[0], *t = y->at.dtype == NEAP_I64 ? neap_retain(y) : np_tensor_like(y, NEAP_I64);
+  neap_tensor *y = c->out[0], *t = np_room(y, NEAP_I64);
   if (!t) return c->ctx->error;
   int64_t *p = (int64_t *)np_data(t);
   neap_generator *g = generator(c, 2);
@@ -108,8 +107,7 @@ int np_randperm_run(np_call *c) { /* Fisher and Yates: position i changes places
       p[j] = v;
     }
   }
-  if (t != y) np_copy(c->ctx, y, t);
-  neap_release(t);
+  np_deliver(c->ctx, y, t);
   return c->ctx->error;
 }
 

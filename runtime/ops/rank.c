@@ -21,14 +21,13 @@ static int pick_rows(np_call *c, np_order_task task, picked *s) {
   neap_tensor *y = c->out[0];
   np_order o;
   if (np_order_open(&o, c, np_t(c, 0), (int)c->room[0], 0) != 0) return ctx->error;
-  neap_tensor *v = np_is_native(y->at.dtype) ? neap_retain(y) : np_tensor_like(y, np_native_of(y->at.dtype));
+  neap_tensor *v = np_room(y, np_native_of(y->at.dtype));
   if (v) {
     s->base = ctx->site.base;
     s->values = np_data(v), s->at = (int64_t *)np_data(c->out[1]);
     np_order_run(&o, task, s);
-    if (v != y && !np_failed(ctx)) np_copy(ctx, y, v);
   }
-  neap_release(v);
+  np_deliver(ctx, y, v);
   np_order_close(&o);
   return ctx->error;
 }

@@ -96,7 +96,6 @@ typedef struct steps {
   size_t room;                                  /* bytes of it a block */
 } steps;
 
-static neap_tensor *ready(neap_context *c, neap_tensor *t, int dtype) { return t ? np_contiguous_of(c, t, dtype) : NULL; }
 static const char *data_of(neap_tensor *t) { return t ? np_data(t) : NULL; }
 
 /* A batch is cut into even numbers of blocks of at most 24 rows. */
@@ -111,8 +110,8 @@ static int set_up(steps *s, const np_cell *k, neap_context *c, neap_tensor *cons
   neap_tensor *t[9] = { NULL };
   *s = (steps){ .ctx = c, .cell = k, .native = native, .ctype = np_ctype(native), .k = c->kernels->recurrent[np_ctype(native)],
     .relu = k->nonlinearity >= 0 && arg[k->nonlinearity].i == 1, .reverse = arg[k->reverse].i != 0, .size = np_size_of(native) };
-  for (int i = 0; i < k->lengths; i++) t[i] = ready(c, x[i], native);
-  t[k->lengths] = ready(c, x[k->lengths], NEAP_I64);
+  for (int i = 0; i < k->lengths; i++) t[i] = np_contiguous_of(c, x[i], native);
+  t[k->lengths] = np_contiguous_of(c, x[k->lengths], NEAP_I64);
   if (np_failed(c)) return c->error;
   const int64_t *shape = x[NP_STEPS_P]->at.shape;
   s->T = shape[0], s->B = shape[1], s->GH = shape[2], s->H = shape[2] / k->gates, s->P = x[k->w]->at.shape[1];
@@ -229,23 +228,19 @@ static void forward_block(void *arg, int64_t block) {
   for (int64_t i = 0; i < s->T; i++) forward_step(s, step_at(s, i), from, to, &r);
 }
 
-/* y as it will lie while it is computed: itself, or of the compute type. */
-static neap_tensor *room_for(neap_tensor *y, int native) { return y->at.dtype == native ? neap_retain(y) : np_tensor_like(y, native); }
-
 static int forward(np_call *call, const np_cell *k, neap_tensor **x) {
   neap_context *c = call->ctx;
   steps s;
   if (set_up(&s, k, c, x, call->arg) != 0) return c->error;
   neap_tensor *out[3] = { NULL };
   int n = k->c0 >= 0 ? 3 : 2;
-  for (int i = 0; i < n; i++) out[i] = room_for(call->out[i], s.native);
+  for (int i = 0; i < n; i++) out[i] = np_room(call->out[i], s.native);
   s.stripes = striped(&s, s.w, s.GH, s.P, 1), s.stripes_hr = striped(&s, s.w_hr, s.P, s.H, 1);
   if (np_failed(c) || make_room(&s) != 0) return c->error;
   s.y = np_data(out[0]), s.h = np_data(out[1]), s.c = n > 2 ? np_data(out[2]) : NULL;
   if (k->kept_out >= 0 && call->out[k->kept_out]->at.count > 0) s.kept = np_data(call->out[k->kept_out]);
   run(&s, forward_block);
-  for (int i = 0; i < n; i++)
-    if (out[i] != call->out[i]) np_copy(c, call->out[i], out[i]);
+  for (int i = 0; i < n; i++) np_deliver(c, call->out[i], out[i]);
   np_free(c, s.scratch, s.room * (size_t)s.blocks);
   return c->error;
 }
@@ -378,7 +373,7 @@ int np_recurrent_back(np_back *b) {
   neap_tensor *const *x = b->x;
   steps s;
   if (set_up(&s, k, c, x, b->arg) != 0) return c->error;
-  neap_tensor *y = ready(c, b->y[0], s.native), *gy = ready(c, b->g[0], s.native), *gh = flowing(c, b->g[1], x[NP_STEPS_H0], s.native);
+  neap_tensor *y = np_contiguous_of(c, b->y[0], s.native), *gy = np_contiguous_of(c, b->g[0], s.native), *gh = flowing(c, b->g[1], x[NP_STEPS_H0], s.native);
   neap_tensor *gc = k->c0 >= 0 ? flowing(c, b->g[2], x[k->c0], s.native) : NULL, *gp = np_tensor_like(x[NP_STEPS_P], s.native);
   s.stripes = striped(&s, s.w, s.GH, s.P, 0), s.stripes_hr = striped(&s, s.w_hr, s.P, s.H, 0);
   neap_tensor *gg = k->kind == NP_GRU ? np_tensor_like(x[NP_STEPS_P], s.native) : gp, *handed = s.w_hr ? np_tensor_like(b->y[0], s.native) : NULL;

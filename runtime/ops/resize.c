@@ -122,17 +122,16 @@ static int resize(np_call *c, int64_t n, int64_t size, int back) {
   table t;
   if (y->at.count == 0) return NEAP_OK;
   if (open_table(ctx, n, size, (int)np_i(c, MODE), np_d(c, SCALE), (int)np_i(c, CORNERS), (int)np_i(c, ANTIALIAS), &t) != 0) return ctx->error;
-  neap_tensor *x = np_contiguous_of(ctx, np_t(c, X), native), *to = y->at.dtype == native ? neap_retain(y) : np_tensor_like(y, native);
+  neap_tensor *x = np_contiguous_of(ctx, np_t(c, X), native), *to = np_room(y, native);
   if (x && to) {
     engine e = { .c = ctx, .k = ctx->kernels->pool[np_ctype(native)], .axpy = ctx->kernels->reduce[np_ctype(native)]->axpy, .t = &t, .inner = 1, .outer = 1,
       .size = np_size_of(native), .back = back, .x = np_data(x), .y = np_data(to) };
     for (int i = 0; i < y->at.ndim; i++) *(i < d ? &e.outer : &e.inner) *= i == d ? 1 : y->at.shape[i];
     e.per_task = np_max(1, NP_GRAIN / (e.inner * np_max(n, size)));
     np_parallel(ctx, np_blocks(e.outer, e.per_task), (double)(e.outer * e.inner * size * t.taps) * 0.7, resize_task, &e);
-    if (to != y) np_copy(ctx, y, to);
   }
+  np_deliver(ctx, y, to);
   neap_release(x);
-  neap_release(to);
   np_free(ctx, t.at, t.bytes);
   return ctx->error;
 }

@@ -143,24 +143,16 @@ static void set_up(scan *s, neap_context *c, const np_layout *x, int d, int dtyp
   for (int i = 0; i < x->ndim; i++) *(i == d ? &s->n : i < d ? &s->outer : &s->inner) *= x->shape[i];
 }
 
-/* Where y's values can be written as they are computed: y itself, or a tensor that is copied to it afterwards. */
-static neap_tensor *room_for(neap_tensor *y) {
-  return np_contiguous(y) && np_is_native(y->at.dtype) ? neap_retain(y) : np_tensor_like(y, np_native_of(y->at.dtype));
-}
-static void deliver(neap_context *c, neap_tensor *y, neap_tensor *t) {
-  if (t && t != y && !np_failed(c)) np_copy(c, y, t);
-  neap_release(t);
-}
 
 static int scan_run(np_call *c, int op, double ns) {
-  neap_tensor *y = c->out[0], *x = np_contiguous_of(c->ctx, np_t(c, 0), np_native_of(y->at.dtype)), *t = room_for(y);
+  neap_tensor *y = c->out[0], *x = np_contiguous_of(c->ctx, np_t(c, 0), np_native_of(y->at.dtype)), *t = np_room(y, np_native_of(y->at.dtype));
   scan s = { .op = op, .back = op == NP_CUMSUM && np_i(c, 3) };
   if (x && t) {
     set_up(&s, c->ctx, &x->at, (int)c->room[0], y->at.dtype);
     s.x = np_data(x), s.y = np_data(t);
     run(&s, ns);
   }
-  deliver(c->ctx, y, t);
+  np_deliver(c->ctx, y, t);
   neap_release(x);
   return c->ctx->error;
 }
@@ -246,14 +238,14 @@ int np_cummax_infer(np_call *c) {
   return np_spec(c, 1, NEAP_I64, x->at.ndim, x->at.shape);
 }
 static int extremes(np_call *c, int least) {
-  neap_tensor *y = c->out[0], *x = np_contiguous_of(c->ctx, np_t(c, 0), np_native_of(y->at.dtype)), *t = room_for(y);
+  neap_tensor *y = c->out[0], *x = np_contiguous_of(c->ctx, np_t(c, 0), np_native_of(y->at.dtype)), *t = np_room(y, np_native_of(y->at.dtype));
   scan s = { .least = least, .at = (int64_t *)np_data(c->out[1]) };
   if (x && t) {
     set_up(&s, c->ctx, &x->at, (int)c->room[0], y->at.dtype);
     s.x = np_data(x), s.y = np_data(t);
     run(&s, 1);
   }
-  deliver(c->ctx, y, t);
+  np_deliver(c->ctx, y, t);
   neap_release(x);
   return c->ctx->error;
 }
@@ -285,7 +277,7 @@ int np_linear_recurrence_infer(np_call *c) {
   return np_spec(c, 0, x->at.dtype, x->at.ndim, x->at.shape);
 }
 int np_linear_recurrence_run(np_call *c) {
-  neap_tensor *y = c->out[0], *t = room_for(y);
+  neap_tensor *y = c->out[0], *t = np_room(y, np_native_of(y->at.dtype));
   int native = np_native_of(y->at.dtype);
   neap_tensor *x = np_contiguous_of(c->ctx, np_t(c, 0), native), *w = np_contiguous_of(c->ctx, np_t(c, 1), native);
   scan s = { .back = (int)np_i(c, 3) };
@@ -294,7 +286,7 @@ int np_linear_recurrence_run(np_call *c) {
     s.x = np_data(x), s.w = np_data(w), s.y = np_data(t);
     run(&s, 1);
   }
-  deliver(c->ctx, y, t);
+  np_deliver(c->ctx, y, t);
   neap_release(x);
   neap_release(w);
   return c->ctx->error;

@@ -194,7 +194,7 @@ int np_scatter_all(np_call *c, neap_tensor *y, int op) {
     if (src) run_elements(ctx, op, np_t(c, 2), (int)c->room[0], &src->at, np_data(src), t);
     neap_release(src);
   }
-  np_summed(ctx, y, t);
+  np_deliver(ctx, y, t);
   return ctx->error;
 }
 

@@ -68,7 +68,7 @@ int np_scatter_reduce_at_run(np_call *c) {
     neap_release(one);
     neap_release(n);
   }
-  np_summed(ctx, y, t);
+  np_deliver(ctx, y, t);
   return ctx->error;
 }
 

@@ -54,7 +54,7 @@ int np_unfold_add_run(np_call *c) {
   int d = (int)c->room[0], last = g->at.ndim - 1, native = np_native_of(y->at.dtype);
   int64_t runs = g->at.shape[d], size = g->at.shape[last], step = np_i(c, 3);
   int by_run = runs < size || (size >= 32 && g->at.stride[last] == 1); /* else by the place in a run */
-  neap_tensor *t = native == y->at.dtype ? neap_retain(y) : np_tensor_like(y, native);
+  neap_tensor *t = np_room(y, native);
   if (!t) return c->ctx->error;
   np_zero(c->ctx, t);
   for (int64_t i = 0; i < (by_run ? runs : size) && g->at.count > 0; i++) {
@@ -71,8 +71,7 @@ int np_unfold_add_run(np_call *c) {
     neap_tensor a = np_window(t, &to), part = np_window(g, &from);
     np_add_into(c->ctx, &a, &part);
   }
-  if (t != y) np_copy(c->ctx, y, t);
-  neap_release(t);
+  np_deliver(c->ctx, y, t);
   return c->ctx->error;
 }
 
