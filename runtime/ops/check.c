@@ -24,6 +24,21 @@ int np_need_float(np_call *c, const char *name, const neap_tensor *t) {
                    np_dtypes[t->at.dtype].info.name);
 }
 
+const char *const np_image_layouts[4] = { "", "(N, C, W) or (C, W)", "(N, C, H, W) or (C, H, W)", "(N, C, D, H, W) or (C, D, H, W)" };
+
+int np_per_dim(np_call *c, int i, int nd, int64_t standard, int64_t least, int64_t *out) {
+  const neap_value *v = &c->arg[i];
+  const char *name = c->sig->param[i].name;
+  if (v->kind == NEAP_INTS && v->n != 1 && v->n != nd)
+    return np_reject(c, NEAP_ERR_ARGUMENT, "%s takes one number or one for each of %d dimensions, got %d", name, nd, v->n);
+  for (int d = 0; d < nd; d++) {
+    out[d] = v->kind == NEAP_INTS ? v->is[v->n == 1 ? 0 : d] : standard;
+    if (out[d] < least || out[d] > INT32_MAX)
+      return np_reject(c, NEAP_ERR_ARGUMENT, "%s is %lld, it must be from %lld to 2^31 - 1", name, (long long)out[d], (long long)least);
+  }
+  return NEAP_OK;
+}
+
 void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name, const neap_tensor *t) {
   np_text text;
   np_text_init(&text, buffer, size);

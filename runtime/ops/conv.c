@@ -7,23 +7,7 @@
 enum { X, W, KERNEL = W + 1, B = W + 1, STRIDE, PADDING, DILATION, GROUPS, SIZE };   /* of all ops but the transposed ones */
 enum { OUTPUT_PADDING = DILATION, TRANSPOSED_DILATION = SIZE };                      /* which differ here */
 
-static const char *const layouts[] = { "", "(N, C, W) or (C, W)", "(N, C, H, W) or (C, H, W)", "(N, C, D, H, W) or (C, D, H, W)" };
-
 /* ---- settings ---- */
-
-/* One number, or one for each dimension, against the last of three. */
-static int per_dim(np_call *c, int i, int nd, int64_t standard, int64_t least, int64_t out[3]) {
-  const neap_value *v = &c->arg[i];
-  if (v->kind == NEAP_INTS && v->n != 1 && v->n != nd)
-    return np_reject(c, NEAP_ERR_ARGUMENT, "%s takes one number or one for each of %d dimensions, got %d", c->sig->param[i].name, nd, v->n);
-  for (int d = 0; d < nd; d++) {
-    int64_t n = v->kind != NEAP_INTS ? standard : v->is[v->n == 1 ? 0 : d];
-    if (n < least || n > INT32_MAX)
-      return np_reject(c, NEAP_ERR_ARGUMENT, "%s is %lld, it must be from %lld to 2^31 - 1", c->sig->param[i].name, (long long)n, (long long)least);
-    out[3 - nd + d] = n;
-  }
-  return NEAP_OK;
-}
 
 /* Kernel (nd sizes), stride, padding and dilation of a call; missing dimensions lead, with size 1. */
 static int settings_of(np_call *c, int nd, const int64_t *kernel, int dilation, np_conv_shape *s) {
@@ -32,8 +16,9 @@ static int settings_of(np_call *c, int nd, const int64_t *kernel, int dilation, 
     s->kernel[3 - nd + d] = kernel[d];
     if (kernel[d] < 1) return np_reject(c, NEAP_ERR_SHAPE, "the kernel of the weight is empty");
   }
-  if (per_dim(c, STRIDE, nd, 1, 1, s->stride) != 0 || per_dim(c, dilation, nd, 1, 1, s->dilation) != 0) return c->ctx->error;
-  return c->arg[PADDING].kind == NEAP_ENUM ? NEAP_OK : per_dim(c, PADDING, nd, 0, 0, s->padding);
+  int first = 3 - nd;
+  if (np_per_dim(c, STRIDE, nd, 1, 1, s->stride + first) != 0 || np_per_dim(c, dilation, nd, 1, 1, s->dilation + first) != 0) return c->ctx->error;
+  return c->arg[PADDING].kind == NEAP_ENUM ? NEAP_OK : np_per_dim(c, PADDING, nd, 0, 0, s->padding + first);
 }
 
 static const char *dtype_name(const neap_tensor *t) { return np_dtypes[t->at.dtype].info.name; }
@@ -46,7 +31,7 @@ static int operands_fit(np_call *c, int nd, int64_t by_groups) {
   if (np_need_float(c, a, x) != 0 || np_need_float(c, b, w) != 0) return c->ctx->error;
   np_shapes_text(text, &x->at, " and ", &w->at);
   if (x->at.ndim != nd + 2 || w->at.ndim != nd + 2)
-    return np_reject(c, NEAP_ERR_SHAPE, "takes %s %s and a %s of %d dimensions, got %s", a, layouts[nd], b, nd + 2, text);
+    return np_reject(c, NEAP_ERR_SHAPE, "takes %s %s and a %s of %d dimensions, got %s", a, np_image_layouts[nd], b, nd + 2, text);
   if (x->at.dtype != w->at.dtype) return np_reject(c, NEAP_ERR_DTYPE, "%s is %s, %s %s: convert one of them with to()", a, dtype_name(x), b, dtype_name(w));
   int64_t groups = np_i(c, GROUPS);
   if (groups < 1) return np_reject(c, NEAP_ERR_ARGUMENT, "groups is %lld, it must be at least 1", (long long)groups);
@@ -300,7 +285,7 @@ static int conv_transpose(np_call *c, int nd) {
   if (np_failed(ctx)) return ctx->error;
   neap_tensor *x = np_t(c, X), *w = np_t(c, W);
   if (operands_fit(c, nd, w->at.ndim > 1 ? w->at.shape[0] : 0) != 0 || settings_of(c, nd, w->at.shape + 2, TRANSPOSED_DILATION, &s) != 0 ||
-      per_dim(c, OUTPUT_PADDING, nd, 0, 0, more) != 0) return ctx->error;
+      np_per_dim(c, OUTPUT_PADDING, nd, 0, 0, more + first) != 0) return ctx->error;
   int64_t groups = np_i(c, GROUPS);
   if (x->at.shape[1] != w->at.shape[0]) {
     char text[NP_SHAPES_TEXT];

@@ -31,6 +31,9 @@ static inline int64_t np_blocks(int64_t n, int64_t block) { return n / block + (
 int np_spec(np_call *c, int out, int dtype, int ndim, const int64_t *shape); /* says what output `out` will be */
 int np_need_float(np_call *c, const char *name, const neap_tensor *t);
 int np_larger(np_call *c, const char *name, const neap_tensor *t, const char *of, const neap_tensor *x); /* says that t would have to grow x */
+/* Argument i of an op over images: one number, or one for each of nd dimensions, from `least` on; not given: `standard`. */
+int np_per_dim(np_call *c, int i, int nd, int64_t standard, int64_t least, int64_t *out);
+extern const char *const np_image_layouts[4]; /* by dimensions: "(N, C, W) or (C, W)" ... */
 void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name, const neap_tensor *t); /* "dimension 2 of x has size 5" */
 int np_zero(neap_context *c, neap_tensor *t);      /* t contiguous: all zeros */
 static inline int64_t np_axis_of(const neap_value *dim, int ndim) { /* of a recorded dim, already checked: counted from the start */

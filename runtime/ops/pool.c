@@ -8,26 +8,12 @@ enum { X, KERNEL, STRIDE, PADDING };
 
 /* ---- settings ---- */
 
-static int one_each(np_call *c, const neap_value *v, const char *name, int nd, int64_t least, int64_t *out) {
-  if (v->n != 1 && v->n != nd) return np_reject(c, NEAP_ERR_ARGUMENT, "%s takes one number or one for each of %d dimensions, got %d", name, nd, v->n);
-  for (int d = 0; d < nd; d++) {
-    out[d] = v->is[v->n == 1 ? 0 : d];
-    if (out[d] < least || out[d] > INT32_MAX)
-      return np_reject(c, NEAP_ERR_ARGUMENT, "%s is %lld, it must be from %lld to 2^31 - 1", name, (long long)out[d], (long long)least);
-  }
-  return NEAP_OK;
-}
-static int setting(np_call *c, int i, int nd, int64_t least, int64_t *out) {
-  return one_each(c, &c->arg[i], c->sig->param[i].name, nd, least, out);
-}
-
 static int need_planes(np_call *c, int nd) {
-  static const char *const layouts[] = { "", "(N, C, W) or (C, W)", "(N, C, H, W) or (C, H, W)", "(N, C, D, H, W) or (C, D, H, W)" };
   neap_tensor *x = np_t(c, X);
   char text[128];
   if (np_need_float(c, "x", x) != 0) return c->ctx->error;
   np_shape_text(text, sizeof text, x);
-  if (x->at.ndim != nd + 1 && x->at.ndim != nd + 2) return np_reject(c, NEAP_ERR_SHAPE, "x must be of shape %s, got %s", layouts[nd], text);
+  if (x->at.ndim != nd + 1 && x->at.ndim != nd + 2) return np_reject(c, NEAP_ERR_SHAPE, "x must be of shape %s, got %s", np_image_layouts[nd], text);
   int64_t plane = 1;
   for (int d = x->at.ndim - nd; d < x->at.ndim; d++) {
     if (x->at.shape[d] == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no elements along dimension %lld: its shape is %s", NP_DIM(c, d), text);
@@ -41,14 +27,19 @@ typedef struct settings {
   int64_t kernel[3], stride[3], padding[3], dilation[3], size[3];
 } settings;
 
-/* Kernel, stride (the kernel) and padding from parameter `first` on; dilation: its parameter, or 0. Sizes follow. */
+static int kernel_and_stride(np_call *c, int nd, int first, int64_t *kernel, int64_t *stride) { /* which is the kernel when not given */
+  if (np_per_dim(c, first, nd, 1, 1, kernel) != 0) return c->ctx->error;
+  if (np_given(c, first + 1)) return np_per_dim(c, first + 1, nd, 1, 1, stride);
+  memcpy(stride, kernel, (size_t)nd * sizeof *stride);
+  return NEAP_OK;
+}
+
+/* Kernel, stride and padding from parameter `first` on; dilation: its parameter, or 0. Sizes follow. */
 static int windows_of(np_call *c, int nd, int first, int dilation, int ceil_mode, settings *s) {
   const neap_tensor *x = np_t(c, X);
-  if (setting(c, first, nd, 1, s->kernel) != 0) return c->ctx->error;
-  for (int d = 0; d < nd; d++) s->stride[d] = s->kernel[d], s->padding[d] = 0, s->dilation[d] = 1;
-  if ((np_given(c, first + 1) && setting(c, first + 1, nd, 1, s->stride) != 0) ||
-      (first == KERNEL && np_given(c, PADDING) && setting(c, PADDING, nd, 0, s->padding) != 0) ||
-      (dilation && np_given(c, dilation) && setting(c, dilation, nd, 1, s->dilation) != 0)) return c->ctx->error;
+  for (int d = 0; d < nd; d++) s->padding[d] = 0, s->dilation[d] = 1;
+  if (kernel_and_stride(c, nd, first, s->kernel, s->stride) != 0 || (first == KERNEL && np_per_dim(c, PADDING, nd, 0, 0, s->padding) != 0) ||
+      (dilation && np_per_dim(c, dilation, nd, 1, 1, s->dilation) != 0)) return c->ctx->error;
   for (int d = 0; d < nd; d++) {
     int own = x->at.ndim - nd + d;
     int64_t n = x->at.shape[own], reach = s->dilation[d] * (s->kernel[d] - 1) + 1, left = n + 2 * s->padding[d] - reach;
@@ -235,7 +226,7 @@ int np_lp_pool3d_run(np_call *c) { return lp_pool(c, 3); }
 
 static int adaptive_sizes(np_call *c, int nd, settings *s) {
   const np_layout *x = &np_t(c, X)->at;
-  if (need_planes(c, nd) != 0 || setting(c, 1, nd, -1, s->size) != 0) return c->ctx->error;
+  if (need_planes(c, nd) != 0 || np_per_dim(c, 1, nd, -1, -1, s->size) != 0) return c->ctx->error;
   for (int d = 0; d < nd; d++)
     if (s->size[d] < 0) s->size[d] = x->shape[x->ndim - nd + d];
   return NEAP_OK;
@@ -263,16 +254,14 @@ static int max_unpool(np_call *c, int nd) {
   enum { INDICES = 1, FIRST, OUTPUT = FIRST + 3 };
   neap_context *ctx = c->ctx;
   neap_tensor *x = np_t(c, X), *at = np_t(c, INDICES);
-  int64_t kernel[3], stride[3], padding[3] = { 0 }, shape[NEAP_MAX_DIMS], planes = 1, area = 1, windows = 1;
+  int64_t kernel[3], stride[3], padding[3], shape[NEAP_MAX_DIMS], planes = 1, area = 1, windows = 1;
   if (need_planes(c, nd) != 0) return ctx->error;
   if (!np_same_shape(x, at)) {
     char text[NP_SHAPES_TEXT];
     np_shapes_text(text, &x->at, " and ", &at->at);
     return np_reject(c, NEAP_ERR_SHAPE, "x and indices must be of one shape, got %s", text);
   }
-  if (setting(c, FIRST, nd, 1, kernel) != 0) return ctx->error;
-  memcpy(stride, kernel, sizeof stride);
-  if ((np_given(c, FIRST + 1) && setting(c, FIRST + 1, nd, 1, stride) != 0) || (np_given(c, FIRST + 2) && setting(c, FIRST + 2, nd, 0, padding) != 0)) return ctx->error;
+  if (kernel_and_stride(c, nd, FIRST, kernel, stride) != 0 || np_per_dim(c, FIRST + 2, nd, 0, 0, padding) != 0) return ctx->error;
   const neap_value *size = &c->arg[OUTPUT];
   int lead = x->at.ndim - nd;
   if (size->kind != NEAP_NONE && size->n != nd && size->n != x->at.ndim)
