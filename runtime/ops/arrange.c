@@ -33,15 +33,6 @@ int np_roll_infer(np_call *c) {
   return np_spec(c, 0, x->dtype, x->ndim, x->shape);
 }
 
-/* The part of dimension d from `from` on, n long. */
-static np_layout part(const np_layout *l, int d, int64_t from, int64_t n) {
-  np_layout p = *l;
-  p.offset += from * l->stride[d];
-  p.count = p.count / p.shape[d] * n;
-  p.shape[d] = n;
-  return p;
-}
-
 static void roll(const np_call *c, neap_tensor *y, const np_layout *to, neap_tensor *x, const np_layout *from, int d) {
   while (d < to->ndim && c->room[d] == 0) d++;
   if (d == to->ndim) {
@@ -50,8 +41,8 @@ static void roll(const np_call *c, neap_tensor *y, const np_layout *to, neap_ten
     return;
   }
   int64_t s = c->room[d], n = to->shape[d];
-  np_layout high_to = part(to, d, s, n - s), high_from = part(from, d, 0, n - s);
-  np_layout low_to = part(to, d, 0, s), low_from = part(from, d, n - s, s);
+  np_layout high_to = np_layout_cut(to, d, s, n - s, 1), high_from = np_layout_cut(from, d, 0, n - s, 1);
+  np_layout low_to = np_layout_cut(to, d, 0, s, 1), low_from = np_layout_cut(from, d, n - s, s, 1);
   roll(c, y, &high_to, x, &high_from, d + 1);
   roll(c, y, &low_to, x, &low_from, d + 1);
 }
@@ -173,13 +164,11 @@ int np_tile_run(np_call *c) {
   for (int d = n - 1; d >= 0; d--)
     for (int64_t done = 1; done < times[d];) { /* what is there doubles until it is enough */
       int64_t more = np_min(done, times[d] - done);
-      np_layout from = part(&l, d, 0, more * shape[d]), to = part(&l, d, 0, more * shape[d]);
-      to.offset += done * shape[d] * l.stride[d];
+      np_layout from = np_layout_cut(&l, d, 0, more * shape[d], 1), to = np_layout_cut(&l, d, done * shape[d], more * shape[d], 1);
       neap_tensor a = np_window(y, &to), b = np_window(y, &from);
       np_copy(c->ctx, &a, &b);
       done += more;
-      l.count = l.count / l.shape[d] * done * shape[d];
-      l.shape[d] = done * shape[d];
+      l = np_layout_cut(&l, d, 0, done * shape[d], 1);
     }
   return NEAP_OK;
 }

@@ -120,13 +120,9 @@ int np_complex_abs_infer(np_call *c) {
 
 static int of_parts(np_call *c, int map, int first) {
   neap_tensor *x = np_t(c, 0);
-  np_layout l = x->at;
-  int ctype = np_ctype(l.dtype);
-  l.ndim--;
-  l.count /= 2;
-  np_layout second = l;
-  second.offset += x->at.stride[l.ndim];
-  neap_tensor re = np_window(x, &l), im = np_window(x, &second), *in[2] = { first ? &im : &re, first ? &re : &im };
+  int ctype = np_ctype(x->at.dtype), last = x->at.ndim - 1;
+  np_layout first_at = np_layout_select(&x->at, last, 0), second_at = np_layout_select(&x->at, last, 1);
+  neap_tensor re = np_window(x, &first_at), im = np_window(x, &second_at), *in[2] = { first ? &im : &re, first ? &re : &im };
   np_map_job job = { .map = c->ctx->kernels->map[ctype][map], .ctype = ctype, .n_in = 2, .in = in, .out = c->out[0], .poll = 1 };
   return np_map_run(c->ctx, &job);
 }

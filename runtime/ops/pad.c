@@ -182,16 +182,6 @@ int np_pad_add_infer(np_call *c) {
   return np_reject(c, NEAP_ERR_SHAPE, "g %s", text);
 }
 
-/* n places of dimension d from `from` on, in order or (step -1) backwards. */
-static np_layout strip(const np_layout *l, int d, int64_t from, int64_t n, int64_t step) {
-  np_layout s = *l;
-  s.offset += from * l->stride[d];
-  s.count = s.shape[d] ? s.count / s.shape[d] * n : 0;
-  s.shape[d] = n;
-  s.stride[d] *= step;
-  return s;
-}
-
 /* Adds the n places from `at` on, which lie outside of x, to the places of x that they show, all along dimension d of t:
  * there x begins at place `low`, and g at place `start`. */
 static void fold_border(const np_call *c, neap_tensor *t, const np_layout *l, int d, int64_t at, int64_t n) {
@@ -200,7 +190,7 @@ static void fold_border(const np_call *c, neap_tensor *t, const np_layout *l, in
   int64_t size = c->spec[0].shape[d];
   for (int64_t i = at; i < at + n; i += piece) {
     int64_t to = source_of(mode, i - start, before, behind, size) + low;
-    np_layout target = strip(l, d, to, piece, mode == REFLECT ? -1 : 1), source = strip(l, d, i, piece, 1);
+    np_layout target = np_layout_cut(l, d, to, piece, mode == REFLECT ? -1 : 1), source = np_layout_cut(l, d, i, piece, 1);
     neap_tensor to_window = np_window(t, &target), from = np_window(t, &source);
     np_add_into(c->ctx, &to_window, &from);
   }
@@ -213,7 +203,7 @@ int np_pad_add_run(np_call *c) {
   neap_tensor *t = np_tensor_new(c->ctx, np_native_of(y->at.dtype), y->at.ndim, shape); /* g, and zeros where it was cropped */
   if (!t) return c->ctx->error;
   np_layout l = t->at;
-  for (int d = 0; d < l.ndim; d++) l = strip(&l, d, np_max(0, -c->room[d]), g->at.shape[d], 1);
+  for (int d = 0; d < l.ndim; d++) l = np_layout_cut(&l, d, np_max(0, -c->room[d]), g->at.shape[d], 1);
   neap_tensor inner = np_window(t, &l);
   if (g->at.count < t->at.count) np_zero(c->ctx, t);
   np_copy(c->ctx, &inner, g);
@@ -224,7 +214,7 @@ int np_pad_add_run(np_call *c) {
       fold_border(c, t, &l, d, 0, low);
       fold_border(c, t, &l, d, low + size, np_max(0, c->room[BEHIND + d]));
     }
-    l = strip(&l, d, low, size, 1);
+    l = np_layout_cut(&l, d, low, size, 1);
   }
   neap_tensor sums = np_window(t, &l);
   np_copy(c->ctx, y, &sums);

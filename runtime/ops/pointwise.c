@@ -11,11 +11,8 @@ static int gate_of(const np_op *op) { /* the row of gate(a, b), a the first half
 }
 
 static neap_tensor half_of(const neap_tensor *x, int d, int second) {
-  np_layout l = x->at;
-  int64_t n = l.shape[d] / 2;
-  l.count = x->at.shape[d] ? l.count / 2 : 0;
-  l.shape[d] = n;
-  if (second) l.offset += n * l.stride[d];
+  int64_t n = x->at.shape[d] / 2;
+  np_layout l = np_layout_cut(&x->at, d, second ? n : 0, n, 1);
   return np_window(x, &l);
 }
 

@@ -21,24 +21,10 @@ static int replace(np_call *c, const np_layout *region) {
   return np_copy(c->ctx, &to, np_t(c, 1));
 }
 
-static void recount(np_layout *l) {
-  l->count = 1;
-  for (int i = 0; i < l->ndim; i++) l->count *= l->shape[i];
-}
-
 /* ---- select_scatter: x src dim index ---- */
-
-static void selected(const np_layout *x, int d, int64_t i, np_layout *y) {
-  *y = *x;
-  for (int k = d; k + 1 < x->ndim; k++) y->shape[k] = x->shape[k + 1], y->stride[k] = x->stride[k + 1];
-  y->ndim--;
-  y->offset += i * x->stride[d];
-  recount(y);
-}
 
 int np_select_scatter_infer(np_call *c) {
   const np_layout *x = &np_t(c, 0)->at;
-  np_layout l;
   int d = 0;
   int64_t i = np_i(c, 3);
   if (x->ndim == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no dimension to select from");
@@ -50,14 +36,13 @@ int np_select_scatter_infer(np_call *c) {
   }
   c->room[0] = d;
   c->room[1] = i < 0 ? i + x->shape[d] : i;
-  selected(x, d, c->room[1], &l);
+  np_layout l = np_layout_select(x, d, c->room[1]);
   return fits(c, &l, "the part at index");
 }
 
 int np_select_scatter_run(np_call *c) {
-  np_layout l;
+  np_layout l = np_layout_select(&c->out[0]->at, (int)c->room[0], c->room[1]);
   np_copy(c->ctx, c->out[0], np_t(c, 0));
-  selected(&c->out[0]->at, (int)c->room[0], c->room[1], &l);
   return replace(c, &l);
 }
 
@@ -71,17 +56,8 @@ int np_select_scatter_back(np_back *b) { /* gx = g, 0 at index; gsrc = g there *
 
 /* ---- slice_scatter: x src dim start length step ---- */
 
-static void sliced(const np_layout *x, int d, const int64_t *start_length_step, np_layout *y) {
-  *y = *x;
-  y->shape[d] = start_length_step[1];
-  y->offset += start_length_step[1] > 0 ? start_length_step[0] * x->stride[d] : 0;
-  y->stride[d] *= start_length_step[2];
-  recount(y);
-}
-
 int np_slice_scatter_infer(np_call *c) {
   const np_layout *x = &np_t(c, 0)->at, *src = &np_t(c, 1)->at;
-  np_layout l;
   int d = 0;
   int64_t start = np_i(c, 3), step = np_i(c, 5);
   if (x->ndim == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no dimension to cut");
@@ -97,14 +73,13 @@ int np_slice_scatter_infer(np_call *c) {
                      NP_DIM(c, start), (long long)step, text);
   }
   c->room[0] = d, c->room[1] = start, c->room[2] = length, c->room[3] = step;
-  sliced(x, d, c->room + 1, &l);
+  np_layout l = np_layout_cut(x, d, start, length, step);
   return fits(c, &l, "the part");
 }
 
 int np_slice_scatter_run(np_call *c) {
-  np_layout l;
+  np_layout l = np_layout_cut(&c->out[0]->at, (int)c->room[0], c->room[1], c->room[2], c->room[3]);
   np_copy(c->ctx, c->out[0], np_t(c, 0));
-  sliced(&c->out[0]->at, (int)c->room[0], c->room + 1, &l);
   return replace(c, &l);
 }
 

@@ -58,16 +58,9 @@ int np_unfold_add_run(np_call *c) {
   if (!t) return c->ctx->error;
   np_zero(c->ctx, t);
   for (int64_t i = 0; i < (by_run ? runs : size) && g->at.count > 0; i++) {
-    np_layout from = g->at, to = t->at;
-    to.shape[d] = by_run ? size : runs;
-    to.stride[d] *= by_run ? 1 : step;
-    to.offset += i * t->at.stride[d] * (by_run ? step : 1);
-    to.count = to.count / t->at.shape[d] * to.shape[d];
-    from.offset += i * from.stride[by_run ? d : last];
-    from.shape[d] = to.shape[d];
-    if (by_run) from.stride[d] = from.stride[last];
-    from.ndim--;
-    from.count = to.count;
+    np_layout to = by_run ? np_layout_cut(&t->at, d, i * step, size, 1) : np_layout_cut(&t->at, d, i, runs, step);
+    np_layout from = by_run ? np_layout_cut(&g->at, d, i, 1, 1) : np_layout_select(&g->at, last, i);
+    if (by_run) from.shape[d] = size, from.stride[d] = from.stride[last], from.ndim--, from.count = to.count; /* a run lies along d */
     neap_tensor a = np_window(t, &to), part = np_window(g, &from);
     np_add_into(c->ctx, &a, &part);
   }

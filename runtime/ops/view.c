@@ -281,7 +281,6 @@ int np_expand_back(np_back *b) { /* gx = g, summed over what was expanded */
 
 static int cut(np_call *c, int dim, int64_t start, int64_t length, int64_t step) {
   const np_layout *x = &np_t(c, 0)->at;
-  np_layout *y = &c->spec[0];
   int d;
   if (x->ndim == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no dimension to cut");
   if (np_axis(c, dim, x->ndim, &d) != 0) return c->ctx->error;
@@ -291,12 +290,7 @@ static int cut(np_call *c, int dim, int64_t start, int64_t length, int64_t step)
   if (from < 0 || from > size || (length > 0 && (length - 1 > (size - 1 - from) / step || from >= size)))
     return np_reject(c, NEAP_ERR_INDEX, "%lld from position %lld on%s do not fit: dimension %lld has size %lld", (long long)length,
                      start < 0 ? (long long)start : NP_DIM(c, start), step > 1 ? " in such steps" : "", NP_DIM(c, d), (long long)size);
-  *y = *x;
-  y->count = size ? x->count / size * length : x->count;
-  y->shape[d] = length;
-  y->stride[d] = x->stride[d] * step;
-  y->offset += from * x->stride[d];
-  if (length == 0) y->count = 0;
+  c->spec[0] = np_layout_cut(x, d, from, length, step);
   return NEAP_OK;
 }
 
@@ -305,7 +299,6 @@ int np_slice_infer(np_call *c) { return cut(c, (int)np_i(c, 1), np_i(c, 2), np_i
 
 int np_select_infer(np_call *c) {
   const np_layout *x = &np_t(c, 0)->at;
-  np_layout *y = &c->spec[0];
   int d;
   int64_t i = np_i(c, 2);
   if (x->ndim == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no dimension to select from");
@@ -314,11 +307,7 @@ int np_select_infer(np_call *c) {
   if (i < -size || i >= size)
     return np_reject(c, NEAP_ERR_INDEX, "index %lld is out of range: dimension %lld of x has %lld positions, %lld to %lld, or -1 to %lld",
                      i < 0 ? (long long)i : NP_DIM(c, i), NP_DIM(c, d), (long long)size, NP_DIM(c, 0), NP_DIM(c, size - 1), (long long)-size);
-  *y = *x;
-  y->offset += (i < 0 ? i + size : i) * x->stride[d];
-  y->count /= size;
-  y->ndim--;
-  for (int k = d; k < y->ndim; k++) y->shape[k] = x->shape[k + 1], y->stride[k] = x->stride[k + 1];
+  c->spec[0] = np_layout_select(x, d, i < 0 ? i + size : i);
   return NEAP_OK;
 }
 
@@ -353,12 +342,9 @@ int np_place_infer(np_call *c) {
 }
 int np_place_run(np_call *c) {
   np_layout l = c->out[0]->at;
-  int d = (int)(np_i(c, 2) < 0 ? np_i(c, 2) + l.ndim : np_i(c, 2));
+  int d = (int)np_axis_of(&c->arg[2], l.ndim);
+  if (l.ndim > 0) l = np_layout_cut(&l, d, np_i(c, 3), np_t(c, 0)->at.shape[d], np_i(c, 4));
   np_zero(c->ctx, c->out[0]);
-  l.offset += np_i(c, 3) * l.stride[d];
-  l.shape[d] = np_t(c, 0)->at.shape[d];
-  l.stride[d] *= np_i(c, 4);
-  l.count = np_t(c, 0)->at.count;
   neap_tensor region = np_window(c->out[0], &l);
   return np_copy(c->ctx, &region, np_t(c, 0));
 }

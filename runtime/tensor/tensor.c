@@ -29,6 +29,22 @@ int np_layout_is_contiguous(const np_layout *l) {
   return 1;
 }
 
+np_layout np_layout_cut(const np_layout *l, int d, int64_t from, int64_t n, int64_t step) {
+  np_layout y = *l;
+  y.offset += from * l->stride[d];
+  y.count = n ? l->count / l->shape[d] * n : 0;
+  y.shape[d] = n;
+  y.stride[d] *= step;
+  return y;
+}
+
+np_layout np_layout_select(const np_layout *l, int d, int64_t i) {
+  np_layout y = np_layout_cut(l, d, i, 1, 1);
+  y.ndim--;
+  for (int k = d; k < y.ndim; k++) y.shape[k] = l->shape[k + 1], y.stride[k] = l->stride[k + 1];
+  return y;
+}
+
 int64_t np_layout_span(const np_layout *l) {
   int64_t last = 0;
   for (int i = 0; i < l->ndim; i++) {

@@ -86,6 +86,8 @@ extern void np_record_release(struct np_record *r); /* ops/record.c: tensors dro
 
 int np_layout_set(np_layout *l, int dtype, int ndim, const int64_t *shape); /* row-major; nonzero: too big or too many dims */
 int np_layout_is_contiguous(const np_layout *l);
+np_layout np_layout_cut(const np_layout *l, int d, int64_t from, int64_t n, int64_t step); /* n places of dimension d, step apart */
+np_layout np_layout_select(const np_layout *l, int d, int64_t i); /* place i of dimension d, without that dimension */
 int64_t np_layout_span(const np_layout *l);            /* elements from the first to one past the last that it touches */
 int np_layout_overlaps(const np_layout *l);            /* whether two elements may lie at one place */
 
