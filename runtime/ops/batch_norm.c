@@ -344,10 +344,8 @@ int np_batch_norm_run(np_call *c) {
     np_shape_text(text, sizeof text, x);
     return np_reject(c, NEAP_ERR_SHAPE, "in training a channel needs more than one value, x is %s: use a larger batch, or eval()", text);
   }
-  if (np_running_check(c, MEAN_) != 0 || np_running_check(c, VAR_) != 0) return ctx->error;
+  if (np_running_check(c, MEAN_) != 0) return ctx->error;
   c->out[0] = neap_batch_norm_at(ctx, x, np_t(c, W_), np_t(c, B_), NULL, NULL, np_d(c, EPS_), &center, &spread);
-  if (!c->out[0] || x->at.count == 0) return ctx->error;
-  np_running_update(c, MEAN_, (const double *)np_data(center), 1, 1, np_d(c, MOMENTUM));
-  np_running_update(c, VAR_, (const double *)np_data(spread), 1, values / (values - 1), np_d(c, MOMENTUM));
+  if (c->out[0] && x->at.count > 0) np_running_update(c, MEAN_, center, spread, 1, values, np_d(c, MOMENTUM));
   return ctx->error;
 }

@@ -142,19 +142,13 @@ static void backward_task(void *arg, int64_t task) {
   for (int64_t i = task * per_task(v); i < last; i++) backward_group(v, i);
 }
 
-/* Room for a parameter's sums of each sample, and from it the gradient (C). */
+/* Room for a parameter's sums of each sample. */
 static neap_tensor *sums_of(np_back *b, const view *v, int in, double **to) {
   if (!b->in[in].needs) return NULL;
   const int64_t shape[3] = { v->N, v->C, is_short(v) ? v->S : 1 };
   neap_tensor *t = np_tensor_new(b->ctx, NEAP_F64, 3, shape);
   if (t) np_zero(b->ctx, t), *to = (double *)np_data(t);
   return t;
-}
-static neap_tensor *total(np_back *b, int in, neap_tensor *sums) {
-  neap_tensor *y = sums ? np_tensor_new(b->ctx, b->in[in].at.dtype, 1, b->in[in].at.shape) : NULL;
-  np_fold f = { .kind = NP_SUM, .divisor = 1, .power = 1 };
-  if (y) np_fold_run(b->ctx, sums, 1 | 4, &f, y);
-  return y;
 }
 
 int np_group_norm_at_back(np_back *b) {
@@ -170,7 +164,7 @@ int np_group_norm_at_back(np_back *b) {
   v.x = np_data(x), v.g = np_data(g), v.w = w ? np_data(w) : NULL, v.y = np_data(gx);
   if (at->count > 0) np_parallel(c, np_blocks(v.N * v.G, per_task(&v)), (double)at->count, backward_task, &v);
   if (v.wants_x) b->gx[IN_X] = gx;
-  b->gx[IN_W] = total(b, IN_W, gw), b->gx[IN_B] = total(b, IN_B, gb);
+  b->gx[IN_W] = np_block_total(b, IN_W, gw, 1 | 4), b->gx[IN_B] = np_block_total(b, IN_B, gb, 1 | 4);
   return c->error;
 }
 
@@ -220,10 +214,8 @@ int np_instance_norm_run(np_call *c) {
     np_shape_text(text, sizeof text, x);
     return np_reject(c, NEAP_ERR_SHAPE, "a channel of a sample needs more than one value, x is %s", text);
   }
-  if (np_running_check(c, MEAN) != 0 || np_running_check(c, VAR) != 0) return ctx->error;
+  if (np_running_check(c, MEAN) != 0) return ctx->error;
   c->out[0] = neap_group_norm_at(ctx, x, np_max(1, channels), np_t(c, W_), np_t(c, B_), np_d(c, EPS_), &center, &spread);
-  if (!c->out[0] || x->at.count == 0) return ctx->error;
-  np_running_update(c, MEAN, (const double *)np_data(center), n, 1, np_d(c, MOMENTUM));
-  np_running_update(c, VAR, (const double *)np_data(spread), n, values / (values - 1), np_d(c, MOMENTUM));
+  if (c->out[0] && x->at.count > 0) np_running_update(c, MEAN, center, spread, n, values, np_d(c, MOMENTUM));
   return ctx->error;
 }

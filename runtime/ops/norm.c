@@ -109,8 +109,7 @@ int np_layer_norm_back(np_back *b) {
   if (gb) np_zero(c, gb), s.gb = (double *)np_data(gb);
   np_rows_run(c, &rows, gradient_row, &s);
   if (b->in[IN_X].needs) b->gx[IN_X] = gx;
-  if (gw) b->gx[IN_W] = np_block_total(b, IN_W, gw);
-  if (gb) b->gx[IN_B] = np_block_total(b, IN_B, gb);
+  b->gx[IN_W] = np_block_total(b, IN_W, gw, 1), b->gx[IN_B] = np_block_total(b, IN_B, gb, 1);
   return c->error;
 }
 
@@ -195,7 +194,7 @@ int np_rms_norm_back(np_back *b) {
   s.wants_x = b->in[IN_X].needs;
   np_rows_run(c, &rows, rms_gradient_row, &s);
   if (s.wants_x) b->gx[IN_X] = gx;
-  if (gw) b->gx[IN_W] = np_block_total(b, IN_W, gw);
+  b->gx[IN_W] = np_block_total(b, IN_W, gw, 1);
   return c->error;
 }
 

@@ -19,16 +19,17 @@ int np_channels_check(np_call *c, int x, int n, const int *params) {
   return NEAP_OK;
 }
 
-int np_running_check(np_call *c, int i) {
-  neap_tensor *t = np_t(c, i);
-  const char *name = c->sig->param[i].name;
-  if (t && np_needs_grad(t)) return np_reject(c, NEAP_ERR_STATE, "%s requires a gradient, but training overwrites it: use detach()", name);
-  if (t && t->storage->read_only) return np_reject(c, NEAP_ERR_STATE, "the memory of %s is read-only", name);
+int np_running_check(np_call *c, int mean) {
+  for (int i = mean; i <= mean + 1; i++) {
+    neap_tensor *t = np_t(c, i);
+    const char *name = c->sig->param[i].name;
+    if (t && np_needs_grad(t)) return np_reject(c, NEAP_ERR_STATE, "%s requires a gradient, but training overwrites it: use detach()", name);
+    if (t && t->storage->read_only) return np_reject(c, NEAP_ERR_STATE, "the memory of %s is read-only", name);
+  }
   return NEAP_OK;
 }
 
-void np_running_update(np_call *c, int i, const double *now, int64_t n, double factor, double momentum) {
-  neap_tensor *t = np_t(c, i);
+static void update(np_call *c, neap_tensor *t, const double *now, int64_t n, double factor, double momentum) {
   if (!t) return;
   int64_t size = np_size_of(t->at.dtype), channels = t->at.shape[0];
   for (int64_t ch = 0; ch < channels; ch++) {
@@ -38,6 +39,11 @@ void np_running_update(np_call *c, int i, const double *now, int64_t n, double f
     np_put_number(t->at.dtype, p, (1 - momentum) * np_get_number(t->at.dtype, p) + momentum * factor * sum / (double)n);
   }
   np_tensor_written(t, c->op->name);
+}
+
+void np_running_update(np_call *c, int mean, const neap_tensor *center, const neap_tensor *spread, int64_t n, double values, double momentum) {
+  update(c, np_t(c, mean), (const double *)np_data(center), n, 1, momentum);
+  update(c, np_t(c, mean + 1), (const double *)np_data(spread), n, values / (values - 1), momentum);
 }
 
 neap_tensor *np_channel_shaped(neap_context *c, neap_tensor *t, const np_layout *x) {
@@ -55,11 +61,11 @@ neap_tensor *np_normal_twin(neap_context *c, neap_tensor *x, neap_tensor *d, int
   return neap_mul(c, rstd, neap_sub(c, neap_sub(c, d, neap_mean(c, d, n, dims, 1, -1)), along));
 }
 
-neap_tensor *np_block_total(np_back *b, int in, neap_tensor *sums) {
+neap_tensor *np_block_total(np_back *b, int in, neap_tensor *sums, uint32_t mask) {
   const np_layout *at = &b->in[in].at;
-  neap_tensor *y = np_tensor_new(b->ctx, at->dtype, at->ndim, at->shape);
+  neap_tensor *y = sums ? np_tensor_new(b->ctx, at->dtype, at->ndim, at->shape) : NULL;
   np_fold f = { .kind = NP_SUM, .divisor = 1, .power = 1 };
-  if (y) np_fold_run(b->ctx, sums, 1, &f, y);
+  if (y) np_fold_run(b->ctx, sums, mask, &f, y);
   return y;
 }
 
