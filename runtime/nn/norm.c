@@ -88,13 +88,9 @@ neap_tensor *np_instance_norm_forward(neap_module *m, const neap_value *in, neap
   (void)more;
   if (fits(m, x, 2) != 0) return NULL;
   int batch = x->at.ndim == dims_of(m) + 2;
-  x = batch ? neap_retain(x) : neap_unsqueeze(m->ctx, x, 0);
+  if (!batch) x = neap_unsqueeze(m->ctx, x, 0);
   neap_tensor *y = neap_instance_norm(m->ctx, x, p.mean, p.var, p.w, p.b, m->training || !p.mean, np_set_d(m, MOMENTUM), np_set_d(m, EPS));
-  neap_release(x);
-  if (batch || !y) return y;
-  neap_tensor *one = neap_squeeze(m->ctx, y, 1, (int64_t[]){ 0 });
-  neap_release(y);
-  return one;
+  return batch || !y ? y : neap_squeeze(m->ctx, y, 1, (int64_t[]){ 0 });
 }
 
 /* ---- GroupNorm: num_groups num_channels eps affine bias ---- */

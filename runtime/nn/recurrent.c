@@ -14,10 +14,12 @@ typedef struct plan { /* a row's settings */
   double dropout;
 } plan;
 
+static int gates_of(int kind) { return kind == LSTM ? 4 : kind == GRU ? 3 : 1; }
+
 /* Where the rows' settings stand behind input_size, hidden_size, num_layers. */
 static plan plan_of(const neap_module *m, int kind) {
   int at = kind == RNN ? 4 : 3;
-  plan p = {.kind = kind, .gates = kind == LSTM ? 4 : kind == GRU ? 3 : 1, .in = np_set_i(m, 0), .hidden = np_set_i(m, 1)};
+  plan p = {.kind = kind, .gates = gates_of(kind), .in = np_set_i(m, 0), .hidden = np_set_i(m, 1)};
   p.layers = (int)np_set_i(m, 2);
   p.relu = kind == RNN && np_set_i(m, 3) == 1;
   p.bias = (int)np_set_i(m, at);
@@ -30,7 +32,7 @@ static plan plan_of(const neap_module *m, int kind) {
 }
 
 static plan cell_plan(const neap_module *m, int kind) {
-  return (plan){.kind = kind, .gates = kind == LSTM ? 4 : kind == GRU ? 3 : 1, .in = np_set_i(m, 0), .hidden = np_set_i(m, 1), .layers = 1,
+  return (plan){.kind = kind, .gates = gates_of(kind), .in = np_set_i(m, 0), .hidden = np_set_i(m, 1), .layers = 1,
                 .directions = 1, .bias = (int)np_set_i(m, 2), .relu = kind == RNN && np_set_i(m, 3) == 1, .cell = 1};
 }
 
@@ -88,21 +90,13 @@ typedef struct walk {
   double drop; /* the probability at work: 0 outside of training */
 } walk;
 
-static neap_tensor *zeros(const walk *w, int64_t width) {
-  int64_t shape[] = {w->rows, width};
-  neap_tensor *t = np_tensor_new(w->c, w->dtype, 2, shape);
-  if (t) memset(np_data(t), 0, (size_t)neap_bytes(t));
-  return t;
-}
-
 static neap_tensor *first_state(const walk *w, neap_tensor *all, int i, int64_t width) {
-  return all ? neap_select(w->c, all, 0, i) : zeros(w, width);
+  return all ? neap_select(w->c, all, 0, i) : neap_zeros(w->c, 2, (int64_t[]){w->rows, width}, w->dtype);
 }
 
 /* One mask for all steps: (B, n), 0 with probability drop and else 1 / (1 - drop). */
 static neap_tensor *mask(const walk *w, int64_t n) {
-  neap_tensor *ones = zeros(w, n);
-  return ones && neap_init_constant(ones, 1) == NEAP_OK ? neap_dropout(w->c, ones, w->drop, 1, NULL) : NULL;
+  return neap_dropout(w->c, neap_ones(w->c, 2, (int64_t[]){w->rows, n}, w->dtype), w->drop, 1, NULL);
 }
 
 static neap_tensor *held_fast(const walk *w, neap_tensor *x) { /* x (T, B, n) with one mask */
