@@ -261,6 +261,10 @@ static void direction(neap_optimizer *o) {
   }
 }
 
+static int64_t most_evals(const neap_value *set) { /* of a step */
+  return set[LBFGS_MAX_EVAL].kind == NEAP_NONE ? set[LBFGS_MAX_ITER].i * 5 / 4 : set[LBFGS_MAX_EVAL].i;
+}
+
 /* The next iteration, up to where it wants a loss; 0: the step is over. */
 static int iterate(neap_optimizer *o) {
   np_lbfgs *l = o->lbfgs;
@@ -278,7 +282,7 @@ static int iterate(neap_optimizer *o) {
   l->gtd = dot(c, l, vec(l, GRAD), vec(l, D));
   if (l->gtd > -set[LBFGS_CHANGE].d) return 0;
   if (set[LBFGS_SEARCH].i) {
-    l->most = (set[LBFGS_MAX_EVAL].kind == NEAP_NONE ? set[LBFGS_MAX_ITER].i * 5 / 4 : set[LBFGS_MAX_EVAL].i) - l->evals;
+    l->most = most_evals(set) - l->evals;
     return begin_search(o);
   }
   if (l->iter != set[LBFGS_MAX_ITER].i) return ask(o, MOVED);
@@ -290,9 +294,8 @@ static int iterate(neap_optimizer *o) {
 static int is_over(neap_optimizer *o) {
   np_lbfgs *l = o->lbfgs;
   const neap_value *set = o->group[0]->set;
-  int64_t most = set[LBFGS_MAX_EVAL].kind == NEAP_NONE ? set[LBFGS_MAX_ITER].i * 5 / 4 : set[LBFGS_MAX_EVAL].i;
   double change = set[LBFGS_CHANGE].d;
-  return l->iter >= set[LBFGS_MAX_ITER].i || l->evals >= most || fold(o->ctx, l, NP_MAX_ABS, vec(l, GRAD)) <= set[LBFGS_GRAD].d ||
+  return l->iter >= set[LBFGS_MAX_ITER].i || l->evals >= most_evals(set) || fold(o->ctx, l, NP_MAX_ABS, vec(l, GRAD)) <= set[LBFGS_GRAD].d ||
          fabs(l->t) * fold(o->ctx, l, NP_MAX_ABS, vec(l, D)) <= change || fabs(l->loss - l->last_loss) < change;
 }
 
