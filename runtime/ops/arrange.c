@@ -197,10 +197,7 @@ int np_tile_back(np_back *b) { /* gx = g, summed over the repeats */
 /* The positions that repeats stand for, as the caller counts: 2, 0, 1 gives 0 0 2. */
 static neap_tensor *repeated_positions(np_call *c, neap_tensor *repeats, int64_t size) {
   neap_context *ctx = c->ctx;
-  if (np_dtypes[repeats->at.dtype].category != 1) {
-    np_reject(c, NEAP_ERR_DTYPE, "repeats must hold integers, got %s", np_dtypes[repeats->at.dtype].info.name);
-    return NULL;
-  }
+  if (np_need_int(c, "repeats", repeats) != 0) return NULL;
   if (repeats->at.ndim > 1 || (repeats->at.count != 1 && repeats->at.count != size)) {
     char a[128];
     np_shape_text(a, sizeof a, repeats);

@@ -39,6 +39,11 @@ int np_per_dim(np_call *c, int i, int nd, int64_t standard, int64_t least, int64
   return NEAP_OK;
 }
 
+int np_need_int(np_call *c, const char *name, const neap_tensor *t) {
+  if (NP_LIKELY(np_is_int(t->at.dtype))) return NEAP_OK;
+  return np_reject(c, NEAP_ERR_DTYPE, "%s must hold integers, got %s", name, np_dtypes[t->at.dtype].info.name);
+}
+
 void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name, const neap_tensor *t) {
   np_text text;
   np_text_init(&text, buffer, size);

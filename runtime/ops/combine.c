@@ -81,7 +81,7 @@ int np_tril_indices_infer(np_call *c) {
   if (rows < 0 || cols < 0)
     return np_reject(c, NEAP_ERR_ARGUMENT, "row and col are %lld and %lld, they must be at least 0", (long long)rows, (long long)cols);
   if (cols > 0 && rows > (INT64_MAX >> 8) / cols) return np_reject(c, NEAP_ERR_SHAPE, "the result is too large for memory");
-  if (np_dtypes[dtype].category != 1)
+  if (!np_is_int(dtype))
     return np_reject(c, NEAP_ERR_DTYPE, "dtype must be of integers, got %s", np_dtypes[dtype].info.name);
   offset = np_max(-rows - 1, np_min(cols + 1, offset));
   c->room[0] = offset;

@@ -36,8 +36,7 @@ static int counts(np_call *c, int i, int64_t n, int64_t most, const char *what, 
   const char *name = c->sig->param[i].name;
   for (int64_t k = 0; k < n; k++) out[k] = most;
   if (!t) return NEAP_OK;
-  if (np_dtypes[t->at.dtype].category != 1 || t->at.dtype == NEAP_BOOL)
-    return np_reject(c, NEAP_ERR_DTYPE, "%s must hold integers, got %s", name, np_dtypes[t->at.dtype].info.name);
+  if (np_need_int(c, name, t) != 0) return c->ctx->error;
   if (t->at.count != n || t->at.ndim > 1) {
     char text[128];
     np_shape_text(text, sizeof text, t);
@@ -105,8 +104,7 @@ static int open_call(np_call *c, batch *s) {
   np_shape_text(a, sizeof a, x);
   np_shape_text(b, sizeof b, t);
   if (x->at.ndim != 2 && x->at.ndim != 3) return np_reject(c, NEAP_ERR_SHAPE, "log_probs is (T, N, C), or (T, C) for one sample, got %s", a);
-  if (np_dtypes[t->at.dtype].category != 1 || t->at.dtype == NEAP_BOOL)
-    return np_reject(c, NEAP_ERR_DTYPE, "targets must hold integers, got %s", np_dtypes[t->at.dtype].info.name);
+  if (np_need_int(c, "targets", t) != 0) return ctx->error;
   int64_t classes = x->at.shape[x->at.ndim - 1], n = is_batch(&x->at) ? x->at.shape[1] : 1, blank = np_i(c, BLANK);
   int rows = t->at.ndim == 2;
   if (rows ? !is_batch(&x->at) || t->at.shape[0] != n : t->at.ndim != 1)

@@ -64,7 +64,7 @@ int np_index_select_back(np_back *b) { /* gx = zeros, then gx[index] += g */
 int np_embedding_infer(np_call *c) {
   neap_tensor *x = np_t(c, 0), *w = np_t(c, 1);
   int64_t shape[NEAP_MAX_DIMS + 1], pad = np_i(c, 2);
-  if (np_dtypes[w->at.dtype].category < 2 && np_is_float(x->at.dtype))
+  if (!np_is_float(w->at.dtype) && np_is_float(x->at.dtype))
     return np_reject(c, NEAP_ERR_DTYPE, "input holds %s and weight %s: the positions come first", np_dtypes[x->at.dtype].info.name, np_dtypes[w->at.dtype].info.name);
   if (w->at.ndim != 2) return np_reject(c, NEAP_ERR_SHAPE, "weight must have 2 dimensions, (entries, size), got %d", w->at.ndim);
   if (np_given(c, 2) && (pad < -w->at.shape[0] || pad >= w->at.shape[0]))

@@ -241,7 +241,7 @@ int np_one_hot_infer(np_call *c) {
   np_text_init(&t, why, sizeof why);
   if (!np_given(c, 1)) {
     n = 0;
-    if (np_dtypes[x->at.dtype].category == 1)
+    if (np_is_int(x->at.dtype))
       for (int64_t i = 0; i < x->at.count; i++) { /* a class for the largest label */
         int64_t at = 0, rest = i;
         for (int d = x->at.ndim - 1; d >= 0; d--) at += rest % x->at.shape[d] * x->at.stride[d], rest /= x->at.shape[d];

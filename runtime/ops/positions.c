@@ -44,7 +44,7 @@ static int64_t first_bad(const check *k, int64_t n, const int64_t *v) { /* n: no
 
 int np_positions_check(np_call *c, const char *name, neap_tensor *index, int64_t size, const char *why, int negative, const int64_t *skip) {
   int dtype = index->at.dtype;
-  if (np_dtypes[dtype].category != 1)
+  if (!np_is_int(dtype))
     return np_reject(c, NEAP_ERR_DTYPE, "%s must hold integers, got %s: convert it with to('int64')", name, np_dtypes[dtype].info.name);
   int64_t base = c->ctx->site.base, tile[TILE], at[NP_ITER_MAX];
   check k = { .low = base, .high = size - 1 + base, .negative_low = -size, .negative = negative, .has_skip = skip != NULL, .skip = skip ? *skip : 0 };

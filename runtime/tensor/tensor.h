@@ -20,6 +20,7 @@ typedef struct np_dtype {
 extern const np_dtype np_dtypes[NEAP_DTYPES];
 static inline int64_t np_size_of(int dtype) { return np_dtypes[dtype].info.block_bytes; } /* of element types */
 static inline int np_is_float(int dtype) { return np_dtypes[dtype].category == 2; }
+static inline int np_is_int(int dtype) { return np_dtypes[dtype].category == 1; } /* not of a bool */
 static inline int np_ctype(int dtype) { return np_dtypes[dtype].ctype; }
 
 /* ---- storages (storage.c) ---- */
