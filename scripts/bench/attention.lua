@@ -6,10 +6,9 @@
 local neap = require "neap"
 local timing = dofile((arg[0]:match "^(.*)/[^/]*$" or ".") .. "/timing.lua")
 
-local names, cases = {}, {}
+local cases = {}
 local function case(name, shape, queries, causal, back)
-  names[#names + 1] = name
-  cases[name] = function(seconds)
+  cases[#cases + 1] = {name, function()
     local b, t = table.unpack(shape)
     local work = 4 * b * 8 * queries * t * 64 * (back and 3.5 or 1)
     local options = {requires_grad = back}
@@ -17,15 +16,14 @@ local function case(name, shape, queries, causal, back)
     local k, v = neap.randn(b, 8, t, 64, options), neap.randn(b, 8, t, 64, options)
     local g = neap.randn(b, 8, queries, 64)
     local inner = math.max(1, math.min(200, math.ceil(2e8 / work)))
-    return timing.time(function()
-      local scope <close> = neap.scope()
+    return function()
       local y = neap.scaled_dot_product_attention(q, k, v, {is_causal = causal})
       if back then
         q.grad, k.grad, v.grad = nil, nil, nil
         y:backward(g)
       end
-    end, inner, seconds)
-  end
+    end, inner
+  end}
 end
 for _, t in ipairs {128, 256, 512, 1024, 2048, 4096} do
   for _, back in ipairs {false, true} do
@@ -38,5 +36,4 @@ case("b8_t128_causal", {8, 128}, 128, true, false)
 case("b8_t128_back_causal", {8, 128}, 128, true, true)
 case("step1024", {1, 1024}, 1, false, false)
 
-neap.seed(0)
-timing.run("attention in float32", names, function(name, seconds) return cases[name](seconds) end)
+timing.run("attention in float32", cases, 1)

@@ -24,7 +24,7 @@ local shapes = {
   {"conv1d", "conv1d", 32, 64, 400, 64, 5, {padding = 2}},
 }
 
-local names, runs = {}, {}
+local cases = {}
 for _, shape in ipairs(shapes) do
   local name, op, n, c, size, o, k, options = table.unpack(shape)
   local function operands(grad)
@@ -36,22 +36,18 @@ for _, shape in ipairs(shapes) do
     x.requires_grad, w.requires_grad, b.requires_grad = grad, grad, grad
     return x, w, b
   end
-  names[#names + 1] = name
-  runs[name] = function()
+  cases[#cases + 1] = {name, function()
     local x, w, b = operands(false)
-    return function() local _ = neap[op](x, w, b, options) end
-  end
-  names[#names + 1] = name .. "_back"
-  runs[name .. "_back"] = function()
+    return function() return neap[op](x, w, b, options) end
+  end}
+  cases[#cases + 1] = {name .. "_back", function()
     local x, w, b = operands(true)
     local g = neap.ones(neap[op](x, w, b, options).shape)
     return function()
-      local scope <close> = neap.scope()
       x.grad, w.grad, b.grad = nil, nil, nil
       neap[op](x, w, b, options):backward(g)
     end
-  end
+  end}
 end
 
-neap.seed(0)
-timing.run("convolutions in float32", names, function(name, seconds) return timing.time(runs[name](), 1, seconds) end)
+timing.run("convolutions in float32", cases, 1)

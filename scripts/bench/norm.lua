@@ -44,14 +44,4 @@ local cases = {
   end},
 }
 
-local names, makers = {}, {}
-for i, case in ipairs(cases) do names[i], makers[case[1]] = case[1], case[2] end
-
-neap.seed(0)
-timing.run("normalisations in float32", names, function(name, seconds)
-  local f = makers[name]()
-  return timing.time(function()
-    local scope <close> = neap.scope()
-    local _ = f()
-  end, 5, seconds)
-end)
+timing.run("normalisations in float32", cases, 5)

@@ -5,15 +5,12 @@ local neap = require "neap"
 local timing = dofile((arg[0]:match "^(.*)/[^/]*$" or ".") .. "/timing.lua")
 
 -- Name, rule, options, of the rules that PyTorch has too.
-local cases = {
+local rules = {
   {"sgd", "SGD"}, {"sgd_momentum", "SGD", {momentum = 0.9}}, {"adam", "Adam"}, {"adam_amsgrad", "Adam", {amsgrad = true}},
   {"adamw", "AdamW"}, {"nadam", "NAdam"}, {"radam", "RAdam"}, {"adamax", "Adamax"}, {"rmsprop", "RMSprop"},
   {"rmsprop_centered", "RMSprop", {centered = true, momentum = 0.9}}, {"adagrad", "Adagrad"}, {"adadelta", "Adadelta"},
   {"rprop", "Rprop"}, {"asgd", "ASGD"}, {"adafactor", "Adafactor"}, {"muon", "Muon"}, {"clip", "clip"},
 }
-
-local names, by_name = {}, {}
-for i, case in ipairs(cases) do names[i], by_name[case[1]] = case[1], case end
 
 -- Four layers of 500 units.
 local function parameters(matrices_only)
@@ -26,14 +23,16 @@ local function parameters(matrices_only)
   return list
 end
 
-neap.seed(0)
-timing.run("optimizer steps over a million parameters in float32", names, function(name, seconds)
-  local case = by_name[name]
-  local list = parameters(name == "muon")
-  if name == "clip" then
-    return timing.time(function() neap.nn.utils.clip_grad_norm_(list, 1e9) end, 5, seconds)
-  end
-  local optimizer = neap.optim[case[2]](list, case[3] or {})
-  for _, p in ipairs(list) do p.grad = neap.randn(p.shape) end
-  return timing.time(function() optimizer:step() end, 5, seconds)
-end)
+local cases = {}
+for i, rule in ipairs(rules) do
+  local name, optimizer_name, options = table.unpack(rule)
+  cases[i] = {name, function()
+    local list = parameters(name == "muon")
+    if name == "clip" then return function() neap.nn.utils.clip_grad_norm_(list, 1e9) end end
+    local optimizer = neap.optim[optimizer_name](list, options or {})
+    for _, p in ipairs(list) do p.grad = neap.randn(p.shape) end
+    return function() optimizer:step() end
+  end}
+end
+
+timing.run("optimizer steps over a million parameters in float32", cases, 5)

@@ -6,8 +6,8 @@ local timing = dofile((arg[0]:match "^(.*)/[^/]*$" or ".") .. "/timing.lua")
 
 local function rand(...) return neap.rand(...) end
 
--- Each case makes its two operands.
-local cases = {
+-- Each makes its two operands.
+local products = {
   {"square64", function() return rand(64, 64), rand(64, 64) end},
   {"square256", function() return rand(256, 256), rand(256, 256) end},
   {"square1024", function() return rand(1024, 1024), rand(1024, 1024) end},
@@ -25,12 +25,12 @@ local cases = {
   {"strided", function() return rand(256, 512):slice(2, 1, 256, 2), rand(256, 256) end},
 }
 
-local names, operands = {}, {}
-for i, case in ipairs(cases) do names[i], operands[case[1]] = case[1], case[2] end
+local cases = {}
+for i, product in ipairs(products) do
+  cases[i] = {product[1], function()
+    local x, w = product[2]()
+    return function() return x:matmul(w) end, math.max(1, math.min(1000, math.ceil(2e8 / (2 * x:numel() * w:size(-1)))))
+  end}
+end
 
-neap.seed(0)
-timing.run("matrix products in float32", names, function(name, seconds)
-  local x, w = operands[name]()
-  local inner = math.max(1, math.min(1000, math.ceil(2e8 / (2 * x:numel() * w:size(-1)))))
-  return timing.time(function() local _ = x:matmul(w) end, inner, seconds)
-end)
+timing.run("matrix products in float32", cases, 1)

@@ -8,36 +8,25 @@ local timing = dofile((arg[0]:match "^(.*)/[^/]*$" or ".") .. "/timing.lua")
 -- {steps, batch, input, units}
 local shapes = {one = {50, 1, 64, 64}, small = {100, 32, 64, 128}, middle = {64, 64, 128, 256}, long = {512, 16, 64, 128}}
 
-local names, makers = {}, {}
-local function case(name, make)
-  names[#names + 1], makers[name] = name, make
-end
-
+local cases = {}
 for _, kind in ipairs{"LSTM", "GRU"} do
   for _, shape in ipairs{"one", "small", "middle", "long"} do
     local T, B, I, H = table.unpack(shapes[shape])
     local name = kind:lower() .. "_" .. shape
-    case(name .. "_forward", function()
+    cases[#cases + 1] = {name .. "_forward", function()
       local model, x = neap.nn[kind](I, H), neap.randn(T, B, I)
       return function()
         local _ <close> = neap.no_grad()
         return model(x)
       end
-    end)
-    case(name .. "_step", function()
+    end}
+    cases[#cases + 1] = {name .. "_step", function()
       local model, x, g = neap.nn[kind](I, H), neap.randn({T, B, I}, {requires_grad = true}), neap.randn(T, B, H)
       local leaves = model:parameters()
       leaves[#leaves + 1] = x
       return function() return neap.grad({(model(x))}, leaves, {grad_outputs = {g}}) end
-    end)
+    end}
   end
 end
 
-neap.seed(0)
-timing.run("recurrent layers in float32", names, function(name, seconds)
-  local f = makers[name]()
-  return timing.time(function()
-    local scope <close> = neap.scope()
-    local _ = f()
-  end, 1, seconds)
-end)
+timing.run("recurrent layers in float32", cases, 1)

@@ -16,20 +16,16 @@ local calls = {
   {"median", function(x) return x:median(-1) end},
 }
 
-local names, cases = {}, {}
+local inputs = {long = {1000000}, rows = {1000, 1000}}
+
+local cases = {}
 for _, call in ipairs(calls) do
   for _, kind in ipairs {"long", "rows"} do
-    names[#names + 1] = call[1] .. "_" .. kind
-    cases[names[#names]] = {call[2], kind}
+    cases[#cases + 1] = {call[1] .. "_" .. kind, function()
+      local x = neap.randn(inputs[kind])
+      return function() return call[2](x) end
+    end}
   end
 end
 
-neap.seed(0)
-local inputs = {long = neap.randn(1000000), rows = neap.randn(1000, 1000)}
-timing.run("reductions, scans and sorting in float32", names, function(name, seconds)
-  local f, x = cases[name][1], inputs[cases[name][2]]
-  return timing.time(function()
-    local _ <close> = neap.scope()
-    f(x)
-  end, 1, seconds)
-end)
+timing.run("reductions, scans and sorting in float32", cases, 1)

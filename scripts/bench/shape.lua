@@ -58,13 +58,11 @@ local calls = {
   {"tril", function() return neap.rand(1024, 1024) end, function(x) return x:tril() end},
 }
 
-neap.seed(0)
-local names, cases = {}, {}
-for i, call in ipairs(calls) do names[i], cases[call[1]] = call[1], call end
-timing.run("ops that move elements", names, function(name, seconds)
-  local f, args = cases[name][3], table.pack(cases[name][2]())
-  return timing.time(function()
-    local _ <close> = neap.scope()
-    f(table.unpack(args, 1, args.n))
-  end, 1, seconds)
-end)
+local cases = {}
+for i, call in ipairs(calls) do
+  cases[i] = {call[1], function()
+    local args = table.pack(call[2]())
+    return function() return call[3](table.unpack(args, 1, args.n)) end
+  end}
+end
+timing.run("ops that move elements", cases, 1)

@@ -28,8 +28,11 @@ function timing.print(name, times, more)
     timing.median(times) * 1e3, times[1] * 1e3, #times, more))
 end
 
---- Times cases by name: names in order, run(name, seconds) giving a case's times. Reads the options of the command line.
-function timing.run(what, names, run)
+--- Times cases, a list of {name, make}: make() gives what is timed, each call in a scope of its own, in runs of `calls` or of
+--- as many as make gives behind the function. Reads the options of the command line.
+function timing.run(what, cases, calls)
+  local names, makers = {}, {}
+  for i, case in ipairs(cases) do names[i], makers[case[1]] = table.unpack(case) end
   local list = table.concat(names, ",")
   local options = require "neap.args" (arg, ([[
 Times %s; prints one JSON line a case.
@@ -41,11 +44,14 @@ Times %s; prints one JSON line a case.
     print(list)
     return
   end
-  local known = {}
-  for _, name in ipairs(names) do known[name] = true end
+  neap.seed(0)
   for name in options.cases:gmatch "[^,]+" do
-    if not known[name] then error("no case " .. name .. "; there are " .. table.concat(names, ", "), 0) end
-    timing.print(name, run(name, options.time), "")
+    if not makers[name] then error("no case " .. name .. "; there are " .. table.concat(names, ", "), 0) end
+    local f, own = makers[name]()
+    timing.print(name, timing.time(function()
+      local _ <close> = neap.scope()
+      f()
+    end, own or calls, options.time), "")
   end
 end
 
