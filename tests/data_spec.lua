@@ -3,6 +3,7 @@
 
 local neap = require "neap"
 local data = neap.data
+local files = require "support.files"
 
 local function numbers(n)
   return neap.range(1, n)
@@ -183,10 +184,7 @@ end)
 
 describe("read_file", function()
   it("gives the bytes of a file, or says why not", function()
-    local path = os.tmpname()
-    local f = assert(io.open(path, "wb"))
-    f:write "a\0b\n"
-    f:close()
+    local path = files.write "a\0b\n"
     assert.equal("a\0b\n", neap.read_file(path))
     assert.same({97, 0, 98, 10}, neap.read_bytes(path):totable())
     os.remove(path)
@@ -198,16 +196,8 @@ describe("read_file", function()
 end)
 
 describe("data.csv", function()
-  local function file(text)
-    local path = os.tmpname()
-    local f = assert(io.open(path, "w"))
-    f:write(text)
-    f:close()
-    return path
-  end
-
   it("reads numbers and names", function()
-    local path = file "a, b\n1,2\n3,4.5\n\n"
+    local path = files.write "a, b\n1,2\n3,4.5\n\n"
     local x, names = data.csv(path)
     os.remove(path)
     assert.same({{1.0, 2.0}, {3.0, 4.5}}, x:totable())
@@ -215,10 +205,10 @@ describe("data.csv", function()
   end)
 
   it("leaves out lines, splits at white space and at magic characters", function()
-    local path = file "3 rows of 2\n\t1  2 \n3\t4\n"
+    local path = files.write "3 rows of 2\n\t1  2 \n3\t4\n"
     assert.same({{1.0, 2.0}, {3.0, 4.0}}, data.csv(path, {separator = " ", skip = 1}):totable())
     os.remove(path)
-    path = file "1^2\r\n3^\r\n"
+    path = files.write "1^2\r\n3^\r\n"
     local x = data.csv(path, {separator = "^"}):totable()
     os.remove(path)
     assert.same({1.0, 2.0}, x[1])
@@ -234,7 +224,7 @@ describe("data.csv", function()
 
   it("takes any separator, and an empty field as NaN", function()
     for _, separator in ipairs{";", "\t", "^", "]", "%", "|", "x"} do
-      local path = file(("1,2\n3,\n"):gsub(",", function() return separator end))
+      local path = files.write(("1,2\n3,\n"):gsub(",", function() return separator end))
       local x = assert(data.csv(path, {separator = separator}))
       os.remove(path)
       assert.same({{1.0, 2.0}}, x:narrow(1, 1, 1):totable())
@@ -244,12 +234,12 @@ describe("data.csv", function()
   end)
 
   it("names the line that is wrong", function()
-    local path = file "1,2\n3,x\n"
+    local path = files.write "1,2\n3,x\n"
     local x, message = data.csv(path)
     assert.is_nil(x)
     assert.matches(":2: 'x' is not a number", message)
     os.remove(path)
-    path = file "1,2\n3\n"
+    path = files.write "1,2\n3\n"
     x, message = data.csv(path)
     os.remove(path)
     assert.is_nil(x)

@@ -4,17 +4,11 @@
 -- no script can do. A text that stands in several places must have been provoked in as many ways.
 
 local neap = require "neap"
+local files = require "support.files"
 
 local env = require "errors.names"(neap)
 
 local all, seen = {}, {} -- every rule; every text that came
-
-local function files(pattern)
-  local pipe, list = assert(io.popen("ls " .. pattern)), {}
-  for path in pipe:lines() do list[#list + 1] = path end
-  assert(pipe:close())
-  return list
-end
 
 local function run(code)
   local f = load("local y = " .. code .. " return y", "=rule", "t", env) or assert(load(code, "=rule", "t", env))
@@ -23,7 +17,7 @@ local function run(code)
   return tostring(message)
 end
 
-for _, path in ipairs(files "tests/errors/*.lua") do
+for _, path in ipairs(files.lines_of "ls tests/errors/*.lua") do
   local family = path:match "([%w_]+)%.lua$"
   local rules = require("errors." .. family)
   if type(rules) == "table" then
@@ -41,13 +35,6 @@ for _, path in ipairs(files "tests/errors/*.lua") do
 end
 
 -- ---- the sources ----
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 local escapes = {n = "\n", t = "\t"}
 
@@ -81,7 +68,7 @@ end
 
 -- The formats of a file whose functions refuse: pattern, place, and how the text stands in a message.
 local function formats(path, into)
-  local source = read(path)
+  local source = files.read(path)
   local lua = path:find "%.lua$"
   if not lua and not source:find "np_reject" and not source:find "np_fail" then return end
   for _, s in ipairs(strings(source, lua and lua_comments or c_comments)) do
@@ -114,8 +101,8 @@ end
 describe("every text of a refusal", function()
   local function check(list)
     local texts, count, missing = table.move(seen, 1, #seen, 1, {}), {}, {}
-    for _, path in ipairs(files "tests/c/*.c") do
-      for _, s in ipairs(strings(read(path), c_comments)) do
+    for _, path in ipairs(files.lines_of "ls tests/c/*.c") do
+      for _, s in ipairs(strings(files.read(path), c_comments)) do
         if s.before:find "check_text%([%w_>.-]+,%s*$" then texts[#texts + 1] = s.text end
       end
     end
@@ -132,13 +119,13 @@ describe("every text of a refusal", function()
 
   it("of the ops is provoked by a test", function()
     local list = {}
-    for _, path in ipairs(files "runtime/ops/*.c") do formats(path, list) end
+    for _, path in ipairs(files.lines_of "ls runtime/ops/*.c") do formats(path, list) end
     assert(check(list) > 400)
   end)
   it("of the ops in Lua is provoked by a test", function()
     local list = {}
     for _, name in ipairs {"tensor", "pointwise", "random", "autograd", "functional", "losses", "distributions/*"} do
-      for _, path in ipairs(files("lua/neap/" .. name .. ".lua")) do formats(path, list) end
+      for _, path in ipairs(files.lines_of("ls lua/neap/" .. name .. ".lua")) do formats(path, list) end
     end
     assert(check(list) > 40)
   end)

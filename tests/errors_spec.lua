@@ -3,6 +3,7 @@
 
 local neap = require "neap"
 local check = require "support.says"
+local files = require "support.files"
 local message_of, says = check.message_of, check.says
 local nn = neap.nn
 
@@ -156,10 +157,7 @@ describe("the program, when a script goes wrong,", function()
     end
   end)
   it("names the script's own line, not one of Neap's", function()
-    local path = os.tmpname()
-    local file = assert(io.open(path, "w"))
-    file:write 'local neap = require "neap"\nlocal function f()\n  return neap.nn.Linear(3, 4, { bais = false })\nend\nf()\n'
-    file:close()
+    local path = files.write 'local neap = require "neap"\nlocal function f()\n  return neap.nn.Linear(3, 4, { bais = false })\nend\nf()\n'
     local lines, status = ran(path)
     os.remove(path)
     assert.are.equal(1, status)

@@ -3,6 +3,8 @@
 -- result's scale (float32: 1e-6). One test an op, each with many cases; a failure names the case by its number.
 
 local neap = require "neap"
+local tensors = require "support.tensors"
+local count, shaped = tensors.count, tensors.shaped
 local golden = dofile "tests/golden/ops.lua"
 
 -- Backward formulas in which PyTorch 2.13 itself uses constants of single precision, even for float64.
@@ -10,18 +12,6 @@ local SINGLE = {celu = 1e-8, hardsigmoid = 1e-7, binary_cross_entropy = 1e-8}
 local TOLERANCE = {float64 = 1e-10, float32 = 1e-6}
 
 -- ---- from the file to tensors -------------------------------------------------------------------------------------
-
-local function count(shape)
-  local n = 1
-  for _, size in ipairs(shape) do n = n * size end
-  return n
-end
-
-local function make(flat, shape, dtype)
-  if count(shape) == 0 then return neap.zeros(shape, {dtype = dtype}) end
-  if #shape == 0 then return neap.tensor(flat[1], {dtype = dtype}) end
-  return neap.tensor(flat, {dtype = dtype}):reshape(shape)
-end
 
 -- The formula of the generator: element i, from 0, of a tensor that is not written out.
 local function formula(spec)
@@ -33,7 +23,7 @@ local function formula(spec)
 end
 
 local function tensor(spec)
-  return make(spec.data or formula(spec), spec.shape, spec.dtype or "float64")
+  return shaped(spec.data or formula(spec), spec.shape, spec.dtype or "float64")
 end
 
 -- An argument as a script would write it; the tensors to differentiate by are added to leaves, in the file's order.
@@ -143,7 +133,7 @@ local function run(case)
     if y.requires_grad then
       local weights = {}
       for i = 1, count(y.shape) do weights[i] = math.cos(0.7 * (i - 1) + 0.3 + (k - 1)) end
-      local part = (y * make(weights, y.shape, "float64")):sum()
+      local part = (y * shaped(weights, y.shape, "float64")):sum()
       loss = loss and loss + part or part
     end
   end

@@ -1,6 +1,8 @@
 -- The public headers as others read them: LuaJIT's ffi takes the preprocessed text and calls the library through it, and a
 -- C++ compiler accepts it.
 
+local files = require "support.files"
+
 local build = os.getenv "NEAP_BUILD_DIR" or "build"
 
 local function output_of(command)
@@ -12,10 +14,7 @@ end
 local function installed(program) return (output_of("command -v " .. program)) end
 
 local function with_file(text, use)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
+  local path = files.write(text)
   local ok, problem = pcall(use, path)
   os.remove(path)
   if not ok then error(problem, 0) end
@@ -23,9 +22,7 @@ end
 
 -- neap.h after the preprocessor, without the system's headers: their types are ffi's own.
 local function declarations()
-  local file = assert(io.open(build .. "/include/neap.h", "rb"))
-  local text = file:read("a"):gsub("#%s*include%s+<[^>\n]*>", "")
-  file:close()
+  local text = files.read(build .. "/include/neap.h"):gsub("#%s*include%s+<[^>\n]*>", "")
   local plain
   with_file(text, function(path)
     local ok, out = output_of(("cc -E -P -DNEAP_API= -I '%s/include' -x c '%s'"):format(build, path))

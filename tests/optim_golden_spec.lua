@@ -3,14 +3,8 @@
 
 local neap = require "neap"
 local optim, nn = neap.optim, neap.nn
+local ramp = require "support.tensors".ramp
 local golden = dofile "tests/golden/optim.lua"
-
-local function ramp(shape, f)
-  local n, flat = 1, {}
-  for _, size in ipairs(shape) do n = n * size end
-  for i = 0, n - 1 do flat[i + 1] = f(i) end
-  return neap.tensor(flat, {dtype = "float64"}):reshape(shape)
-end
 
 local function start(shape, k, dtype)
   return nn.Parameter(ramp(shape, function(i) return math.cos(0.37 * i + 1.1 * k) end):to(dtype or "float64"))

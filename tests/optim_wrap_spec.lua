@@ -3,13 +3,11 @@
 
 local neap = require "neap"
 local nn, optim, data, train = neap.nn, neap.optim, neap.data, neap.train
+local ramp = require "support.tensors".ramp
 local golden = dofile "tests/golden/optim.lua"
 
 local function start(shape, k)
-  local n, flat = 1, {}
-  for _, size in ipairs(shape) do n = n * size end
-  for i = 0, n - 1 do flat[i + 1] = math.cos(0.37 * i + 1.1 * k) end
-  return neap.tensor(flat, {dtype = "float64"}):reshape(shape)
+  return ramp(shape, function(i) return math.cos(0.37 * i + 1.1 * k) end)
 end
 
 local function near(wanted, tensors)

@@ -1,6 +1,8 @@
 -- The program neap as a command: options and arguments as lua's, exit statuses, interrupts, the REPL on a pipe and, where
 -- there is a `script` to give it one, on a terminal.
 
+local files = require "support.files"
+
 local build = os.getenv "NEAP_BUILD_DIR" or "build"
 local program = build .. "/neap"
 
@@ -14,14 +16,6 @@ end
 
 local function run(arguments, input)
   return shell(("printf '%s' | %s %s"):format(input or "", program, arguments))
-end
-
-local function script_file(text)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write(text)
-  file:close()
-  return path
 end
 
 describe("neap takes the options of lua:", function()
@@ -54,7 +48,7 @@ describe("neap takes the options of lua:", function()
     assert.are.equal("1\n", (shell("LUA_INIT='print \"init\"' " .. program .. " -E -e 'print(1)'")))
   end)
   it("a script gets its arguments in ... and in arg", function()
-    local path = script_file "print(#arg, arg[1], arg[2], arg[0] == debug.getinfo(1, 'S').short_src, ...)"
+    local path = files.write "print(#arg, arg[1], arg[2], arg[0] == debug.getinfo(1, 'S').short_src, ...)"
     says("2\tx\ty z\ttrue\tx\ty z\n", path .. " x 'y z'")
     os.remove(path)
   end)
@@ -74,7 +68,7 @@ describe("neap ends with the status of lua:", function()
   it("1 after an error", function() ends(1, "-e 'error \"x\"'", "neap: (command line):1: x") end)
   it("1 after an error object without a text", function() ends(1, "-e 'error {}'", "(error object is a table value)") end)
   it("1 after a syntax error, with its line", function()
-    local path = script_file "local x = 1\nlocal = 2\n"
+    local path = files.write "local x = 1\nlocal = 2\n"
     ends(1, path, path .. ":2: ")
     os.remove(path)
   end)
@@ -86,7 +80,7 @@ end)
 describe("an interrupt", function()
   -- Runs a script that is sent an interrupt a moment after it has begun.
   local function interrupted(text)
-    local path = script_file([[
+    local path = files.write([[
       local pid = io.popen "echo $PPID":read "n"
       os.execute("(sleep 0.3; kill -INT " .. pid .. ") >/dev/null 2>&1 &")
     ]] .. text)

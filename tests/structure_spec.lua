@@ -2,22 +2,10 @@
 -- writes to its host's process, holds no mutable globals, and no file grows past reading. The build refuses most of
 -- this by itself; these tests say it in words and catch what a compiler lets through.
 
+local files = require "support.files"
+local read, lines_of = files.read, files.lines_of
+
 local build = os.getenv "NEAP_BUILD_DIR" or "build"
-
-local function lines_of(command)
-  local pipe = assert(io.popen(command))
-  local lines = {}
-  for line in pipe:lines() do lines[#lines + 1] = line end
-  assert(pipe:close(), "failed: " .. command)
-  return lines
-end
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read "a"
-  file:close()
-  return text
-end
 
 -- C text without comments and without what stands between quotes; line breaks stay.
 local function bare(text)
