@@ -77,8 +77,12 @@ local parts = {"nn", "optim", "data", "train", "metrics", "plot", "linalg", "dis
 
 -- Names that only Neap's own Lua uses.
 local internal = {["loader:new"] = true}
-for name in ("add group_count group_size parameter get set steps state state_shape scalar tell cancel lbfgs_state set_lbfgs_state"):gmatch "%S+" do internal["optimizer:" .. name] = true end
-for name in ("text init class Parameter"):gmatch "%S+" do internal["module:" .. name] = true end
+for kind, names in pairs {
+  optimizer = "add group_count group_size parameter get set steps state state_shape scalar tell cancel lbfgs_state set_lbfgs_state",
+  module = "text init class Parameter",
+} do
+  for name in names:gmatch "%S+" do internal[kind .. ":" .. name] = true end
+end
 
 local entries, by_full -- a list of {full = "neap.data.split", last = "split", text = function, row = made from a table}; and by full name
 

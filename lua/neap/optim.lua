@@ -314,11 +314,11 @@ function optim.decay_groups(model, options)
     end
     if parameter.requires_grad then group.params[#group.params + 1] = parameter end
   end
-  local groups = {}
+  local list = {}
   for _, group in ipairs{decay, rest} do
-    if #group.params > 0 then groups[#groups + 1] = group end
+    if #group.params > 0 then list[#list + 1] = group end
   end
-  return groups
+  return list
 end
 
 optim.lr = require "neap.optim.schedules"

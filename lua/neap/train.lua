@@ -77,10 +77,10 @@ local known = {
 --- Trains a model: train.fit{model = m, loss = f(output, y), optimizer = o, data = loader, epochs = n}. Besides:
 --- schedule (stepped once an epoch, with the test's loss or else the epoch's), test (a loader to evaluate on after each
 --- epoch), clip (largest norm of all gradients), accumulate (batches whose gradients make one step: 1), average (an
---- optim.AveragedModel, shown the model after each step), stopping (a train.EarlyStopping, given what schedule is given), on_step(state), on_epoch(state) -> false ends the training, quiet (true:
---- prints nothing). `data` may be a function that returns an iterator over x, y. The state has epoch, step (of all epochs),
---- loss (mean of the epoch so far), and at an epoch's end test_loss, accuracy, seconds (since the start). Returns a list of
---- the states at the epochs' ends.
+--- optim.AveragedModel, shown the model after each step), stopping (a train.EarlyStopping, given what schedule is given),
+--- on_step(state), on_epoch(state) -> false ends the training, quiet (true: prints nothing). `data` may be a function that
+--- returns an iterator over x, y. The state has epoch, step (of all epochs), loss (mean of the epoch so far), and at an
+--- epoch's end test_loss, accuracy, seconds (since the start). Returns a list of the states at the epochs' ends.
 function train.fit(options)
   check.options("train.fit", options, known)
   for _, name in ipairs{"model", "loss", "optimizer", "data"} do

@@ -3,6 +3,9 @@
 
 local neap = require "neap"
 local posts = require "support.sweep_posts"
+local lines_of = require "support.files".lines_of
+local tensors = require "support.tensors"
+local count, shaped = tensors.count, tensors.shaped
 
 -- ---- the formulas of sweep.py -------------------------------------------------------------------------------------
 
@@ -21,17 +24,6 @@ local function weights(seed, n)
   known[seed] = list
   for i = #list + 1, n do list[i] = 2 * uniform(seed, i - 1) - 1 end
   return list
-end
-
-local function count(shape)
-  local n = 1
-  for _, size in ipairs(shape) do n = n * size end
-  return n
-end
-
-local function shaped(flat, shape, dtype)
-  if #flat == 0 then return neap.zeros(shape, {dtype = dtype}) end
-  return neap.tensor(flat, {dtype = dtype}):reshape(shape)
 end
 
 -- ---- arguments ----------------------------------------------------------------------------------------------------
@@ -153,10 +145,9 @@ end
 local function listed(results, into)
   for k = 1, results.n or #results do
     local y = results[k]
-    if y == nil then -- an output that was not asked for
-    elseif neap.is_tensor(y) then into[#into + 1] = y
+    if neap.is_tensor(y) then into[#into + 1] = y
     elseif type(y) == "table" then listed(y, into)
-    else into[#into + 1] = neap.tensor(y, {dtype = type(y) == "boolean" and "bool" or math.type(y) == "integer" and "int64" or "float32"}) end
+    elseif y ~= nil then into[#into + 1] = neap.tensor(y, {dtype = type(y) == "boolean" and "bool" or math.type(y) == "integer" and "int64" or "float32"}) end
   end
   return into
 end
@@ -214,12 +205,7 @@ local function read(path)
   return groups, order
 end
 
-local function paths()
-  local list, pipe = {}, assert(io.popen "ls tests/golden/sweep/*.txt")
-  for path in pipe:lines() do list[#list + 1] = path end
-  pipe:close()
-  return list
-end
+local function paths() return lines_of "ls tests/golden/sweep/*.txt" end
 
 -- The arguments of a case in a dtype, and the leaves among them, parameters of a module first. They are what the call works
 -- on: a change of a leaf is a change of the argument.

@@ -85,7 +85,8 @@ function AveragedModel:update_parameters(model)
   end
   local n = self.n_averaged:item()
   if how.buffers then
-    local _ = table.move(own_buffers, 1, #own_buffers, #own + 1, own), table.move(its_buffers, 1, #its_buffers, #its + 1, its)
+    table.move(own_buffers, 1, #own_buffers, #own + 1, own)
+    table.move(its_buffers, 1, #its_buffers, #its + 1, its)
   end
   local means, weights = averaged(own, its)
   if n == 0 then copy_all(own, its)
