@@ -23,19 +23,9 @@ Trains a GPT on the letters of a text and writes a sample.
 neap.seed(options.seed)
 
 -- The text as numbers: each letter its place in the alphabet.
-local file = assert(io.open(options.text or (options.data or os.getenv "NEAP_DATA" or ".") .. "/tinyshakespeare/input.txt", "rb"))
-local text = file:read "a"
-file:close()
-local letters, number, numbers = {}, {}, {}
-for byte = 0, 255 do
-  local letter = string.char(byte)
-  if text:find(letter, 1, true) then
-    letters[#letters + 1] = letter
-    number[letter] = #letters
-  end
-end
-for i = 1, #text do numbers[i] = number[text:sub(i, i)] end
-local all, cut = neap.tensor(numbers, {dtype = "int64"}), #text * 9 // 10
+local text = assert(neap.read_file(options.text or (options.data or os.getenv "NEAP_DATA" or ".") .. "/tinyshakespeare/input.txt"))
+local alphabet, all = neap.from_string(text, "uint8", {#text}):to "int64":unique{return_inverse = true}
+local letters, cut = alphabet:totable(), #text * 9 // 10
 local seen, unseen = all[{{1, cut}}], all[{{cut + 1, #text}}]
 
 local GPT = nn.class "GPT"
@@ -80,9 +70,7 @@ local function validate()
   return total / #starts
 end
 
-local matrices, vectors = {}, {}
-for _, p in ipairs(model:parameters()) do table.insert(p:dim() > 1 and matrices or vectors, p) end
-local optimizer = optim.AdamW({{params = matrices, weight_decay = 0.1}, {params = vectors, weight_decay = 0}}, {lr = options.lr, beta2 = 0.99})
+local optimizer = optim.AdamW(optim.decay_groups(model, {weight_decay = 0.1}), {lr = options.lr, beta2 = 0.99})
 local function rate(step) -- of the greatest: up in a line, down in half a cosine
   local warm = math.min(50, options.steps // 4)
   return step <= warm and step / warm or 0.51 + 0.49 * math.cos(math.pi * (step - warm) / (options.steps - warm))
@@ -102,13 +90,13 @@ end
 print(("Validation: %.4f nats a letter, trained in %.0f s"):format(validate(), neap.clock() - start))
 
 local _ <close> = neap.no_grad()
-local cache, written, x = nn.KVCache(model.encoder, 1, context), {}, neap.tensor({{number["\n"]}}, {dtype = "int64"})
+local cache, written, x = nn.KVCache(model.encoder, 1, context), {}, all[text:find "\n" or 1]:view(1, 1)
 for i = 1, options.sample do
   if cache.length + x:size(2) > context then -- no room: on from the latest letters
     cache.length, x = 0, neap.tensor({table.move(written, i - context // 2, i - 1, 1, {})}, {dtype = "int64"})
   end
   local chosen = (model(x, cache)[{1, -1}] / 0.8):softmax():multinomial(1)
   written[i], x = chosen:item(), chosen:unsqueeze(1)
-  io.write(letters[written[i]])
+  io.write(string.char(letters[written[i]]))
 end
 print()
