@@ -169,8 +169,9 @@ static void spread_task(void *arg, int64_t task) {
 static int run(neap_context *c, int dtype, const np_pooling *p, neap_task task, const char *x, char *y, int64_t *at, int base) {
   engine e;
   if (p->planes == 0) return NEAP_OK;
-  int64_t *block = open_tables(c, dtype, p, &e), tasks = np_blocks(p->planes, e.per_task);
+  int64_t *block = open_tables(c, dtype, p, &e);
   if (!block) return c->error;
+  int64_t tasks = np_blocks(p->planes, e.per_task);
   e.x = x, e.y = y, e.at = at, e.base = base;
   e.row_bytes = (p->w[2].size * np_max(e.size, 4) + 63) / 64 * 64;
   e.rows = np_alloc(c, (size_t)(tasks * e.row_bytes));
