@@ -39,6 +39,14 @@ if(NEAP_SANITIZE)
         add_compile_options(-fno-sanitize-recover=undefined)
     endif()
 endif()
+
+# What was never written is zero under sanitizers and a pattern in the torture build: code that reads it differs from the
+# plain build, and from one run to the next it does not.
+if(NEAP_SANITIZE AND NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+    add_compile_options(-ftrivial-auto-var-init=zero)
+elseif(NEAP_TORTURE)
+    add_compile_options(-ftrivial-auto-var-init=pattern)
+endif()
 if(NEAP_FUZZ)
     add_compile_options(-fsanitize=fuzzer-no-link)
 endif()

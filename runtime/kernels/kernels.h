@@ -338,6 +338,7 @@ typedef struct np_kernels {
   const struct np_recurrent *recurrent[2]; /* recurrent.h */
   const struct np_conv *conv[2];         /* conv.h */
   const struct np_pool_loops *pool[2];   /* pool.h */
+  const struct np_grid_loops *grid[2];   /* grid.h */
 } np_kernels;
 
 /* Decompositions in plain C, compiled once (factor.inl): for contexts without LAPACK. */

@@ -1,4 +1,4 @@
-/* pool.h: the loops of pooling, resizing and sampling over one row, one table per float type. A window is a run of `count` elements
+/* pool.h: the loops of pooling and resizing over one row, one table per float type. A window is a run of `count` elements
    from `start` on, `dilation` apart; where all windows of a row lie `step` apart, their elements number t are taken
    together. Positions are within a plane of fewer than 2^31 elements. */
 #ifndef NP_POOL_H
@@ -19,12 +19,6 @@ typedef struct np_pool_loops {
   /* y[o] = sum of w[o*taps + t] x[at[o*taps + t]], and its adjoint y[at[o*taps + t]] += w[o*taps + t] g[o]. */
   void (*mix)(int64_t n, int64_t taps, const void *x, const int64_t *at, const double *w, void *y);
   void (*unmix)(int64_t n, int64_t taps, const void *g, const int64_t *at, const double *w, void *y);
-  /* A place in `channels` planes, xs apart: the element at[t] of each counts w[t]. y[c*ys] = their sum; gx's elements += w g;
-     the sum over channels of g times their sum. */
-  void (*gather)(int64_t channels, const void *x, int64_t xs, int64_t taps, const int64_t *at, const double *w, void *y, int64_t ys);
-  void (*scatter)(int64_t channels, const void *g, int64_t gs, int64_t taps, const int64_t *at, const double *w, void *gx, int64_t xs);
-  double (*gather_dot)(int64_t channels, const void *x, int64_t xs, int64_t taps, const int64_t *at, const double *w, const void *g,
-                       int64_t gs);
 } np_pool_loops;
 
 #endif

@@ -89,34 +89,5 @@ static void unmix(int64_t n, int64_t taps, const void *vg, const int64_t *restri
     for (int64_t t = 0; t < taps; t++) y[at[t]] += (T)w[t] * g[o];
 }
 
-static void gather(int64_t channels, const void *vx, int64_t xs, int64_t taps, const int64_t *at, const double *w, void *vy, int64_t ys) {
-  const T *x = vx;
-  T *y = vy;
-  for (int64_t c = 0; c < channels; c++, x += xs, y += ys) {
-    T sum = 0;
-    for (int64_t t = 0; t < taps; t++) sum += (T)w[t] * x[at[t]];
-    *y = sum;
-  }
-}
-
-static void scatter(int64_t channels, const void *vg, int64_t gs, int64_t taps, const int64_t *at, const double *w, void *vx, int64_t xs) {
-  const T *g = vg;
-  T *x = vx;
-  for (int64_t c = 0; c < channels; c++, x += xs, g += gs)
-    for (int64_t t = 0; t < taps; t++) x[at[t]] += (T)w[t] * *g;
-}
-
-static double gather_dot(int64_t channels, const void *vx, int64_t xs, int64_t taps, const int64_t *at, const double *w, const void *vg,
-                         int64_t gs) {
-  const T *x = vx, *g = vg;
-  double total = 0;
-  for (int64_t c = 0; c < channels; c++, x += xs, g += gs) {
-    double sum = 0;
-    for (int64_t t = 0; t < taps; t++) sum += w[t] * (double)x[at[t]];
-    total += sum * (double)*g;
-  }
-  return total;
-}
-
 const np_pool_loops NP_NAME(NP_CAT(np_pool_, S)) = {.max_step = max_step, .max_windows = max_windows, .add = add, .sum_windows = sum_windows,
-  .add_windows = add_windows, .scale = scale, .mix = mix, .unmix = unmix, .gather = gather, .scatter = scatter, .gather_dot = gather_dot};
+  .add_windows = add_windows, .scale = scale, .mix = mix, .unmix = unmix};

@@ -6,6 +6,7 @@
 #include "attend.h"
 #include "update.h"
 #include "recurrent.h"
+#include "grid.h"
 #include "pool.h"
 
 extern const np_load NP_NAME(np_load_table)[NEAP_DTYPES][NP_CTYPES];
@@ -35,6 +36,7 @@ extern const np_attend NP_NAME(np_attend_f32), NP_NAME(np_attend_f64);
 extern const np_optim NP_NAME(np_optim_f32), NP_NAME(np_optim_f64);
 extern const np_recurrent NP_NAME(np_recurrent_f32), NP_NAME(np_recurrent_f64);
 extern const np_conv NP_NAME(np_conv_f32), NP_NAME(np_conv_f64);
+extern const np_grid_loops NP_NAME(np_grid_f32), NP_NAME(np_grid_f64);
 extern const np_pool_loops NP_NAME(np_pool_f32), NP_NAME(np_pool_f64);
 
 #define STRING_(x) #x
@@ -63,5 +65,6 @@ const np_kernels NP_NAME(np_kernels) = {
     .optim = {&NP_NAME(np_optim_f32), &NP_NAME(np_optim_f64)},
     .recurrent = {&NP_NAME(np_recurrent_f32), &NP_NAME(np_recurrent_f64)},
     .conv = {&NP_NAME(np_conv_f32), &NP_NAME(np_conv_f64)},
+    .grid = {&NP_NAME(np_grid_f32), &NP_NAME(np_grid_f64)},
     .pool = {&NP_NAME(np_pool_f32), &NP_NAME(np_pool_f64)},
 };

@@ -26,6 +26,17 @@ int np_need_float(np_call *c, const char *name, const neap_tensor *t) {
 
 const char *const np_image_layouts[4] = { "", "(N, C, W) or (C, W)", "(N, C, H, W) or (C, H, W)", "(N, C, D, H, W) or (C, D, H, W)" };
 
+int np_need_image(np_call *c, const neap_tensor *x, int nd) {
+  int64_t area = 1;
+  char text[128];
+  np_shape_text(text, sizeof text, x);
+  for (int d = x->at.ndim - nd; d < x->at.ndim; d++) {
+    if (x->at.shape[d] == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no elements along dimension %lld: its shape is %s", NP_DIM(c, d), text);
+    area = x->at.shape[d] > INT32_MAX / area ? INT32_MAX : area * x->at.shape[d];
+  }
+  return area < INT32_MAX ? NEAP_OK : np_reject(c, NEAP_ERR_SHAPE, "an image of more than 2^31 - 2 elements: x is %s", text);
+}
+
 int np_per_dim(np_call *c, int i, int nd, int64_t standard, int64_t least, int64_t *out) {
   const neap_value *v = &c->arg[i];
   const char *name = c->sig->param[i].name;

@@ -3,155 +3,54 @@
  * place. Coordinates are those of the grid, from -1 to 1 over the image, x first. A task has some places of an image;
  * backward, a whole image, because places meet. */
 #include "loops.h"
-#include "pool.h"
+#include "grid.h"
 
 enum { X, GRID, MODE, PADDING, CORNERS };
-enum { MOST = 16, BLOCK = NP_GRAIN / 16 + 1 }; /* elements of a place: 4 x 4, 2 x 2 x 2; places of a task */
 
 typedef struct sampling {
   neap_context *c;
-  const np_pool_loops *k;
-  int nd, mode, padding, corners, ctype;
-  int64_t size, channels, n[3], area, places, per_image, images; /* size: bytes; n: of the image, the last dimension last */
-  const char *x, *grid, *g;
-  char *y, *gx, *ggrid;
+  const np_grid_loops *k;
+  np_grid grid;
+  int64_t size, channels, area, places, blocks, images; /* size: bytes; blocks: of places, an image */
+  const char *x, *at, *g;    /* at: the coordinates */
+  char *y, *gx, *gat;
 } sampling;
 
-typedef struct line {        /* of one dimension: which elements, and with what weight */
-  int taps;
-  int64_t at[4];             /* -1: outside */
-  double w[4], slope[4];     /* the weight's derivative by the coordinate */
-} line;
-
-/* ---- coordinates ---- */
-
-static double reflected(double v, double low, double high, double *slope) {
-  if (high <= low) return *slope = 0;
-  double far = fabs(v - low), span = high - low, turns = floor(far / span), extra = far - turns * span;
-  if (v < low) *slope = -*slope;
-  if (fmod(turns, 2) == 0) return extra + low;
-  *slope = -*slope;
-  return high - extra;
+/* Block number `block` of an image's places, which begins at place *first. */
+static void locate(const sampling *s, int64_t image, int64_t block, int slopes, np_places *p, int64_t *first) {
+  *first = block * NP_PLACES;
+  s->k->locate(&s->grid, (int)np_min(NP_PLACES, s->places - *first), s->at + (image * s->places + *first) * s->grid.nd * s->size, slopes, p);
 }
-
-static double inside(double v, int64_t n, double *slope) {
-  if (v <= 0) return *slope = 0;
-  if (v >= (double)(n - 1)) return *slope = 0, (double)(n - 1);
-  return v;
-}
-
-/* v, in elements, as the padding has it. */
-static double padded(const sampling *s, double v, int64_t n, double *slope) {
-  if (s->padding == NEAP_PADDING_MODE_REFLECTION) v = reflected(v, s->corners ? 0 : -0.5, s->corners ? (double)(n - 1) : (double)n - 0.5, slope);
-  if (s->padding != NEAP_PADDING_MODE_ZEROS) v = inside(v, n, slope);
-  return v;
-}
-
-static int64_t element(double v, int64_t n) { return v >= 0 && v <= (double)(n - 1) ? (int64_t)v : -1; }
-
-static void cubic(double d, double w[4], double slope[4]) { /* Keys, 1981, with -3/4: weights of the elements -1, 0, 1, 2 at d */
-  const double a = -0.75;
-  for (int k = 0; k < 4; k++) {
-    double v = d - (double)(k - 1), sign = v < 0 ? -1 : 1;
-    v = fabs(v);
-    w[k] = v <= 1 ? ((a + 2) * v - (a + 3)) * v * v + 1 : (((v - 5) * v + 8) * v - 4) * a;
-    slope[k] = sign * (v <= 1 ? (3 * (a + 2) * v - 2 * (a + 3)) * v : ((3 * v - 10) * v + 8) * a);
-  }
-}
-
-static void read_line(const sampling *s, double v, int64_t n, line *l) {
-  double scale = s->corners ? (double)(n - 1) / 2 : (double)n / 2, unit = 1;
-  v = s->corners ? (v + 1) / 2 * (double)(n - 1) : ((v + 1) * (double)n - 1) / 2;
-  if (!(fabs(v) < 1e15)) v = -100; /* far outside; NaN too */
-  if (s->mode == NEAP_MODE_BICUBIC) {
-    double first = floor(v) - 1;
-    l->taps = 4;
-    cubic(v - first - 1, l->w, l->slope);
-    for (int k = 0; k < 4; k++) l->at[k] = element(padded(s, first + k, n, &unit), n), l->slope[k] *= scale;
-    return;
-  }
-  v = padded(s, v, n, &scale);
-  if (s->mode == NEAP_MODE_NEAREST) {
-    l->taps = 1, l->w[0] = 1, l->slope[0] = 0;
-    l->at[0] = element(nearbyint(v), n);
-    return;
-  }
-  double low = floor(v);
-  l->taps = 2;
-  l->w[0] = low + 1 - v, l->w[1] = v - low;
-  l->slope[0] = -scale, l->slope[1] = scale;
-  l->at[0] = element(low, n), l->at[1] = element(low + 1, n);
-}
-
-typedef struct place {
-  int taps;
-  int64_t at[MOST];
-  double w[MOST], slope[3][MOST]; /* by grid coordinate */
-} place;
-
-static double coordinate(const sampling *s, int64_t i) {
-  return s->ctype == NP_CF32 ? (double)((const float *)s->grid)[i] : ((const double *)s->grid)[i];
-}
-
-static void read_place(const sampling *s, int64_t i, place *p) {
-  line l[3];
-  int count = 1;
-  for (int d = 0; d < s->nd; d++) { /* the grid's first coordinate is of the last dimension */
-    read_line(s, coordinate(s, i * s->nd + s->nd - 1 - d), s->n[d], &l[d]);
-    count *= l[d].taps;
-  }
-  p->taps = 0;
-  for (int k = 0; k < count; k++) {
-    int rest = k, tap[3];
-    int64_t at = 0, none = 0;
-    for (int d = s->nd - 1; d >= 0; d--) tap[d] = rest % l[d].taps, rest /= l[d].taps;
-    double w = 1;
-    for (int d = 0; d < s->nd; d++) none |= l[d].at[tap[d]] < 0, at = at * s->n[d] + l[d].at[tap[d]], w *= l[d].w[tap[d]];
-    if (none) continue;
-    p->at[p->taps] = at;
-    p->w[p->taps] = w;
-    for (int e = 0; e < s->nd; e++) {
-      double slope = 1;
-      for (int d = 0; d < s->nd; d++) slope *= d == s->nd - 1 - e ? l[d].slope[tap[d]] : l[d].w[tap[d]];
-      p->slope[e][p->taps] = slope;
-    }
-    p->taps++;
-  }
-}
-
-/* ---- forward and backward ---- */
 
 static void sample_task(void *arg, int64_t task) {
   const sampling *s = arg;
-  int64_t image = task / s->per_image, first = task % s->per_image * BLOCK, last = np_min(s->places, first + BLOCK);
-  place p;
-  for (int64_t i = first; i < last && !np_cancelled(s->c); i++) {
-    read_place(s, image * s->places + i, &p);
-    s->k->gather(s->channels, s->x + image * s->channels * s->area * s->size, s->area, p.taps, p.at, p.w,
-                 s->y + (image * s->channels * s->places + i) * s->size, s->places);
-  }
+  int64_t image = task / s->blocks, first;
+  np_places p;
+  if (np_cancelled(s->c)) return;
+  locate(s, image, task % s->blocks, 0, &p, &first);
+  s->k->read(&p, s->channels, s->x + image * s->channels * s->area * s->size, s->area, s->y + (image * s->channels * s->places + first) * s->size, s->places);
 }
 
 static void back_task(void *arg, int64_t image) {
   const sampling *s = arg;
-  int64_t whole = image * s->channels * s->area * s->size;
-  place p;
+  int64_t whole = image * s->channels * s->area * s->size, first;
+  np_places p;
   if (s->gx) memset(s->gx + whole, 0, (size_t)(s->channels * s->area * s->size));
-  for (int64_t i = 0; i < s->places; i++) {
-    const char *g = s->g + (image * s->channels * s->places + i) * s->size;
-    read_place(s, image * s->places + i, &p);
-    if (s->gx) s->k->scatter(s->channels, g, s->places, p.taps, p.at, p.w, s->gx + whole, s->area);
-    for (int e = 0; e < s->nd && s->ggrid; e++)
-      np_put_number(s->ctype == NP_CF32 ? NEAP_F32 : NEAP_F64, s->ggrid + ((image * s->places + i) * s->nd + e) * s->size,
-                    s->k->gather_dot(s->channels, s->x + whole, s->area, p.taps, p.at, p.slope[e], g, s->places));
+  for (int64_t block = 0; block < s->blocks; block++) {
+    locate(s, image, block, s->gat != NULL, &p, &first);
+    const char *g = s->g + (image * s->channels * s->places + first) * s->size;
+    if (s->gx) s->k->spread(&p, s->channels, g, s->places, s->gx + whole, s->area);
+    if (s->gat) s->k->slopes(&p, s->channels, s->x + whole, s->area, g, s->places, s->gat + (image * s->places + first) * s->grid.nd * s->size);
   }
 }
 
-static sampling sampling_of(neap_context *c, int native, const neap_value *a, const np_layout *x, const np_layout *grid) {
-  sampling s = { .c = c, .k = c->kernels->pool[np_ctype(native)], .nd = x->ndim - 2, .mode = (int)a[MODE].i, .padding = (int)a[PADDING].i, .corners = (int)a[CORNERS].i,
-    .ctype = np_ctype(native), .size = np_size_of(native), .channels = x->shape[1], .area = 1, .places = 1, .images = x->shape[0] };
-  for (int d = 0; d < s.nd; d++) s.n[d] = x->shape[2 + d], s.area *= s.n[d], s.places *= grid->shape[1 + d];
-  s.per_image = np_blocks(s.places, BLOCK);
+static sampling sampling_of(neap_context *c, int native, const neap_value *a, const np_layout *x, const np_layout *at) {
+  const int64_t mode = a[MODE].i, padding = a[PADDING].i, nd = x->ndim - 2;
+  sampling s = { .c = c, .k = c->kernels->grid[np_ctype(native)], .size = np_size_of(native), .channels = x->shape[1], .area = 1, .places = 1,
+    .images = x->shape[0], .grid = { .nd = (int)nd, .line_taps = mode == NEAP_MODE_NEAREST ? 1 : mode == NEAP_MODE_BICUBIC ? 4 : 2,
+    .corners = a[CORNERS].i != 0, .reflect = padding == NEAP_PADDING_MODE_REFLECTION, .clamp = padding != NEAP_PADDING_MODE_ZEROS } };
+  for (int64_t d = 0; d < nd; d++) s.grid.n[nd - 1 - d] = x->shape[2 + d], s.area *= x->shape[2 + d], s.places *= at->shape[1 + d];
+  s.blocks = np_blocks(s.places, NP_PLACES);
   return s;
 }
 
@@ -168,10 +67,8 @@ int np_grid_sample_infer(np_call *c) {
     return np_reject(c, NEAP_ERR_DTYPE, "x is %s, grid %s: convert one of them with to()", np_dtypes[x->dtype].info.name, np_dtypes[grid->dtype].info.name);
   if (np_i(c, MODE) == NEAP_MODE_BICUBIC && nd != 2) return np_reject(c, NEAP_ERR_ARGUMENT, "mode 'bicubic' is for images (N, C, H, W), got %s", text);
   shape[0] = x->shape[0], shape[1] = x->shape[1];
-  for (int d = 0; d < nd; d++) {
-    shape[2 + d] = grid->shape[1 + d];
-    if (x->shape[2 + d] == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no elements along dimension %lld: x and grid are %s", NP_DIM(c, 2 + d), text);
-  }
+  if (np_need_image(c, np_t(c, X), nd) != 0) return c->ctx->error;
+  for (int d = 0; d < nd; d++) shape[2 + d] = grid->shape[1 + d];
   return np_spec(c, 0, x->dtype, x->ndim, shape);
 }
 
@@ -183,8 +80,8 @@ int np_grid_sample_run(np_call *c) {
   neap_tensor *to = np_room(y, native);
   if (x && grid && to && y->at.count > 0) {
     sampling s = sampling_of(ctx, native, c->arg, &x->at, &grid->at);
-    s.x = np_data(x), s.grid = np_data(grid), s.y = np_data(to);
-    np_parallel(ctx, s.images * s.per_image, (double)(s.images * s.places) * (40 + 3 * (double)s.channels), sample_task, &s);
+    s.x = np_data(x), s.at = np_data(grid), s.y = np_data(to);
+    np_parallel(ctx, s.images * s.blocks, (double)(s.images * s.places) * (4 + (double)s.channels), sample_task, &s);
   }
   np_deliver(ctx, y, to);
   neap_release(x);
@@ -201,8 +98,8 @@ int np_grid_sample_back(np_back *b) {
   neap_tensor *gx = x && b->in[X].needs ? np_tensor_like(x, native) : NULL, *ggrid = grid && b->in[GRID].needs ? np_tensor_like(grid, native) : NULL;
   if (np_failed(c)) return c->error;
   sampling s = sampling_of(c, native, b->arg, &x->at, &grid->at);
-  s.x = np_data(x), s.grid = np_data(grid), s.g = np_data(g), s.gx = gx ? np_data(gx) : NULL, s.ggrid = ggrid ? np_data(ggrid) : NULL;
-  np_parallel(c, s.images, (double)(s.images * s.places) * (60 + 6 * (double)s.channels), back_task, &s);
+  s.x = np_data(x), s.at = np_data(grid), s.g = np_data(g), s.gx = gx ? np_data(gx) : NULL, s.gat = ggrid ? np_data(ggrid) : NULL;
+  np_parallel(c, s.images, (double)(s.images * s.places) * (8 + 4 * (double)s.channels), back_task, &s);
   b->gx[X] = gx;
   b->gx[GRID] = ggrid;
   return c->error;

@@ -34,6 +34,7 @@ int np_need_int(np_call *c, const char *name, const neap_tensor *t); /* bools ar
 int np_larger(np_call *c, const char *name, const neap_tensor *t, const char *of, const neap_tensor *x); /* says that t would have to grow x */
 /* Argument i of an op over images: one number, or one for each of nd dimensions, from `least` on; not given: `standard`. */
 int np_per_dim(np_call *c, int i, int nd, int64_t standard, int64_t least, int64_t *out);
+int np_need_image(np_call *c, const neap_tensor *x, int nd); /* x's last nd dimensions have elements, and fewer than 2^31 */
 extern const char *const np_image_layouts[4]; /* by dimensions: "(N, C, W) or (C, W)" ... */
 void np_dim_text(char *buffer, size_t size, const np_call *c, int dim, const char *name, const neap_tensor *t); /* "dimension 2 of x has size 5" */
 int np_zero(neap_context *c, neap_tensor *t);      /* t contiguous: all zeros */

@@ -14,13 +14,7 @@ static int need_planes(np_call *c, int nd) {
   if (np_need_float(c, "x", x) != 0) return c->ctx->error;
   np_shape_text(text, sizeof text, x);
   if (x->at.ndim != nd + 1 && x->at.ndim != nd + 2) return np_reject(c, NEAP_ERR_SHAPE, "x must be of shape %s, got %s", np_image_layouts[nd], text);
-  int64_t plane = 1;
-  for (int d = x->at.ndim - nd; d < x->at.ndim; d++) {
-    if (x->at.shape[d] == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no elements along dimension %lld: its shape is %s", NP_DIM(c, d), text);
-    plane = x->at.shape[d] > INT32_MAX / plane ? INT32_MAX : plane * x->at.shape[d];
-  }
-  if (plane == INT32_MAX) return np_reject(c, NEAP_ERR_SHAPE, "an image of more than 2^31 - 2 elements: x is %s", text);
-  return NEAP_OK;
+  return np_need_image(c, x, nd);
 }
 
 typedef struct settings {

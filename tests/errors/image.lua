@@ -37,7 +37,7 @@ return {
     "grid_sample: takes x (N, C, H, W) and a grid (N, h, w, 2), or x (N, C, D, H, W) and a grid (N, d, h, w, 3), got (2, 3, 5, 5) and (2, 4, 4, 3)"},
   {"image:grid_sample(neap.ones(2, 4, 4, 2, {dtype = 'float64'}))", "grid_sample: x is float32, grid float64: convert one of them with to()"},
   {"p5:grid_sample(neap.ones(1, 1, 1, 1, 3), 'bicubic')", "grid_sample: mode 'bicubic' is for images (N, C, H, W), got (1, 1, 1, 1, 1) and (1, 1, 1, 1, 3)"},
-  {"neap.ones(1, 1, 0, 2):grid_sample(neap.ones(1, 1, 1, 2))", "grid_sample: x has no elements along dimension 3: x and grid are (1, 1, 0, 2) and (1, 1, 1, 2)"},
+  {"neap.ones(1, 1, 0, 2):grid_sample(neap.ones(1, 1, 1, 2))", "grid_sample: x has no elements along dimension 3: its shape is (1, 1, 0, 2)"},
   {"image:grid_sample(neap.ones(2, 4, 4, 2):to('int64'))", "grid_sample: grid must be of a floating dtype, got int64: convert it with to('float32')"},
   {"neap.ones(2, 2, 3):affine_grid({2, 1, 4})", "affine_grid: size is {N, C, H, W} or {N, C, D, H, W}, got 3 numbers"},
   {"neap.ones(1, 2, 3):affine_grid({2, 1, 4, 4})", "affine_grid: theta must be of shape (2, 2, 3), got (1, 2, 3)"},
