@@ -208,7 +208,7 @@ NEAP_API neap_tensor *neap_trunc(neap_context *c, neap_tensor *x); /* x without 
 NEAP_API neap_tensor *neap_trunc_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_frac(neap_context *c, neap_tensor *x); /* The fraction of x, with its sign. */
 NEAP_API neap_tensor *neap_frac_(neap_context *c, neap_tensor *x);
-NEAP_API neap_tensor *neap_clamp(neap_context *c, neap_tensor *x, double min, double max); /* x cut to [min, max]; either may be absent. */
+NEAP_API neap_tensor *neap_clamp(neap_context *c, neap_tensor *x, double min, double max); /* x cut to [min, max]; either may be absent. Integers become float32 when a bound has a fraction. */
 NEAP_API neap_tensor *neap_clamp_(neap_context *c, neap_tensor *x, double min, double max);
 NEAP_API neap_tensor *neap_clamp_min(neap_context *c, neap_tensor *x, neap_tensor *z); /* x, or z where x is less. */
 NEAP_API neap_tensor *neap_clamp_min_(neap_context *c, neap_tensor *x, neap_tensor *z);
@@ -578,6 +578,7 @@ NEAP_API neap_tensor *neap_standard_gamma_grad(neap_context *c, neap_tensor *x, 
 NEAP_API neap_tensor *neap_gammainc(neap_context *c, neap_tensor *x, neap_tensor *z); /* The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast. Its second derivative to x is not known. */
 NEAP_API neap_tensor *neap_gammaincc(neap_context *c, neap_tensor *x, neap_tensor *z); /* The upper one, 1 - gammainc(x, z), exact where it is small. */
 NEAP_API neap_tensor *neap_dirichlet(neap_context *c, neap_tensor *x, neap_generator *generator); /* Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C). */
+NEAP_API neap_tensor *neap_gamma(neap_context *c, neap_tensor *x, neap_tensor *rate, neap_generator *generator); /* Gamma numbers of shape x and of this rate (given none, 1); the two broadcast. */
 NEAP_API neap_tensor *neap_beta(neap_context *c, neap_tensor *x, neap_tensor *z, neap_generator *generator); /* Beta numbers in (0, 1) with concentrations x and z, which broadcast. */
 NEAP_API neap_tensor *neap_poisson(neap_context *c, neap_tensor *x, neap_generator *generator); /* Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993). */
 NEAP_API neap_tensor *neap_binomial(neap_context *c, neap_tensor *x, neap_tensor *prob, neap_generator *generator); /* How many of x trials succeed, each with probability prob; the two broadcast (Hoermann, 1993). */

@@ -85,6 +85,14 @@ describe("MultiheadAttention", function()
     end)())
   end)
 
+  it("refuses masks of integers, which would be added", function()
+    local m, x = nn.MultiheadAttention(4, 1, {batch_first = true}), neap.randn(1, 3, 4)
+    local integers = neap.tensor({{0, 0, 1}}, {dtype = "uint8"})
+    says.has(says.message_of(function() m(x, x, x, {key_padding_mask = integers, need_weights = false}) end),
+      "MultiheadAttention: key_padding_mask is uint8, it must be bool, true where a key is ignored (mask:bool()), or floats to add to the scores")
+    says.has(says.message_of(function() m(x, x, x, {attn_mask = neap.ones(3, 3):triu(1):to "int64"}) end), "attn_mask is int64, it must be bool")
+  end)
+
   it("refuses settings and masks that do not fit", function()
     local function refuses(f, text) says.has(says.message_of(f), text) end
     refuses(function() nn.MultiheadAttention(6, 4) end, "MultiheadAttention: embed_dim, 6, must be a multiple of num_heads, 4")
@@ -175,6 +183,23 @@ describe("a cache", function()
     end
   end)
 
+  it("keeps what a decoder reads of memory", function()
+    local decoder = nn.TransformerDecoder(8, 2, 2, 12, {dropout = 0, batch_first = true}):to "float64"
+    local x, memory = neap.randn(2, 4, 8, {dtype = "float64"}), neap.randn(2, 5, 8, {dtype = "float64"})
+    local ignored = neap.tensor{{0, 0, 0, 0, 1}, {0, 0, 0, 1, 1}}:bool()
+    local whole = decoder(x, memory, {tgt_is_causal = true, memory_key_padding_mask = ignored})
+    local cache, out = nn.KVCache(decoder, 2, 4, {memory = 5}), {}
+    for i = 1, 4 do -- from the second call on, memory itself is not read
+      out[i] = decoder(x:narrow(2, i, 1), i == 1 and memory or memory * 0, {tgt_is_causal = true, memory_key_padding_mask = ignored,
+        cache = cache.keys, cached = cache.length, memory_cache = cache.memory})
+      cache.length = cache.length + 1
+    end
+    assert(far(neap.cat(out, 2), whole) < 1e-13)
+    says.has(says.message_of(function() decoder(x, memory, {memory_cache = neap.zeros(2, 2, 2, 5, 4)}) end),
+      "TransformerDecoder: memory_cache (2, 2, 2, 5, 4) must be (2, 2, N, heads, room, d_model / heads)")
+    says.has(says.message_of(function() nn.KVCache(nn.Transformer(8, 2, 1, 1, 8), 1, 4) end), "take the .encoder or the .decoder")
+  end)
+
   it("must fit, have room, and be followed by no gradient", function()
     local m, x = nn.MultiheadAttention(8, 2, {batch_first = true}), neap.randn(2, 3, 8)
     local function refuses(module, o, text)
@@ -182,7 +207,7 @@ describe("a cache", function()
         if module == m then module(x, x, x, o) else module(x, o) end
       end), text)
     end
-    refuses(m, {cache = neap.zeros(2, 2, 2, 9, 3)}, "MultiheadAttention: cache (2, 2, 2, 9, 3) with 0 positions does not fit: it must be (2, N, heads, room, embed_dim / heads)")
+    refuses(m, {cache = neap.zeros(2, 2, 2, 9, 3)}, "MultiheadAttention: cache (2, 2, 2, 9, 3) with 0 positions does not fit: it must be (2, N, heads, room, embed_dim / heads), here (2, 2, 2, room, 4)")
     refuses(m, {cache = neap.zeros(2, 2, 2, 4, 4), cached = 2}, "cache (2, 2, 2, 4, 4) with 2 positions has no room for those of this call")
     refuses(m, {cache = neap.zeros(2, 2, 2, 4, 4), cached = -1}, "cached is -1, it must be at least 0")
     refuses(nn.TransformerEncoder(8, 2, 3, 8, {batch_first = true}), {cache = neap.zeros(2, 2, 2, 4, 4)},

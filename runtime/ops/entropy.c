@@ -82,7 +82,7 @@ typedef struct classes {
   np_positions t;                /* labels; t.t NULL: probabilities */
   neap_tensor *weight;           /* contiguous in the compute type, or NULL */
   const char *w;
-  int native, has_ignore;
+  int native, has_ignore, counted; /* counted: some row has a label that is not ignored */
   int64_t n, rows, ignore, base;
   const np_sheet_loops *sheet;
   double e, divisor, total;      /* divisor: of the mean; total: of the weights */
@@ -113,7 +113,7 @@ static int open(neap_context *c, const np_layout *x, neap_tensor *target, neap_t
     if (np_positions_get(c, target, &s->t) != 0) return c->error;
     s->divisor = 0;
     for (int64_t r = 0; r < s->rows; r++)
-      if (label(s, r) >= 0) s->divisor += weight_of(s, label(s, r));
+      if (label(s, r) >= 0) s->divisor += weight_of(s, label(s, r)), s->counted = 1;
   }
   return c->error;
 }
@@ -230,7 +230,9 @@ static parts parts_of(np_back *b, const classes *s) {
   if (b->x[W]) p.w = neap_reshape(c, b->x[W], x->ndim, shape);
   if (s->t.t) p.m = label_rows(c, x, s);
   else p.m = neap_add(c, neap_mul(c, b->x[T], NP_C(c, 1 - s->e)), NP_C(c, s->e / (double)s->n));
-  if (s->t.t && b->x[W]) {
+  if (s->t.t && !s->counted) {
+    p.divisor = NP_C(c, 1); /* of a mean over nothing: m is zero, and so is the gradient */
+  } else if (s->t.t && b->x[W]) {
     p.counts = label_counts(c, s);
     p.divisor = neap_sum(c, neap_mul(c, b->x[W], p.counts), 0, NULL, 0, -1);
   } else {

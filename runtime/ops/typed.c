@@ -1574,6 +1574,9 @@ neap_tensor *neap_gammaincc(neap_context *c, neap_tensor *x, neap_tensor *z) {
 neap_tensor *neap_dirichlet(neap_context *c, neap_tensor *x, neap_generator *generator) {
   return call(c, NP_OP_dirichlet, 2, (neap_value[]){ of_tensor(x), of_generator(generator) }, 0, NULL);
 }
+neap_tensor *neap_gamma(neap_context *c, neap_tensor *x, neap_tensor *rate, neap_generator *generator) {
+  return call(c, NP_OP_gamma, 3, (neap_value[]){ of_tensor(x), of_tensor(rate), of_generator(generator) }, 0, NULL);
+}
 neap_tensor *neap_beta(neap_context *c, neap_tensor *x, neap_tensor *z, neap_generator *generator) {
   return call(c, NP_OP_beta, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_generator(generator) }, 0, NULL);
 }

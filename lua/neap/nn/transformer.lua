@@ -48,13 +48,21 @@ transformer.Transformer = setmetatable({generate_square_subsequent_mask = genera
 --- encoder(x, {is_causal = true, cache = cache.keys, cached = cache.length}); cache.length = cache.length + n.
 --- Each call then takes time for its own positions, and what it puts out is what one call on all of them would. encoder: a
 --- TransformerEncoder or TransformerDecoder, one of their layers, or a MultiheadAttention; room: how many positions there may be.
-function transformer.KVCache(module, batch, room)
+--- A decoder takes is_causal by the name of tgt_is_causal; with memory, the length of what it attends to, the cache also
+--- has cache.memory, for memory_cache = cache.memory: what the first call computes of it, all others read.
+function transformer.KVCache(module, batch, room, memory)
   if not tree.is_native(module) then check.fail("nn.KVCache: takes a layer of C, not %s", check.describe(module)) end
   local size, heads = module.d_model or module.embed_dim, module.nhead or module.num_heads
   if not size or not heads then check.fail("nn.KVCache: a %s has no attention of its own to keep keys for", module:name()) end
-  local shape = {2, batch, heads, room, size // heads}
-  if module.num_layers then table.insert(shape, 1, module.num_layers) end
-  return {keys = core.zeros(shape, {dtype = module:parameters()[1].dtype}), length = 0}
+  if module:name() == "Transformer" then check.fail "nn.KVCache: take the .encoder or the .decoder of a Transformer" end
+  if type(memory) == "table" and getmetatable(memory) == nil then memory = check.options("nn.KVCache", memory, {"memory"}).memory end
+  local dtype = module:parameters()[1].dtype
+  local function keys(length)
+    local shape = {2, batch, heads, length, size // heads}
+    if module.num_layers then table.insert(shape, 1, module.num_layers) end
+    return core.zeros(shape, {dtype = dtype})
+  end
+  return {keys = keys(room), length = 0, memory = memory and keys(memory)}
 end
 
 return transformer
