@@ -4909,6 +4909,21 @@ function neap.nll_loss(input, target, weight, ignore_index, reduction) end
 ---@return neap.Tensor y
 function Tensor:nll_loss(target, weight, ignore_index, reduction) end
 
+--- Non-maximum suppression: positions of the boxes (N, 4) that stay, from the highest score (N) down; a box goes when it overlaps one that stays, of the same label (N) where labels are given, by more than iou_threshold. Boxes are x1, y1, x2, y2.
+---@param boxes neap.Tensor
+---@param scores neap.Tensor
+---@param iou_threshold? number
+---@param labels? neap.Tensor
+---@return neap.Tensor indices
+function neap.nms(boxes, scores, iou_threshold, labels) end
+
+--- Non-maximum suppression: positions of the boxes (N, 4) that stay, from the highest score (N) down; a box goes when it overlaps one that stays, of the same label (N) where labels are given, by more than iou_threshold. Boxes are x1, y1, x2, y2.
+---@param scores neap.Tensor
+---@param iou_threshold? number
+---@param labels? neap.Tensor
+---@return neap.Tensor indices
+function Tensor:nms(scores, iou_threshold, labels) end
+
 --- Positions of the elements that are not 0, one row of dimensions each.
 ---@param x neap.Tensor
 ---@return neap.Tensor indices

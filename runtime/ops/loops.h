@@ -32,6 +32,7 @@ static inline int64_t np_blocks(int64_t n, int64_t block) { return n / block + (
 int np_spec(np_call *c, int out, int dtype, int ndim, const int64_t *shape); /* says what output `out` will be */
 int np_need_float(np_call *c, const char *name, const neap_tensor *t);
 int np_need_int(np_call *c, const char *name, const neap_tensor *t); /* bools are none */
+int np_need_probabilities(np_call *c, const char *name, neap_tensor *t, const char *hint); /* all its elements are from 0 to 1 */
 int np_larger(np_call *c, const char *name, const neap_tensor *t, const char *of, const neap_tensor *x); /* says that t would have to grow x */
 /* Argument i of an op over images: one number, or one for each of nd dimensions, from `least` on; not given: `standard`. */
 int np_per_dim(np_call *c, int i, int nd, int64_t standard, int64_t least, int64_t *out);

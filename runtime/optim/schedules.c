@@ -171,6 +171,7 @@ static int one_cycle_phase(const neap_value *s, double t, double *x) {
   end[last] = total - 1;
   for (; phase < last && t > end[phase]; phase++) from = end[phase];
   *x = (t - from) / (end[phase] - from);
+  if (s[ONE_LINEAR].i && *x > 1) *x = 1; /* the step behind the last one ends where that ends, not below 0 */
   return phase;
 }
 

@@ -1,6 +1,8 @@
 -- What is refused, and in which words: losses and normalisations. Code, then the text.
 
 return {
+  {"neap.binary_cross_entropy(neap.tensor{1.5}, neap.tensor{1})",
+    "binary_cross_entropy: input holds 1.5, it must be between 0 and 1: binary_cross_entropy_with_logits takes any scores"},
   {"neap.mse_loss(x, v)", "mse_loss: input (2, 3) against target (3): a loss does not broadcast, the shapes must be the same"},
   {"neap.l1_loss(neap.ones(2, 1), neap.ones(2))", "l1_loss: input (2, 1) against target (2): a loss does not broadcast, the shapes must be the same: squeeze the input, or unsqueeze the target"},
   {"neap.poisson_nll_loss(x, x:t())", "poisson_nll_loss: input (2, 3) against target (3, 2): a loss does not broadcast, the shapes must be the same: reshape one of them"},
