@@ -104,7 +104,7 @@ describe("neap.help", function()
     refuses("roc", "there is", "neap.metrics.roc_curve")
     refuses("", "there is no ''")
     refuses(print, "none of Neap's")
-    refuses(3, "the name is not string, but a number (3)")
+    refuses(3, "the name is not a string, but a number (3)")
   end)
 
   it("is the same in the program, whose Lua files are built in", function()

@@ -170,7 +170,89 @@ describe("groups", function()
   end)
 end)
 
+describe("a group that comes later", function()
+  it("has the settings that the optimizer was made with", function()
+    local optimizer = optim.Adam({parameter(1)}, {lr = 0.25, betas = {0.5, 0.75}, weight_decay = 0.125})
+    optimizer.param_groups[1].lr = 0.5
+    optimizer:add_param_group{params = parameter(2), weight_decay = 0, name = "head"}
+    local group = optimizer.param_groups[2]
+    assert.same({0.25, 0.5, 0.75, 0.0, "head", 1}, {group.lr, group.betas[1], group.betas[2], group.weight_decay, group.name, #group.params})
+    assert.same({0.25, {0.5, 0.75}, 1e-8, 0.125}, {optimizer.defaults.lr, optimizer.defaults.betas, optimizer.defaults.eps, optimizer.defaults.weight_decay})
+    assert.same({nil, 1e-3}, optim.Adafactor({parameter(1)}).defaults.eps)
+    assert.matches("group 2 %('head'%): 1 parameters", tostring(optimizer))
+    group.name = "tail"
+    local other = optim.Adam{{params = {parameter(1)}, name = "body"}, {params = parameter(1)}}
+    assert.equal("body", other.param_groups[1].name)
+    other:load_state_dict(optimizer:state_dict())
+    assert.same({"body", "tail"}, {other.param_groups[1].name, other.param_groups[2].name})
+    assert.error_matches(function() optimizer:add_param_group{params = parameter(1), name = 3} end, "Adam: the name of group 3 is not a string, but a number")
+    assert.error_matches(function() optimizer:add_param_group{params = parameter(1), nome = "x"} end, "unknown option 'nome'")
+    assert.error_matches(function() optimizer:add_param_group{params = 3} end, "group 3 is not of the form")
+  end)
+
+  it("says where a parameter already is", function()
+    local a, b = parameter(1), parameter(2)
+    assert.error_matches(function() optim.AdamW{a, b, a} end, "AdamW: parameter 3 of group 1 is already being optimized, as parameter 1 of group 1")
+    local optimizer = optim.AdamW{{params = {b}}, {params = {a}, name = "head"}}
+    assert.error_matches(function() optimizer:add_param_group{params = {parameter(3), a}} end,
+      "AdamW: parameter 2 of group 3 is already being optimized, as parameter 1 of group 2 %('head'%)")
+    assert.equal(2, #optimizer.param_groups)
+  end)
+end)
+
 describe("an optimizer", function()
+  it("refuses the state of another rule, and stays what it is", function()
+    local function stepped(rule, options, ...)
+      local x = parameter(...)
+      local optimizer = optim[rule]({x}, options)
+      descend(optimizer, x, 2)
+      return optimizer
+    end
+    local adam, sgd, lamb = stepped("Adam", {lr = 0.5}, 1, 2), stepped("SGD", {lr = 0.25, momentum = 0.5}, 1, 2), stepped("LAMB", {lr = 1}, 1, 2)
+    for _, case in ipairs{
+      {sgd, adam, "SGD:load_state_dict: this is not a state of SGD: it has amsgrad, betas, eps, exp_avg, exp_avg_sq, which SGD has not; " ..
+        "it lacks dampening, momentum, nesterov"},
+      {adam, lamb, "Adam:load_state_dict: this is not a state of Adam: it lacks amsgrad"},
+      {lamb, adam, "LAMB:load_state_dict: this is not a state of LAMB: it has amsgrad, which LAMB has not"},
+    } do
+      local lr = case[1].lr
+      local good, message = pcall(case[1].load_state_dict, case[1], case[2]:state_dict())
+      assert.is_false(good)
+      assert.matches(case[3], message, 1, true)
+      assert.equal(lr, case[1].lr)
+    end
+    local state = sgd:state_dict()
+    state.state[1].momentum_buffer = nil
+    assert.error_matches(function() stepped("SGD", nil, 1, 2):load_state_dict(state) end, "it lacks momentum_buffer")
+    state.state[1].momentum_buffer = neap.ones(3)
+    local plain = stepped("SGD", {lr = 0.125}, 1, 2)
+    assert.error_matches(function() plain:load_state_dict(state) end, "momentum_buffer of parameter 1 of group 1 is %(3%), not %(2%)")
+    state.param_groups[1].lr, state.state[1].momentum_buffer = "x", neap.ones(2)
+    assert.error_matches(function() plain:load_state_dict(state) end, "SGD: lr")
+    assert.equal(0.125, plain.lr)
+    -- What PyTorch writes besides.
+    state = adam:state_dict()
+    state.param_groups[1].foreach, state.param_groups[1].initial_lr, state.param_groups[1].decoupled_weight_decay = false, 1, false
+    stepped("Adam", nil, 1, 2):load_state_dict(state)
+    assert.error_matches(function() stepped("AdamW", nil, 1, 2):load_state_dict(state) end, "it has decoupled_weight_decay, which AdamW has not")
+  end)
+
+  it("drops gradients, or makes them 0", function()
+    local a, b = parameter(1), parameter(2)
+    local optimizer = optim.SGD{a, b}
+    a.grad = neap.tensor{1}
+    optimizer:zero_grad{set_to_none = false}
+    assert.same({0.0}, a.grad:totable())
+    assert.is_nil(b.grad)
+    a.grad = neap.tensor{1}
+    optimizer:zero_grad(false)
+    assert.same({0.0}, a.grad:totable())
+    optimizer:zero_grad{set_to_none = true}
+    assert.is_nil(a.grad)
+    assert.error_matches(function() optimizer:zero_grad{set_to_nil = true} end, "did you mean 'set_to_none'")
+    assert.error_matches(function() optimizer:zero_grad(3) end, "set_to_none is not a boolean or nil, but a number")
+  end)
+
   it("leaves parameters without a gradient alone", function()
     local a, b = parameter(1), parameter(1)
     local optimizer = optim.Adam({a, b}, {lr = 0.1, weight_decay = 0.5})
@@ -186,6 +268,7 @@ describe("an optimizer", function()
     local a = parameter(1)
     assert.matches("optim_spec.lua:%d+:.*did you mean 'lr'", select(2, pcall(function() optim.SGD({a}, {lrr = 0.1}) end)))
     assert.error_matches(function() optim.SGD({}, {lr = 0.1}) end, "no parameters")
+    assert.error_matches(function() optim.Adam({a}, {learning_rate = 0.1}) end, "unknown option 'learning_rate'; it has lr, betas, eps, weight_decay, amsgrad, maximize")
     assert.error_matches(function() optim.SGD(a, {lr = 0.1}) end, "list")
     assert.error_matches(function() optim.SGD({neap.ones(2), 3}, {lr = 0.1}) end, "parameter")
     local b = optim.SGD({a}, {lr = 0.1})
@@ -258,12 +341,14 @@ describe("an optimizer", function()
     assert.equal(1, calls)
     near(9, loss:item())
     near(0, x:item())
-    assert.error_matches(function() optimizer:step(3) end, "the closure is not function")
+    assert.error_matches(function() optimizer:step(3) end, "the closure is not a function")
   end)
 
   it("LBFGS says what it wants, and a closure that raises leaves the weights", function()
     local x = parameter(3, -2)
     local o = optim.LBFGS({x}, {line_search_fn = "strong_wolfe"})
+    assert.error_matches(function() o:step(function() end) end, "LBFGS:step: what the closure returns, the loss, is not a number, but nil")
+    assert.error_matches(function() o:step(function() return neap.ones(2) end) end, "has shape %(2%); it is one number")
     assert.error_matches(function() o:step() end, "LBFGS: a step wants the loss at several points: tell it %(in Lua: step%(closure%)%)")
     local calls, seen = 0, {}
     local function closure()
@@ -402,7 +487,7 @@ describe("a schedule", function()
         schedule:step(measure)
       end
       same(case[1], got)
-      assert.error_matches(function() schedule:step() end, "the measure is not number, but nil")
+      assert.error_matches(function() schedule:step() end, "the measure is not a number, but nil")
     end)
   end
 
@@ -451,7 +536,7 @@ describe("a schedule", function()
       ["SWALR: anneal_epochs must be 0 or more, not -1"] = function() optim.lr.SWALR(optimizer, 1, -1) end,
       ["CyclicLR: step_size_up must be above 0, not 0"] = function() optim.lr.CyclicLR(optimizer, 1, 2, 0) end,
       ["CyclicLR: step_size_down must be above 0, not 0"] = function() optim.lr.CyclicLR(optimizer, 1, 2, 3, 0) end,
-      ["CyclicLR: scale_fn is not function, but a number"] = function() optim.lr.CyclicLR(optimizer, 1, 2, {scale_fn = 3}) end,
+      ["CyclicLR: scale_fn is not a function, but a number"] = function() optim.lr.CyclicLR(optimizer, 1, 2, {scale_fn = 3}) end,
       ["CyclicLR: scale_mode is 'cycle' or 'iterations', not "] = function()
         optim.lr.CyclicLR(optimizer, 1, 2, {scale_fn = print, scale_mode = "x"})
       end,
