@@ -484,7 +484,7 @@ describe("a schedule", function()
           schedule = optim.lr.ReduceLROnPlateau(optimizer, case[3])
           schedule:load_state_dict(state)
         end
-        schedule:step(measure)
+        schedule:step(i % 2 == 0 and measure or neap.tensor({measure}, {dtype = "float64"}))
       end
       same(case[1], got)
       assert.error_matches(function() schedule:step() end, "the measure is not a number, but nil")
@@ -495,6 +495,39 @@ describe("a schedule", function()
     same({1, 1 / 2, 1 / 3}, (rates(function(o)
       return optim.lr.LambdaLR(o, function(t) return 1 / (t + 1) end)
     end, 3)))
+  end)
+
+  it("any function, one a group", function()
+    local function half(t) return 0.5 ^ t end
+    local function third() return 1 / 3 end
+    for _, make in ipairs{
+      function(o) return optim.lr.LambdaLR(o, {half, function(t) return 3 ^ -t end}) end,
+      function(o) return optim.lr.LambdaLR(o, {lr_lambda = {half, function(t) return 3 ^ -t end}}) end,
+      function(o) return optim.lr.MultiplicativeLR(o, {lr_lambda = {function() return 0.5 end, third}}) end,
+    } do
+      local first, second = rates(make, 3)
+      same({1, 0.5, 0.25}, first)
+      same({2, 2 / 3, 2 / 9}, second)
+    end
+    same({1, 1 / 3, 1 / 9}, (rates(function(o) return optim.lr.MultiplicativeLR(o, {lr_lambda = third}) end, 3)))
+  end)
+
+  it("leaves a group that comes later alone", function()
+    for name, make in pairs{
+      StepLR = function(o) return optim.lr.StepLR(o, 1, 0.5) end,
+      SWALR = function(o) return optim.lr.SWALR(o, 0.5, 1) end,
+      ReduceLROnPlateau = function(o) return optim.lr.ReduceLROnPlateau(o, {factor = 0.5, patience = 0}) end,
+      ChainedScheduler = function(o) return optim.lr.ChainedScheduler{optim.lr.ExponentialLR(o, 0.5)} end,
+    } do
+      local optimizer = optim.SGD({parameter(1)}, {lr = 1})
+      local schedule = make(optimizer)
+      schedule:step(1)
+      optimizer:add_param_group{params = parameter(1), lr = 7}
+      schedule:step(1)
+      schedule:load_state_dict(schedule:state_dict())
+      assert.is_true(optimizer.lr < 1, name)
+      assert.equal(7.0, optimizer.param_groups[2].lr)
+    end
   end)
 
   it("goes on from its state", function()
@@ -557,6 +590,19 @@ describe("a schedule", function()
       ["ChainedScheduler: takes schedules made for the same optimizer, not "] = function()
         optim.lr.ChainedScheduler({optim.lr.ExponentialLR(two, 0.5)}, optimizer)
       end,
+      ["LambdaLR: 1 functions for 2 groups; one for all goes without a list"] = function() optim.lr.LambdaLR(two, {math.sqrt}) end,
+      ["MultiplicativeLR: 2 functions for 1 groups"] = function() optim.lr.MultiplicativeLR(optimizer, {math.sqrt, math.sqrt}) end,
+      ["LambdaLR: takes a function of the number of steps, or a list of them, one a group; number 2 is a number (3)"] = function()
+        optim.lr.LambdaLR(two, {math.sqrt, 3})
+      end,
+      ["LambdaLR: what the function returns for step 0 is not a number, but nil"] = function()
+        optim.lr.LambdaLR(optimizer, function() end)
+      end,
+      ["MultiplicativeLR: what the function of group 2 returns for step 1 is not a number, but nil"] = function()
+        optim.lr.MultiplicativeLR(two, {math.sqrt, function() end}):step()
+      end,
+      ["LambdaLR: unknown option 'last_epoch'; it has lr_lambda"] = function() optim.lr.LambdaLR(optimizer, {last_epoch = -1}) end,
+      ["LambdaLR: takes an optimizer and lr_lambda, no more"] = function() optim.lr.LambdaLR(optimizer, math.sqrt, {last_epoch = -1}) end,
       ["schedule_at: there is no schedule 'X'"] = function() neap.schedule_at("X", 1, 2, {}) end,
     } do
       local good, message = pcall(make)
