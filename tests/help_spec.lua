@@ -61,8 +61,8 @@ describe("neap.help", function()
   end)
 
   it("describes functions of Lua by the comments above them", function()
-    shows("batches", "neap.data.batches(options)", "shuffle")
-    shows("neap.data.batches", "neap.data.batches(options)")
+    shows("batches", "neap.data.batches(tensors, options)", "shuffle")
+    shows("neap.data.batches", "neap.data.batches(tensors, options)")
     shows("fit", "neap.train.fit(options)", "on_epoch(state)")
     shows("LinearWarmup", "neap.optim.lr.LinearWarmup(optimizer, steps, start_factor = 0.0)", "In Lua also after")
     shows("f1", "harmonic mean", "options.average") -- made by a factory: what is its own, and what all have

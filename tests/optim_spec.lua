@@ -250,7 +250,7 @@ describe("an optimizer", function()
     optimizer:zero_grad{set_to_none = true}
     assert.is_nil(a.grad)
     assert.error_matches(function() optimizer:zero_grad{set_to_nil = true} end, "did you mean 'set_to_none'")
-    assert.error_matches(function() optimizer:zero_grad(3) end, "set_to_none is not a boolean or nil, but a number")
+    assert.error_matches(function() optimizer:zero_grad(3) end, "set_to_none is not a boolean, but a number")
   end)
 
   it("leaves parameters without a gradient alone", function()

@@ -450,6 +450,10 @@ describe("mixtures", function()
     end
     assert.same({2, 3, 4, 5}, {table.unpack((data.cutmix(neap.zeros(2, 3, 4, 5))).shape)})
     says("data.cutmix: x is a batch of images (..., H, W), not (4, 2)", data.cutmix, neap.zeros(4, 2))
+    for _ = 1, 3 do
+      says("data.mixup: y is a tensor of as many rows as x, 4, not of shape (3)", data.mixup, neap.zeros(4, 2), neap.zeros(3), 1)
+    end
+    says("data.cutmix: y is a tensor of as many rows as x, 4, not a number (3)", data.cutmix, neap.zeros(4, 2, 3), 3, 1)
     says("data.mixup: alpha is a number from 0 on, not", data.mixup, neap.zeros(4, 2), nil, -1)
     says("data.mixup: x is a tensor with rows, not a number", data.mixup, 3)
     says("data.mixup: x must hold floats, not int64", data.mixup, neap.zeros({4}, {dtype = "int64"}))

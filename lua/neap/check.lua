@@ -109,17 +109,18 @@ function check.describe(value)
   return "a " .. (type(name) == "string" and name or kind)
 end
 
--- "a number", "an integer or nil", "a function, a table or a userdata": the kinds of "number|string" in words.
+-- The kinds of "function|table|nil" in words: "a function or a table".
 local function with_article(kind)
   local words = {}
   for one in kind:gmatch "%w+" do
-    words[#words + 1] = (one == "nil" and "" or one:find "^[aeio]" and "an " or "a ") .. one
+    if one ~= "nil" then words[#words + 1] = (one:find "^[aeio]" and "an " or "a ") .. one end
   end
   local last = table.remove(words)
   return #words > 0 and table.concat(words, ", ") .. " or " .. last or last
 end
 
---- Raises unless value has the Lua type `kind` (or one of the kinds, written "number|string").
+--- Raises unless value has the Lua type `kind` (or one of the kinds, written "number|string";
+--- with "|nil" it may be absent).
 function check.kind(what, value, kind)
   for one in kind:gmatch "%w+" do
     if one == "integer" and math.type(value) == "integer" or type(value) == one then return value end
