@@ -24,6 +24,7 @@ return {
   {"neap.jacobian(print, {x, 1})", "jacobian: the input: entry 2 of the list is a number (1), not a tensor"},
   {"neap.jacobian(function() end, x)", "jacobian: the function returned nothing"},
   {"neap.jacobian(1, x)", "jacobian: the function is not a function, a table or a userdata, but a number (1)"},
+  {"neap.vjp(function() return neap.ones(1) end, x, neap.ones(1), {strict = true})", "vjp: result 1 does not depend on input 1; without strict = true, 0 is what that gives"},
   {"neap.hessian(function(a) return a end, x)", "hessian: the function must return one number, it returned a tensor of shape (2, 3)"},
   {"neap.hessian(function(a) return a:sum(), a:sum() end, x)", "hessian: the function must return one number, it returned 2 tensors"},
   {"neap.vjp(function(a) return a end, x)", "vjp: v is needed where there is more than one number"},
