@@ -121,6 +121,7 @@ describe("data.batches", function()
       assert.same({1, 2, 3, 4}, x:totable())
       assert.same({2, 3, 4, 5}, y:totable())
     end
+    assert.error_matches(function() data.batches{x = numbers(3), weigths = numbers(3)} end, "did you mean 'weights'")
     assert.error_matches(function() data.batches({numbers(3)}, {batch_sise = 3}) end, "did you mean 'batch_size'")
     assert.error_matches(function() data.batches({numbers(3)}, {numbers(3), size = 3}) end, "tensors stand in the first")
     assert.error_matches(function() data.batches({numbers(3), size = 1}, {size = 3}) end, "size is given twice")

@@ -34,7 +34,7 @@ local function read(given, more)
   local samples, columns, options = {table.unpack(given)}, {}, {}
   for key, value in pairs(given) do
     if type(key) == "string" then
-      if #given == 0 and not is_known[key] and is_column(value) then columns[#columns + 1] = key else options[key] = value end
+      if #given == 0 and is_column(value) and not is_known[key] and not check.nearest(key, {"weights"}) then columns[#columns + 1] = key else options[key] = value end
     end
   end
   table.sort(columns, before)

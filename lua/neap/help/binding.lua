@@ -121,7 +121,6 @@ text("module:eval", "()", "Evaluation mode: dropout and the like do nothing. Ret
 text("module:is_training", "()", "Whether it is in training mode.")
 text("module:is_waiting", "()", "Whether a size was left out and no input has come yet to take it from: then it has no parameters yet.")
 text("module:zero_grad", "()", "Drops the gradients of all parameters.")
-text("optimizer:zero_grad", "()", "Drops the gradients of all its parameters.")
 text("optimizer:name", "()", "The name of its rule.")
 
 return texts
