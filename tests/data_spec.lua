@@ -306,6 +306,11 @@ describe("splits", function()
     far:sum():backward()
     assert.equal(far:sum():item(), (leaf.grad * leaf):sum():item())
     assert.same({0, 3, 3}, {table.unpack(data.shift(neap.zeros(0, 3, 3), 1).shape)})
+    -- Without one it makes nothing but the result.
+    local big = neap.zeros(16, 8, 32, 32)
+    local before = neap.memory{reset_peak = true}.live
+    data.shift(big, 2)
+    assert.is_true(neap.memory().peak - before < 1.2 * big:numel() * 4)
     assert.error_matches(function() data.shift(neap.ones(5, 5), 1) end, "images are %(N, H, W%) or %(N, C, H, W%), not %(5, 5%)")
     assert.error_matches(function() data.shift(x, 0.5) end, "pixels is a whole number")
   end)

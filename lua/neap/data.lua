@@ -111,12 +111,12 @@ function data.standardise(x)
   return scale(x), scale
 end
 
--- Image i of x, `down[i]` rows and `right[i]` columns from where it was, in ops that a gradient goes through at once: a window
+-- Image i of x, `up[i]` rows and `left[i]` columns from where it was, in ops that a gradient goes through at once: a window
 -- of the image with a margin.
-local function shifted(x, pixels, down, right)
+local function shifted(x, pixels, up, left)
   local padded, images, n = neap.pad(x, {pixels, pixels, pixels, pixels}), {}, #x.shape
   for i = 1, #x do
-    images[i] = padded:select(1, i):narrow(-2, pixels - down[i] + 1, x.shape[n - 1]):narrow(-1, pixels - right[i] + 1, x.shape[n])
+    images[i] = padded:select(1, i):narrow(-2, pixels + up[i] + 1, x.shape[n - 1]):narrow(-1, pixels + left[i] + 1, x.shape[n])
   end
   return neap.stack(images, 1)
 end
@@ -132,16 +132,16 @@ function data.shift(x, pixels, generator)
     check.fail("data.shift: pixels is a whole number from 0 on, not %s", check.describe(pixels))
   end
   local options, H, W = {generator = generator}, shape[#shape - 1], shape[#shape]
-  local down = neap.randint(-pixels, pixels + 1, {shape[1]}, options):totable()
-  local right = neap.randint(-pixels, pixels + 1, {shape[1]}, options):totable()
-  if #x > 0 and x.requires_grad and neap.is_grad_enabled() then return shifted(x, pixels, down, right) end
+  local up = neap.randint(-pixels, pixels + 1, {shape[1]}, options):totable()
+  local left = neap.randint(-pixels, pixels + 1, {shape[1]}, options):totable()
+  if #x > 0 and x.requires_grad and neap.is_grad_enabled() then return shifted(x, pixels, up, left) end
   local out = neap.zeros_like(x)
   for i = 1, #x do
-    local dy, dx = down[i], right[i]
+    local dy, dx = up[i], left[i]
     local h, w = H - math.abs(dy), W - math.abs(dx)
     if h > 0 and w > 0 then
-      local from = x:select(1, i):narrow(-2, 1 + math.max(-dy, 0), h):narrow(-1, 1 + math.max(-dx, 0), w)
-      out:select(1, i):narrow(-2, 1 + math.max(dy, 0), h):narrow(-1, 1 + math.max(dx, 0), w):copy_(from)
+      local from = x:select(1, i):narrow(-2, 1 + math.max(dy, 0), h):narrow(-1, 1 + math.max(dx, 0), w)
+      out:select(1, i):narrow(-2, 1 + math.max(-dy, 0), h):narrow(-1, 1 + math.max(-dx, 0), w):copy_(from)
     end
   end
   return out
