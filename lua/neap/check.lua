@@ -109,12 +109,23 @@ function check.describe(value)
   return "a " .. (type(name) == "string" and name or kind)
 end
 
---- Raises unless value has the Lua type `kind` (or one of the kinds, written "number|string").
+-- The kinds of "function|table|nil" in words: "a function or a table".
+local function with_article(kind)
+  local words = {}
+  for one in kind:gmatch "%w+" do
+    if one ~= "nil" then words[#words + 1] = (one:find "^[aeio]" and "an " or "a ") .. one end
+  end
+  local last = table.remove(words)
+  return #words > 0 and table.concat(words, ", ") .. " or " .. last or last
+end
+
+--- Raises unless value has the Lua type `kind` (or one of the kinds, written "number|string";
+--- with "|nil" it may be absent).
 function check.kind(what, value, kind)
   for one in kind:gmatch "%w+" do
     if one == "integer" and math.type(value) == "integer" or type(value) == one then return value end
   end
-  check.fail("%s is not %s, but %s", what, (kind:gsub("|", " or ")), check.describe(value))
+  check.fail("%s is not %s, but %s", what, with_article(kind), check.describe(value))
 end
 
 return check

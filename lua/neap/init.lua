@@ -26,6 +26,9 @@ for name, value in next, core do
   if type(value) == "function" and not internal[name] then neap[name] = value end
 end
 
+local utils = require "neap.nn.utils"
+neap.clip_grad_norm_, neap.clip_grad_value_ = utils.clip_grad_norm_, utils.clip_grad_value_ -- models and options too
+
 local files = require "neap.files"
 neap.save, neap.load = files.save, files.load
 

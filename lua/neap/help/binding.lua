@@ -37,9 +37,6 @@ Calls f(...) without recording; without arguments a guard for a block: local _ <
 text("neap.enable_grad", "(f, ...)", "Calls f(...) with recording, also inside no_grad; without arguments a guard for a block.")
 text("neap.set_grad_enabled", "(on)", "Recording for what follows, outside of all no_grad and enable_grad; returns what it was.")
 text("neap.is_grad_enabled", "()", "Whether operations are recorded at present.")
-text("neap.clip_grad_norm_", "(parameters, max_norm, p = 2)", [[
-Scales the gradients of all parameters so that their common p-norm is at most max_norm. Returns the norm before.]])
-text("neap.clip_grad_value_", "(parameters, limit)", "Cuts each element of the parameters' gradients to [-limit, limit].")
 
 text("neap.init_fill", "(way, tensor, generator, ...)", "What nn.init's functions do: fills a tensor in place; way: 'xavier_uniform' and so on.")
 text("neap.gain", "(nonlinearity, parameter = 0.01)", "What nn.init.calculate_gain gives.")
@@ -124,7 +121,6 @@ text("module:eval", "()", "Evaluation mode: dropout and the like do nothing. Ret
 text("module:is_training", "()", "Whether it is in training mode.")
 text("module:is_waiting", "()", "Whether a size was left out and no input has come yet to take it from: then it has no parameters yet.")
 text("module:zero_grad", "()", "Drops the gradients of all parameters.")
-text("optimizer:zero_grad", "()", "Drops the gradients of all its parameters.")
 text("optimizer:name", "()", "The name of its rule.")
 
 return texts
