@@ -454,6 +454,41 @@ describe("a schedule", function()
     end)
   end
 
+  it("SequentialLR goes on from the rate in force where PyTorch does, and takes its lists by name", function()
+    local o = optim.SGD({neap.ones(1, {requires_grad = true})}, {lr = 0.5})
+    local s = optim.lr.SequentialLR(o, {schedulers = {optim.lr.LinearLR(o, 0.1, 1, 5), optim.lr.MultiplicativeLR(o, function() return 0.95 end)},
+      milestones = {5}})
+    for _, lr in ipairs{0.05, 0.14, 0.23, 0.32, 0.41, 0.3895, 0.370025, 0.35152375} do -- PyTorch 2.13
+      assert.is_true(math.abs(o.param_groups[1].lr - lr) < 1e-12)
+      s:step()
+    end
+  end)
+
+  it("a step may be named, and be part of an epoch", function()
+    local o = optim.SGD({neap.ones(1, {requires_grad = true})}, {lr = 0.1})
+    local s = optim.lr.CosineAnnealingWarmRestarts(o, 5, 2)
+    for epoch, lr in pairs{[0.5] = 0.09755282581475769, [2.5] = 0.05, [6.25] = 0.09619397662556434, [3] = 0.03454915028125263} do -- PyTorch 2.13
+      s:step(epoch)
+      assert.is_true(math.abs(o.param_groups[1].lr - lr) < 1e-12)
+      assert.equal(epoch, s.last_epoch)
+    end
+    local any = optim.lr.LambdaLR(o, function(t) return t end)
+    any:step(7)
+    assert.equal(7, any.last_epoch)
+    assert.error_matches(function() any:step(2.5) end, "LambdaLR:step: epoch is a whole number from 0 on, not a number %(2.5%)")
+    assert.error_matches(function() s:step(-1) end, "CosineAnnealingWarmRestarts:step: epoch is a number from 0 on")
+  end)
+
+  it("OneCycleLR in lines ends where it ends", function()
+    local o = optim.SGD({neap.ones(1, {requires_grad = true})}, {lr = 0.1, momentum = 0.9})
+    local s = optim.lr.OneCycleLR(o, {max_lr = 0.3, total_steps = 10, anneal_strategy = "linear"})
+    for _ = 1, 10 do
+      o:step()
+      s:step()
+    end
+    assert.is_true(math.abs(o.param_groups[1].lr - 0.3 / 25 / 1e4) < 1e-12)
+  end)
+
   it("SequentialLR: one schedule after the other", function()
     same({0.1, 0.1, 1, 0.5, 0.25, 0.125}, (rates(function(o)
       return optim.lr.SequentialLR(o, {optim.lr.ConstantLR(o, 0.1, 2), optim.lr.ExponentialLR(o, 0.5)}, {2})
@@ -521,9 +556,9 @@ describe("a schedule", function()
     } do
       local optimizer = optim.SGD({parameter(1)}, {lr = 1})
       local schedule = make(optimizer)
-      schedule:step(1)
+      schedule:step(not schedule.counts and 1 or nil)
       optimizer:add_param_group{params = parameter(1), lr = 7}
-      schedule:step(1)
+      schedule:step(not schedule.counts and 1 or nil)
       schedule:load_state_dict(schedule:state_dict())
       assert.is_true(optimizer.lr < 1, name)
       assert.equal(7.0, optimizer.param_groups[2].lr)

@@ -139,7 +139,7 @@ function train.fit(options)
     if options.test then
       state.test_loss, state.accuracy = train.evaluate(model, options.test, {loss = criterion})
     end
-    if options.schedule then options.schedule:step(fitting.watched(options, "schedule", state)) end
+    if options.schedule then options.schedule:step(not options.schedule.counts and fitting.watched(options, "schedule", state) or nil) end
     state.seconds = neap.clock() - start
     history[epoch] = state
     if line then

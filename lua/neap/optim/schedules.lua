@@ -1,7 +1,8 @@
 -- schedules: learning rates that change with time. A schedule knows each group's rate at its start and a function of the
 -- number of steps taken; step() moves on by one and sets the rates, so the rate depends on the count alone and a loaded
--- schedule goes on where it was. A group that joins the optimizer later keeps its rate. Whether a step is an epoch or a batch is up to whoever calls it. The formulas are C's (the
--- rows of core.schedule_rows); here they meet optimizers and each other.
+-- schedule goes on where it was. A group that joins the optimizer later keeps its rate. Whether a step is an epoch or a
+-- batch is up to whoever calls it. The formulas are C's (the rows of core.schedule_rows); here they meet optimizers and
+-- each other.
 
 local core = require "neap.core"
 local check = require "neap.check"
@@ -44,10 +45,22 @@ local function new(what, optimizer, rate)
   return self
 end
 
---- One step on: sets the learning rates.
-function Schedule:step()
-  self.last_epoch = self.last_epoch + 1
+Schedule.counts = true -- step() takes no measure
+
+--- One step on, or to step number `epoch`, which for formulas of C may have a fraction: sets the learning rates.
+function Schedule:step(epoch)
+  if epoch ~= nil then
+    if math.type(epoch) ~= "integer" and not (self.fractions and type(epoch) == "number") or epoch < 0 then
+      check.fail("%s:step: epoch is a %s from 0 on, not %s", self.what, self.fractions and "number" or "whole number", check.describe(epoch))
+    end
+    epoch = math.tointeger(epoch) or epoch
+  end
+  self.last_epoch = epoch or self.last_epoch + 1
   set(self)
+end
+
+local function no_epoch(self, epoch)
+  if epoch ~= nil then check.fail("%s:step: takes no epoch, it goes on from the rates it finds", self.what) end
 end
 
 --- A list of the present learning rates, one a group.
@@ -172,7 +185,9 @@ end
 -- Where a setting is a number, a list gives one for each group.
 for name, row in pairs(rows) do
   schedules[name] = function(optimizer, ...)
-    return new(name, optimizer, rate_of(row, optimizer, settings(name, row.names, ...)))
+    local self = new(name, optimizer, rate_of(row, optimizer, settings(name, row.names, ...)))
+    self.fractions = true
+    return self
   end
 end
 
@@ -286,18 +301,27 @@ function schedules.LinearWarmup(optimizer, ...)
   end)
 end
 
---- Schedules made for the same optimizer, one after the other: number i + 1 begins to count at step milestones[i].
+--- Schedules made for the same optimizer, one after the other: number i + 1 begins to count at step milestones[i]. The two
+--- may come in a table: {schedulers = list, milestones = milestones}.
 function schedules.SequentialLR(optimizer, list, milestones)
+  if type(list) == "table" and #list == 0 and milestones == nil then
+    local given = check.options("SequentialLR", list, {"schedulers", "milestones"})
+    list, milestones = given.schedulers or list, given.milestones
+  end
   check_list("SequentialLR", list)
   milestones = milestones_of("SequentialLR", milestones)
   if #milestones ~= #list - 1 then
     check.fail("SequentialLR: %d schedules need %d milestones, not %d", #list, #list - 1, #milestones)
   end
   for i = #list, 1, -1 do undo(optimizer, inner("SequentialLR", optimizer, list[i])) end
-  return new("SequentialLR", optimizer, function(base, t, group)
+  local function rate(base, t, group)
     local i = reached(milestones, t)
-    return list[i + 1].rate(base, i > 0 and t - milestones[i] or t, group)
-  end)
+    if i == 0 then return list[1].rate(base, t, group) end
+    local next_one = list[i + 1]
+    if next_one.goes_on then base = next_one.goes_on(rate(base, milestones[i] - 1, group), group) end
+    return next_one.rate(base, t - milestones[i], group)
+  end
+  return new("SequentialLR", optimizer, rate)
 end
 
 -- What LambdaLR and MultiplicativeLR multiply with, from a function of the number of steps or a list of them, one a group;
@@ -331,12 +355,14 @@ end
 --- The rate times f(t) at each step t: any function, or a list of functions, one a group; also as {lr_lambda = f}.
 function schedules.MultiplicativeLR(optimizer, lr_lambda, ...)
   local factor, products = factors("MultiplicativeLR", optimizer, lr_lambda, ...), {}
-  return new("MultiplicativeLR", optimizer, function(base, t, group)
+  local self = new("MultiplicativeLR", optimizer, function(base, t, group)
     local past = products[group] or {[0] = 1}
     products[group] = past
     for k = #past + 1, t do past[k] = past[k - 1] * factor(k, group) end
     return base * past[t]
   end)
+  self.goes_on = function(lr, group) return lr * factor(0, group) end -- in a sequence: its base from the rate in force
+  return self
 end
 
 local Chain = running{}
@@ -364,7 +390,8 @@ function Chain:apply()
   end
 end
 
-function Chain:step()
+function Chain:step(epoch)
+  no_epoch(self, epoch)
   self.last_epoch = self.last_epoch + 1
   self:apply()
 end
@@ -378,12 +405,14 @@ function schedules.SWALR(...)
   return setmetatable(plain_swa(...), Swa)
 end
 
-function Swa:step()
+function Swa:step(epoch)
+  no_epoch(self, epoch)
   self.last_epoch = self.last_epoch + 1
   for g, group in scheduled(self) do group.lr = follow(self, group.lr, self.last_epoch, g) end
 end
 
 local Plateau = running{"best", "num_bad_epochs", "cooldown_counter"}
+Plateau.counts = false
 
 function schedules.ReduceLROnPlateau(optimizer, ...)
   local row = rows.ReduceLROnPlateau
