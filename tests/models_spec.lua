@@ -164,6 +164,33 @@ describe("model:summary", function()
     assert.matches("38 of 38 parameters are trained", text)
   end)
 
+  it("counts the products of attention, each key and value at its own length", function()
+    local L, S, N, E = 3, 5, 2, 4
+    local q, k = neap.ones(L, N, E), neap.ones(S, N, E)
+    local projections = (2 * L + 2 * S) * N * E * E
+    assert.equal(projections + 2 * N * L * S * E, nn.MultiheadAttention(E, 2):summary(q, k, k).multiply_adds)
+    local batch_first = nn.MultiheadAttention(E, 2, {batch_first = true})
+    assert.equal(projections + 2 * N * L * S * E,
+      batch_first:summary(neap.ones(N, L, E), neap.ones(N, S, E), neap.ones(N, S, E)).multiply_adds)
+    local own = 4 * L * N * E * E + 2 * N * L * L * E
+    local wide = 2 * L * N * E * 8
+    assert.equal(own + wide, nn.TransformerEncoderLayer(E, 2, 8):summary(q).multiply_adds)
+    assert.equal(3 * (own + wide), nn.TransformerEncoder(E, 2, 3, 8):summary(q).multiply_adds)
+    local decoder = own + projections + 2 * N * L * S * E + wide
+    assert.equal(decoder, nn.TransformerDecoderLayer(E, 2, 8):summary(q, k).multiply_adds)
+    assert.equal(2 * decoder, nn.TransformerDecoder(E, 2, 2, 8):summary(q, k).multiply_adds)
+    local encoder = 4 * S * N * E * E + 2 * N * S * S * E + 2 * S * N * E * 8
+    assert.equal(encoder + 2 * decoder, nn.Transformer(E, 2, 1, 2, 8):summary(k, q).multiply_adds)
+  end)
+
+  it("says of a container what its layers do together", function()
+    local s = nn.Sequential(nn.Sequential(nn.Linear(6, 4), nn.ReLU()), nn.Linear(4, 2)):summary{8, 6}
+    assert.equal(8 * 6 * 4, s[2].multiply_adds)
+    assert.equal(s.multiply_adds, s[1].multiply_adds)
+    assert.same({s.bytes, 4 * (28 + 32 + 32)}, {s[1].bytes, s[2].bytes})
+    assert.equal(8 * 6 * 4 + 8 * 4 * 2, s.multiply_adds)
+  end)
+
   it("takes tensors, counts what is used twice once, and cleans up behind an error", function()
     local model = Tied()
     local s = model:summary(neap.tensor({1, 2, 3}, {dtype = "int64"}))
