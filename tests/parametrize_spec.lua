@@ -107,6 +107,7 @@ describe("misuse", function()
     says(function() P.weight_norm(nn.Linear(nil, 3)) end, "register_parametrization: the layer waits for its first input: call it once before")
     says(function() P.weight_norm(nn.Sequential(nn.Linear(2, 3))) end,
       "register_parametrization: takes a layer with a weight of its own, not Sequential, which holds others")
+    says(function() P.weight_norm(nn.Sequential(print, nn.Linear(2, 3))) end, "not Sequential, which holds others")
     says(function() nn.utils.parametrize.remove_parametrizations(nn.Linear(2, 3), "weight") end, "remove_parametrizations: 'weight' is not parametrized")
   end)
 end)

@@ -87,6 +87,12 @@ function methods:register_forward_hook(hook) return add(self, "after", hook) end
 --- hook(module, args) runs before each forward; it may return another list of arguments, or the argument.
 function methods:register_forward_pre_hook(hook) return add(self, "before", hook) end
 
+for _, name in ipairs {"register_buffer", "register_parameter", "add_module"} do
+  methods[name] = function(self)
+    check.fail("%s: a %s is made in C and holds what it is made of; a class of nn.class can hold more beside it", name, self:name())
+  end
+end
+
 function glue.module_text(module)
   return require "neap.nn.tree".text(module)
 end
