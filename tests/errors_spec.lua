@@ -88,6 +88,9 @@ describe("misuse", function()
     function Outer:init() self.blocks = { Inner(), Inner() } end
     function Outer:forward(x) return self.blocks[2](x) end
     says(function() return Outer()(neap.randn(2, 3)) end, "add", "(2, 3)", "(7)", "(in layer Outer.blocks[2])")
+    local listed = Outer()
+    listed.blocks = nn.ModuleList(listed.blocks)
+    says(function() return listed(neap.randn(2, 3)) end, "(in layer Outer.blocks[2])")
     says(function() return coroutine.wrap(Outer.forward)(Outer(), neap.randn(2, 3)) end, "(in layer Inner)")
     local message = says(function() return neap.ones(2) + neap.ones(3) end, "add") -- and nothing of it is left
     assert.is_nil(message:find("layer", 1, true))
