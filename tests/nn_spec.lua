@@ -437,6 +437,9 @@ describe("containers", function()
       assert.error_matches(function() net:append(net) end, "a container cannot hold itself")
     end
     assert.error_matches(function() nn.ReLU():append(nn.ReLU()) end, "append: a ReLU is one layer made in C, whose parts stay")
+    assert.error_matches(function() nn.TransformerEncoderLayer(4, 2).linear1 = nn.Linear(4, 4) end,
+      "^TransformerEncoderLayer: linear1 is a part that a layer made in C keeps; its parameters can be assigned")
+    assert.error_matches(function() nn.ReLU().p = 1 end, "^ReLU has no field 'p' to set")
     assert.error_matches(function() nn.ReLU()[1] = nn.ReLU() end, "a ReLU is one layer made in C")
     assert.error_matches(function() nn.ReLU():register_buffer("x", neap.ones(1)) end, "register_buffer: a ReLU is made in C")
   end)

@@ -393,6 +393,12 @@ static int newindex(lua_State *L) {
     lua_call(L, 3, 0);
     return 0;
   }
+  for (int k = 0; lua_type(L, 2) == LUA_TSTRING && k < neap_module_child_count(m); k++) {
+    const char *part = neap_module_child_name(m, k, NULL);
+    if (strcmp(part, lua_tostring(L, 2)) != 0) continue;
+    return nl_fail(L, s, "%s: %s is a part that a layer made in C keeps; its parameters can be assigned, as in layer.%s.weight = nn.Parameter(...)",
+                   layer, part, part);
+  }
   return nl_fail(L, s, "%s has no field '%s' to set", layer, luaL_tolstring(L, 2, NULL));
 }
 
