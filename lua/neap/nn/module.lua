@@ -155,7 +155,7 @@ function Module:register_buffer(name, tensor, options)
   tree.register(self, name, options.persistent == false and "transient" or "buffer", core.keep(tensor))
 end
 
---- The same as module[name] = parameter, for a name that is a string; nil: a parameter that there may be later.
+--- The same as module[name] = parameter; nil keeps the name for a parameter that comes later.
 function Module:register_parameter(name, parameter)
   new_name("register_parameter", name)
   if parameter ~= nil and not core.is_parameter(parameter) then

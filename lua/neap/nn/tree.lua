@@ -406,16 +406,16 @@ function methods:to(dtype)
   return self
 end
 
---- The same as to "float32".
+--- The same as module:to "float32".
 function methods:float() return self:to "float32" end
 
---- The same as to "float64".
+--- The same as module:to "float64".
 function methods:double() return self:to "float64" end
 
---- The same as to "float16".
+--- The same as module:to "float16".
 function methods:half() return self:to "float16" end
 
---- The same as to "bfloat16".
+--- The same as module:to "bfloat16".
 function methods:bfloat16() return self:to "bfloat16" end
 
 local function apply(module, f, seen)
