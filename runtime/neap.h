@@ -322,6 +322,7 @@ NEAP_API const neap_layer_info *neap_layer_about(neap_context *c, int layer);
 /* A layer of the table, its parameters initialised from the context's generator. Scopes do not release modules. */
 NEAP_API neap_module *neap_module_new(neap_context *c, int layer, int n_args, const neap_value *args);
 NEAP_API neap_module *neap_sequential(neap_context *c, int n, neap_module *const *children); /* retains them: release yours */
+NEAP_API int neap_sequential_set(neap_module *s, int n, neap_module *const *children); /* holds these from now on, in all trees it stands in */
 NEAP_API neap_module *neap_module_retain(neap_module *m);
 NEAP_API void neap_module_release(neap_module *m);
 NEAP_API neap_module *neap_module_clone(neap_module *m);      /* with tensors of its own; what is shared inside of m is shared inside of it */

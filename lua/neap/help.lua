@@ -162,8 +162,8 @@ local function gather()
   add_table("neap.optim.swa_utils.", require "neap.optim.average")
   for _, part in ipairs(parts) do add_table(("neap.%s."):format(part), require("neap." .. part)) end
   add_table("x:", core.tensor_methods)
-  add_table("module:", core.module_methods)
   add_table("module:", nn.Module)
+  add_table("module:", core.module_methods)
   add_table("optimizer:", core.optimizer_methods)
   add_table("loader:", require "neap.data.batches")
 end

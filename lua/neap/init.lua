@@ -17,7 +17,8 @@ require "neap.help"
 
 -- What C lends to Neap's own Lua alone stays in neap.core.
 local internal = {}
-for name in ([[own has_file embedded push_path pop_path module_each module_children module_forward module_hooked penalty sequential]]):gmatch "%S+" do
+for name in ([[own has_file embedded push_path pop_path path_at_work module_each module_children module_forward module_hooked module_set penalty
+  sequential sequential_set is_parameter mark_parameter]]):gmatch "%S+" do
   internal[name] = true
 end
 

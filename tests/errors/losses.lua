@@ -35,7 +35,7 @@ return {
   {"neap.triplet_margin_with_distance_loss(x, x, v)", "triplet_margin_with_distance_loss: anchor (2, 3) against negative (3): the shapes must be the same"},
   {"neap.triplet_margin_with_distance_loss(x, x, x, {margin = 0})", "triplet_margin_with_distance_loss: margin is 0, it must be above 0"},
   {"neap.triplet_margin_with_distance_loss(x, x, x, {reduction = 'all'})", "triplet_margin_with_distance_loss: reduction is a string ('all'); there is none, mean, sum"},
-  {"neap.nn.TripletMarginWithDistanceLoss{margins = 1}(x, x, x)", "triplet_margin_with_distance_loss: unknown option 'margins' (did you mean 'margin'?); it has distance_function, margin, swap, reduction"},
+  {"neap.nn.TripletMarginWithDistanceLoss{margins = 1}(x, x, x)", "triplet_margin_with_distance_loss: unknown option 'margins' (did you mean 'margin'?); it has distance_function, margin, swap, reduction (in layer TripletMarginWithDistanceLoss)"},
   {"neap.gradient_penalty(print, s, s)", "gradient_penalty: real and fake are (N, ...), not single numbers"},
   {"neap.gradient_penalty(1, x, x)", "gradient_penalty: the critic is not a function, a table or a userdata, but a number (1)"},
   {"neap.gradient_penalty(neap.nn.Linear(3, 1), x, v)", "gradient_penalty: real (2, 3) against fake (3): the shapes must be the same"},

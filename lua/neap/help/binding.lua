@@ -13,7 +13,6 @@ text("neap.tensor", "(value, {dtype = 'float32', requires_grad = false})",
   "A tensor from a number, a boolean, nested tables of them (bool then), or a copy of a tensor.")
 text("neap.from_string", "(bytes, dtype, shape)", "A tensor from its elements as raw bytes, row-major and little-endian.")
 text("neap.is_tensor", "(value)", "Whether a value is a tensor.")
-text("neap.is_module", "(value)", "Whether a value is a layer or container made in C.")
 
 -- ---- memory ----
 
@@ -113,8 +112,13 @@ text("x:free", "()", "Gives its memory back at once; using it after that raises.
 
 -- ---- modules and optimizers ----
 
+text("neap.nn.Embedding.from_pretrained", "(weight, {freeze = true, padding_idx, max_norm, norm_type = 2, scale_grad_by_freq = false})",
+  "An Embedding whose table is weight (num_embeddings, embedding_dim), whose memory it shares.")
 text("module:forward", "(...)", "Computes; module(...) does the same, with hooks.")
 text("module:append", "(layer)", "Puts a layer at the end of a container; returns the container.")
+text("module:insert", "(i, layer)", "Puts a layer of a container before what is at position i; returns the container.")
+text("module:extend", "(layers)", "Puts the layers of a list, or of another container, at the end of a container; returns it.")
+text("module:pop", "(i = -1)", "Takes a layer out of a container, and returns it.")
 text("module:name", "()", "The name of its class.")
 text("module:train", "(on = true)", "Training mode for the whole tree, or the other one with false. Returns the module.")
 text("module:eval", "()", "Evaluation mode: dropout and the like do nothing. Returns the module.")

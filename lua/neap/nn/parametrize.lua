@@ -59,10 +59,10 @@ function Parametrized:forward(...)
   layer:train(self.training)
   for name in next, plain do
     local list = self.parametrizations[name]
-    layer[name] = list and list() or self[name]
+    tree.put(layer, name, list and list() or self[name])
   end
   local out = table.pack(layer(...))
-  for name in next, self.parametrizations do layer[name] = plain[name] end -- so that no graph is kept
+  for name in next, self.parametrizations do tree.put(layer, name, plain[name]) end -- so that no graph is kept
   return table.unpack(out, 1, out.n)
 end
 
@@ -73,18 +73,18 @@ local parametrize = {}
 function parametrize.register_parametrization(layer, name, parametrization)
   local what = "register_parametrization"
   if not tree.is_module(layer) then check.fail("%s: takes a layer, not %s", what, check.describe(layer)) end
-  local outer = tree.is_lua(layer) and layer[INNER] and layer or Parametrized(what, layer)
+  local outer = tree.is_lua(layer) and rawget(layer, INNER) and layer or Parametrized(what, layer)
   local weight = outer[name]
   if not core.is_tensor(weight) then check.fail("%s: %s has no parameter '%s'", what, tree.name(outer[INNER]), tostring(name)) end
   local _ <close> = core.no_grad()
   outer.parametrizations[name] = ParametrizationList(parametrization, parametrization:right_inverse(weight:detach()))
-  rawset(outer, name, nil)
+  outer[name] = nil
   return outer
 end
 
 --- The layer inside, with the weight as it was last computed for its parameter `name`.
 function parametrize.remove_parametrizations(outer, name)
-  local list = tree.is_lua(outer) and outer[INNER] and outer.parametrizations[name]
+  local list = tree.is_lua(outer) and rawget(outer, INNER) and outer.parametrizations[name]
   if not list then check.fail("remove_parametrizations: '%s' is not parametrized", tostring(name)) end
   local _ <close> = core.no_grad()
   outer:eval()
