@@ -212,7 +212,7 @@ describe("layers that are others with settings made", function()
     assert.same({2, 3, 8, 10}, nn.UpsamplingNearest2d{scale_factor = 2}(x).shape)
     assert.same(neap.interpolate(x, {6, 7}, {mode = "bilinear", align_corners = true}):totable(), nn.UpsamplingBilinear2d({6, 7})(x):totable())
     assert.same({2, 3, 6, 7}, nn.UpsamplingBilinear2d{size = {6, 7}}(x).shape)
-    assert.error_matches(function() nn.Softmin() end, "nn.Softmin: dim is not integer, but nil")
+    assert.error_matches(function() nn.Softmin() end, "nn.Softmin: dim is not an integer, but nil")
     assert.error_matches(function() nn.UpsamplingNearest2d{scale = 2} end, "unknown option 'scale'")
   end)
 

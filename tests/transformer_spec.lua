@@ -120,11 +120,32 @@ describe("a stack", function()
     assert.is_nil(decoder:state_dict()["layers.0.norm1.bias"])
   end)
 
+  it("takes any norm, with its own settings", function()
+    local layer = nn.TransformerEncoderLayer(8, 2, 16, {dropout = 0, batch_first = true})
+    local x, ignored = neap.randn(2, 4, 8), neap.tensor{{0, 0, 0, 0}, {0, 0, 0, 1}}:bool()
+    for _, norm in ipairs{nn.LayerNorm(8, {eps = 0.5}), nn.RMSNorm(8), nn.LayerNorm(8, {bias = false}), nn.LayerNorm(8, {elementwise_affine = false})} do
+      local stack = nn.TransformerEncoder(layer, 2, norm)
+      local o = {src_key_padding_mask = ignored, is_causal = true}
+      assert.are.equal(0, far(stack(x, o), norm(layer(layer(x, o), o))))
+      assert.are.equal(norm, stack.norm)
+      assert.is_truthy(stack:state_dict()["layers.1.norm2.weight"])
+      local _ <close> = neap.no_grad()
+      local cache, out = nn.KVCache(stack, 2, 4), {}
+      for i = 1, 4 do
+        out[i] = stack(x:narrow(2, i, 1), {is_causal = true, cache = cache.keys, cached = cache.length})
+        cache.length = i
+      end
+      assert(far(neap.cat(out, 2), stack(x, {is_causal = true})) < 1e-5)
+    end
+    local bare = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, {bias = false}), 1, nn.LayerNorm(8))
+    assert.is_truthy(bare:state_dict()["norm.bias"])
+  end)
+
   it("refuses layers of the wrong kind", function()
     local function refuses(f, text) says.has(says.message_of(f), "transformer_spec.lua:", text) end
     refuses(function() nn.TransformerEncoder(nn.Linear(2, 2), 1) end,
       "nn.TransformerEncoder: takes a TransformerEncoderLayer, or d_model, nhead and num_layers, not a Linear")
-    refuses(function() nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2), 1, nn.ReLU()) end, "nn.TransformerEncoder: norm must be a LayerNorm, not")
+    refuses(function() nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2), 1, print) end, "nn.TransformerEncoder: norm must be a layer, not a function")
     refuses(function() nn.KVCache(1, 1, 1) end, "nn.KVCache: takes a layer of C, not")
     refuses(function() nn.KVCache(nn.ReLU(), 1, 1) end, "nn.KVCache: a ReLU has no attention of its own")
   end)

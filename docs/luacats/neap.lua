@@ -6931,12 +6931,6 @@ function neap.vstack(tensors) end
 ---@return neap.Tensor y
 function neap.where(condition, x, z) end
 
---- z where the condition x holds, else w.
----@param x neap.Tensor|number
----@param z neap.Tensor|number
----@return neap.Tensor y
-function Tensor:where(x, z) end
-
 --- x log(1 + z), and 0 where x is 0.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number

@@ -36,6 +36,12 @@ local function row_lines(row, lines)
   return table.concat(lines, "\n")
 end
 
+-- Whether an op is a method of its first argument, as its row says it.
+local function is_method(op)
+  local first = op.params[1]
+  return first and not op.marks.creates and (first.kind == "tensor" or first.kind == "operand") and rawequal(core.tensor_methods[op.name], core[op.name])
+end
+
 -- Second names of an op, in order.
 local function other_names(op)
   local names = {}
@@ -49,7 +55,7 @@ end
 local function op_text(op)
   local lines = {("neap.%s(%s)"):format(op.name, arguments(op.params, 1))}
   local first = op.params[1]
-  if first and not op.marks.creates and (first.kind == "tensor" or first.kind == "operand") then
+  if is_method(op) then
     local as_method = ("%s:%s(%s)"):format(first.name, op.name, arguments(op.params, 2))
     if #lines[1] + #as_method > 100 then lines[2] = as_method
     else lines[1] = lines[1] .. "   or   " .. as_method end
