@@ -9,7 +9,6 @@ local function mask(...) return neap.tensor({...}, {dtype = "bool"}) end
 local function same(want, got) assert.are.same(want, got:totable()) end
 
 describe("where as a method", function()
-  local neap = require "neap"
   it("takes the condition first, as PyTorch's does", function()
     local x = neap.tensor{1, 2, 3}
     assert.are.same({0, 0, 3}, x:where(x:gt(2), 0):totable())

@@ -86,11 +86,11 @@ describe("MultiheadAttention", function()
   end)
 
   it("refuses masks of integers, which would be added", function()
-    local m, x = nn.MultiheadAttention(4, 1, {batch_first = true}), neap.randn(1, 3, 4)
+    local attention, x = nn.MultiheadAttention(4, 1, {batch_first = true}), neap.randn(1, 3, 4)
     local integers = neap.tensor({{0, 0, 1}}, {dtype = "uint8"})
-    says.has(says.message_of(function() m(x, x, x, {key_padding_mask = integers, need_weights = false}) end),
+    says.has(says.message_of(function() attention(x, x, x, {key_padding_mask = integers, need_weights = false}) end),
       "MultiheadAttention: key_padding_mask is uint8, it must be bool, true where a key is ignored (mask:bool()), or floats to add to the scores")
-    says.has(says.message_of(function() m(x, x, x, {attn_mask = neap.ones(3, 3):triu(1):to "int64"}) end), "attn_mask is int64, it must be bool")
+    says.has(says.message_of(function() attention(x, x, x, {attn_mask = neap.ones(3, 3):triu(1):to "int64"}) end), "attn_mask is int64, it must be bool")
   end)
 
   it("refuses settings and masks that do not fit", function()
@@ -228,7 +228,8 @@ describe("a cache", function()
         if module == m then module(x, x, x, o) else module(x, o) end
       end), text)
     end
-    refuses(m, {cache = neap.zeros(2, 2, 2, 9, 3)}, "MultiheadAttention: cache (2, 2, 2, 9, 3) with 0 positions does not fit: it must be (2, N, heads, room, embed_dim / heads), here (2, 2, 2, room, 4)")
+    refuses(m, {cache = neap.zeros(2, 2, 2, 9, 3)},
+      "MultiheadAttention: cache (2, 2, 2, 9, 3) with 0 positions does not fit: it must be (2, N, heads, room, embed_dim / heads), here (2, 2, 2, room, 4)")
     refuses(m, {cache = neap.zeros(2, 2, 2, 4, 4), cached = 2}, "cache (2, 2, 2, 4, 4) with 2 positions has no room for those of this call")
     refuses(m, {cache = neap.zeros(2, 2, 2, 4, 4), cached = -1}, "cached is -1, it must be at least 0")
     refuses(nn.TransformerEncoder(8, 2, 3, 8, {batch_first = true}), {cache = neap.zeros(2, 2, 2, 4, 4)},

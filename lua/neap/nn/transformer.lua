@@ -21,9 +21,9 @@ end
 -- A stack with any other layer behind its layers, under the names that C's has.
 local Stack = Module.class "TransformerStack"
 
-function Stack:init(layers, norm)
-  for _, name in ipairs{"d_model", "nhead", "num_layers"} do self[name] = layers[name] end
-  self.layers, self.norm = containers.ModuleList(layers.layers), norm
+function Stack:init(made, norm)
+  for _, name in ipairs{"d_model", "nhead", "num_layers"} do self[name] = made[name] end
+  self.layers, self.norm = containers.ModuleList(made.layers), norm
 end
 
 -- What comes behind x by position stands before the options of a last table; caches are shared out by layer.
@@ -85,7 +85,9 @@ transformer.Transformer = setmetatable({generate_square_subsequent_mask = genera
 --- A decoder takes is_causal by the name of tgt_is_causal; with memory, the length of what it attends to, the cache also
 --- has cache.memory, for memory_cache = cache.memory: what the first call computes of it, all others read.
 function transformer.KVCache(module, batch, room, memory)
-  if not tree.is_native(module) and not (tree.is_lua(module) and getmetatable(module).class == Stack) then check.fail("nn.KVCache: takes a layer of C, not %s", check.describe(module)) end
+  if not tree.is_native(module) and not (tree.is_lua(module) and getmetatable(module).class == Stack) then
+    check.fail("nn.KVCache: takes a layer of C, not %s", check.describe(module))
+  end
   local size, heads = module.d_model or module.embed_dim, module.nhead or module.num_heads
   if not size or not heads then check.fail("nn.KVCache: a %s has no attention of its own to keep keys for", module:name()) end
   if module:name() == "Transformer" then check.fail "nn.KVCache: take the .encoder or the .decoder of a Transformer" end
