@@ -108,9 +108,15 @@ describe("a tensor as bytes", function()
   end)
 
   it("refuses strings of another length", function()
-    assert.matches("print_spec.lua:%d+: from_string: 7 bytes given, the shape needs 8",
+    assert.same({3, 2}, neap.from_string(x:to_string(), "int16", {-1, 2}).shape)
+    assert.same({6}, neap.from_string(x:to_string(), "int16").shape)
+    assert.same({0}, neap.from_string("", "int16").shape)
+    assert.error_matches(function() neap.from_string("123", "int16") end, "from_string: 3 bytes do not fill this shape with elements of 2")
+    assert.error_matches(function() neap.from_string("1234", "int16", {-1, -1}) end, "do not fill this shape")
+    assert.error_matches(function() neap.from_string("1234", "int16", {-1, 0}) end, "do not fill this shape")
+    assert.matches("print_spec.lua:%d+: from_string: 7 bytes do not fill this shape with elements of 4",
       select(2, pcall(function() neap.from_string("1234567", "float32", {2}) end)))
     assert.error_matches(function() neap.from_string("12345678", "float32", {1 << 40, 1 << 40}) end, "do not fill this shape")
-    assert.error_matches(function() neap.from_string("1234", "float32") end, "takes a string, a dtype and a shape")
+    assert.error_matches(function() neap.from_string("1234") end, "takes a string, a dtype and a shape")
   end)
 end)

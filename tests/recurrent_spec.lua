@@ -92,6 +92,7 @@ describe("a recurrent layer", function()
     local first = nn.utils.pad_sequence(list, {batch_first = true})
     assert.same({3, 5, 3}, first.shape)
     assert.same({2, 3}, nn.utils.unpad_sequence(first, lengths, {batch_first = true})[1].shape)
+    assert.same({2, 3}, nn.utils.unpad_sequence(first, lengths:totable(), {batch_first = true})[1].shape)
     assert.error_matches(function() nn.utils.pad_sequence{1} end, "sequence 1 is a number")
     assert.error_matches(function() nn.utils.pad_sequence{} end, "no sequences")
   end)
@@ -134,5 +135,14 @@ describe("the steps' ops", function()
       assert.is_false(ok)
       assert.is_truthy(message:find(case[1], 1, true), message)
     end)
+  end
+end)
+
+it("a recurrent layer says whose dtype is another", function()
+  for _, name in ipairs {"RNN", "LSTM", "GRU", "RNNCell"} do
+    local x = name == "RNNCell" and neap.ones(2, 3) or neap.ones(5, 2, 3)
+    local ok, message = pcall(nn[name](3, 4), x:to "float64")
+    assert.is_false(ok)
+    assert.matches(name .. ": x is float64, but the layer's parameters are float32: convert one of them with to%(%)", message)
   end
 end)

@@ -258,7 +258,21 @@ static int to_string(lua_State *L) {
   return 1;
 }
 
-/* from_string(string, dtype, shape): the other way. */
+/* The shape that `n` bytes fill, of elements of `each` bytes: a -1 is what the other dimensions leave. 0: none. */
+static int fill_shape(uint64_t n, uint64_t each, const neap_value *given, int64_t *shape) {
+  uint64_t need = each;
+  int open = -1;
+  for (int i = 0; i < given->n; i++) {
+    shape[i] = given->is[i];
+    if (shape[i] == -1 && open < 0) open = i;
+    else if (shape[i] < 0 || (shape[i] > 0 && need > n / (uint64_t)shape[i] + 1)) return 0;
+    else need *= (uint64_t)shape[i];
+  }
+  if (open >= 0 && need > 0 && n % need == 0) shape[open] = (int64_t)(n / need);
+  return need == n || (open >= 0 && need > 0 && n % need == 0);
+}
+
+/* from_string(string, dtype, shape): the other way; without a shape, in one row. */
 static int from_string(lua_State *L) {
   nl_state *s = nl_up(L);
   static const neap_param params[] = {{.name = "dtype", .kind = NEAP_DTYPE}, {.name = "shape", .kind = NEAP_INTS, .marks = NEAP_P_DIMS}};
@@ -271,17 +285,15 @@ static int from_string(lua_State *L) {
   nl_slot *slot = nl_new(L, s, NL_TENSOR);
 again:
   nl_bind(L, s, &binding, 2, top, &a);
-  if (a.n < 2 || a.value[0].kind != NEAP_DTYPE || a.value[1].kind != NEAP_INTS)
+  if (a.n < 1 || a.value[0].kind != NEAP_DTYPE || (a.n > 1 && a.value[1].kind != NEAP_INTS && a.value[1].kind != NEAP_NONE))
     return nl_fail(L, s, "from_string: takes a string, a dtype and a shape");
   neap_dtype d = (neap_dtype)a.value[0].i;
-  uint64_t need = element_bytes(d);
-  for (int i = 0; i < a.value[1].n; i++) {
-    int64_t one = a.value[1].is[i];
-    if (one < 0 || (one > 0 && need > n / (uint64_t)one + 1)) return nl_fail(L, s, "from_string: %I bytes do not fill this shape", (LUAI_UACINT)n);
-    need *= (uint64_t)one;
-  }
-  if (need != n) return nl_fail(L, s, "from_string: %I bytes given, the shape needs %I", (LUAI_UACINT)n, (LUAI_UACINT)need);
-  neap_tensor *t = neap_copy_in(s->ctx, d, a.value[1].n, a.value[1].is, bytes);
+  const int64_t row = -1;
+  const neap_value whole = {.kind = NEAP_INTS, .n = 1, .is = &row}, *given = a.n > 1 && a.value[1].kind == NEAP_INTS ? &a.value[1] : &whole;
+  int64_t shape[NEAP_MAX_DIMS];
+  if (given->n > NEAP_MAX_DIMS || !fill_shape(n, element_bytes(d), given, shape))
+    return nl_fail(L, s, "from_string: %I bytes do not fill this shape with elements of %I", (LUAI_UACINT)n, (LUAI_UACINT)element_bytes(d));
+  neap_tensor *t = neap_copy_in(s->ctx, d, given->n, shape, bytes);
   if (!t) {
     if (nl_retry(L, s, &tries)) goto again;
     return nl_raise(L, s);

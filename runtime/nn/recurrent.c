@@ -155,7 +155,11 @@ static int check_state(const walk *w, const char *name, neap_tensor *t, int64_t 
 
 static int check_input(const walk *w, const neap_tensor *x, int most) {
   char shape[96];
+  const neap_tensor *first = np_part_of(w->m, 0);
   np_shape_text(shape, sizeof shape, x);
+  if (first && x->at.dtype != first->at.dtype)
+    return np_layer_fail(w->m, NEAP_ERR_DTYPE, "x is %s, but the layer's parameters are %s: convert one of them with to()",
+                         np_dtypes[x->at.dtype].info.name, np_dtypes[first->at.dtype].info.name);
   if (x->at.ndim != most && x->at.ndim != most - 1)
     return np_layer_fail(w->m, NEAP_ERR_SHAPE, "x has shape %s; it has %d dimensions, or %d without a batch", shape, most, most - 1);
   if (x->at.shape[x->at.ndim - 1] == w->p.in) return NEAP_OK;

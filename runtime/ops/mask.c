@@ -247,6 +247,7 @@ int np_one_hot_infer(np_call *c) {
         for (int d = x->at.ndim - 1; d >= 0; d--) at += rest % x->at.shape[d] * x->at.stride[d], rest /= x->at.shape[d];
         n = np_max(n, np_get_int(x->at.dtype, np_data(x) + at * np_size_of(x->at.dtype)) + 1 - c->ctx->site.base);
       }
+    if (x->at.count > 0) n = np_max(n, 1);
   } else if (n < 0) {
     return np_reject(c, NEAP_ERR_ARGUMENT, "num_classes is %lld, it must be at least 0", (long long)n);
   }

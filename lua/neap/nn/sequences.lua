@@ -33,11 +33,13 @@ function sequences.pad_sequence(list, options)
   return core.stack(rows, options.batch_first and 1 or 2), core.tensor(lengths, {dtype = "int64"})
 end
 
---- The other way: a list of the rows of x, each as long as lengths says. Options: batch_first.
+--- The other way: a list of the rows of x, each as long as lengths, a tensor or a list, says. Options: batch_first.
 function sequences.unpad_sequence(x, lengths, options)
+  if core.is_tensor(lengths) then lengths = lengths:totable() end
+  check.kind("nn.utils.unpad_sequence: lengths", lengths, "table")
   options = check.options("nn.utils.unpad_sequence", options, {"batch_first"})
   local batch, out = options.batch_first and 1 or 2, {}
-  for i, n in ipairs(lengths:totable()) do out[i] = x:select(batch, i):narrow(1, 1, n) end
+  for i, n in ipairs(lengths) do out[i] = x:select(batch, i):narrow(1, 1, n) end
   return out
 end
 
