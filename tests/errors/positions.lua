@@ -56,7 +56,7 @@ return {
   {"x:masked_fill(x:gt(0), v)", "masked_fill: value must be one number, got 3 elements: where takes a tensor"},
   {"x:masked_select(b(true, false))", "masked_select: shapes (2, 3) and (2) do not broadcast: dimension 2 is 3 against 2"},
   {"x:masked_scatter(x:gt(0), v)", "masked_scatter: source has 3 elements, the mask is true 6 times"},
-  {"neap.one_hot(i(0))", "one_hot: x[1] is 0, but there are 1 classes: 1 to 1 are allowed"},
+  {"neap.one_hot(i(0))", "one_hot: x[1] is 0, but there are 1 classes: 1 to 1 are allowed (positions count from 1)"},
   {"neap.one_hot(i(3), 2)", "one_hot: x[1] is 3, but there are 2 classes: 1 to 2 are allowed"},
   {"neap.one_hot(i(1), -2)", "one_hot: num_classes is -2, it must be at least 0"},
   -- brackets
