@@ -4,6 +4,25 @@
 local neap = require "neap"
 local nn = neap.nn
 
+describe("interpolate", function()
+  it("takes a factor for each dimension", function()
+    local x = neap.randn(1, 2, 3, 4)
+    for _, options in ipairs{{scale_factor = {2, 3}, mode = "bilinear"}, {scale_factor = {1, 0.5}}} do
+      local f = options.scale_factor
+      local size = {math.tointeger(3 * f[1]), math.tointeger(4 * f[2])}
+      local y = neap.interpolate(x, options)
+      assert.are.same({1, 2, table.unpack(size)}, y.shape)
+      assert.is_true(neap.equal(y, x:interpolate(size, nil, options.mode)))
+    end
+    assert.are.same({1, 2, 6, 4}, x:interpolate(nil, {2, 1}, "bicubic").shape)
+    assert.is_true(neap.equal(nn.Upsample {scale_factor = {2, 1}, mode = "bilinear"}(x), x:interpolate({6, 4}, nil, "bilinear")))
+    assert.are.same({1, 2, 6, 4}, nn.UpsamplingNearest2d {scale_factor = {2, 1}}(x).shape)
+    assert.equal("Upsample(scale_factor={2, 1})", tostring(nn.Upsample {scale_factor = {2, 1}}))
+    assert.error_matches(function() x:interpolate {scale_factor = {2, 1.3}} end, "factor 1.3 of dimension 4 makes a size of 5.2: give the size")
+    assert.error_matches(function() x:interpolate {scale_factor = {2}} end, "interpolate: 1 factors for an image of 2 dimensions")
+  end)
+end)
+
 describe("a convolution whose channels were left out", function()
   it("takes them from the first input, of a batch or of one image", function()
     local model = nn.Sequential(nn.Conv2d(nil, 4, 3), nn.ReLU(), nn.Conv2d(nil, 2, 3, {groups = 2}), nn.ConvTranspose2d(nil, 3, 2))

@@ -75,6 +75,33 @@ function methods.where(x, condition, ...)
   return core.where(condition, x, ...)
 end
 
+-- A factor for each dimension of an image, as the size that they make: the factors must make whole ones, since from the
+-- size alone a row could not tell which factor was meant.
+local function size_of(x, factors)
+  local lead, size = x:dim() - #factors, {}
+  if lead ~= 2 then check.fail("interpolate: %d factors for an image of %d dimensions", #factors, math.max(x:dim() - 2, 0)) end
+  for d, factor in ipairs(factors) do
+    local n = x:size(lead + d) * check.kind("interpolate: scale_factor", factor, "number")
+    size[d] = math.tointeger(n)
+    if not size[d] then check.fail("interpolate: factor %s of dimension %d makes a size of %s: give the size", factor, lead + d, n) end
+  end
+  return size
+end
+
+local function is_list(value) return type(value) == "table" and getmetatable(value) == nil and #value > 0 end
+
+-- interpolate(x, size, scale_factor, ...): a list has a factor for each dimension of the image.
+wrap("interpolate", function(plain, x, size, factor, ...)
+  if is_list(factor) and core.is_tensor(x) then return plain(x, size or size_of(x, factor), nil, ...) end
+  if type(size) == "table" and getmetatable(size) == nil and is_list(size.scale_factor) and core.is_tensor(x) then
+    local options = {}
+    for name, value in pairs(size) do options[name] = value end
+    options.size, options.scale_factor = options.size or size_of(x, size.scale_factor), nil
+    return plain(x, options)
+  end
+  return plain(x, size, factor, ...)
+end)
+
 -- tensor_split(x, where): the number of parts or the positions may stand in a tensor.
 wrap("tensor_split", function(plain, x, where, ...)
   if core.is_tensor(where) then where = where:dim() == 0 and where:item() or where:totable() end

@@ -1,6 +1,8 @@
 -- What is refused, and in which words: pooling, resizing, sampling, shuffling. Code, then the text.
 
 return {
+  {"image:interpolate(nil, {2, 1.3})", "interpolate: factor 1.3 of dimension 4 makes a size of 6.5: give the size"},
+  {"image:interpolate(nil, {2})", "interpolate: 1 factors for an image of 2 dimensions"},
   -- boxes
   {"neap.nms(neap.ones(2, 3), neap.ones(2))", "nms: boxes are (..., 4), the corners x1, y1, x2, y2, got (2, 3)"},
   {"neap.nms(neap.ones(4), neap.ones(1))", "nms: boxes must have 2 dimensions, (N, 4), got 1"},

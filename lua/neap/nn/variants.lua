@@ -22,12 +22,27 @@ function Softmin:extra_repr() return "dim=" .. self.dim end
 --- The softmax over the channels of x (N, C, H, W) or (C, H, W), at each place.
 function variants.Softmax2d() return layers.Softmax(-3) end
 
+local Resized = Module.class "Upsample"
+
+function Resized:init(options) self.options = options end
+function Resized:forward(x) return core.interpolate(x, self.options) end
+function Resized:extra_repr() return ("scale_factor={%s}"):format(table.concat(self.options.scale_factor, ", ")) end
+
+--- The layer of C; with a list of factors, one for each dimension of the image, a layer of Lua.
+function variants.Upsample(size, ...)
+  if type(size) == "table" and type(size.scale_factor) == "table" then
+    local known = {"size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias"}
+    return Resized(check.options("nn.Upsample", size, known))
+  end
+  return layers.Upsample(size, ...)
+end
+
 local function upsampling(what, settings)
   return function(size, scale_factor)
     local options = size
     if type(size) ~= "table" or #size > 0 then options = {size = size, scale_factor = scale_factor} end
     check.options(what, options, {"size", "scale_factor"})
-    return layers.Upsample {
+    return variants.Upsample {
       size = options.size, scale_factor = options.scale_factor, mode = settings.mode, align_corners = settings.align_corners,
     }
   end
