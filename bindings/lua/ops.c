@@ -168,8 +168,8 @@ again:
   return 1;
 }
 
-/* Unary minus: Lua hands its operand over twice. */
-static int minus(lua_State *L) {
+/* Unary - and ~: Lua hands their operand over twice. */
+static int unary(lua_State *L) {
   lua_settop(L, 1);
   return call(L);
 }
@@ -230,7 +230,8 @@ static void add_row(lua_State *L, nl_state *s, int op, int neap, int methods) {
 
 static const struct { const char *event, *op; } operators[] = {
   {"__add", "add"}, {"__sub", "sub"}, {"__mul", "mul"}, {"__div", "div"}, {"__mod", "remainder"}, {"__pow", "pow"},
-  {"__unm", "neg"}, {"__idiv", "floor_divide"},
+  {"__unm", "neg"}, {"__idiv", "floor_divide"}, {"__band", "bitwise_and"}, {"__bor", "bitwise_or"}, {"__bxor", "bitwise_xor"},
+  {"__bnot", "bitwise_not"}, {"__shl", "bitwise_left_shift"}, {"__shr", "bitwise_right_shift"},
 };
 
 static void add_operators(lua_State *L, nl_state *s) {
@@ -238,7 +239,9 @@ static void add_operators(lua_State *L, nl_state *s) {
   for (int i = 0; i < NL_ARRAY(operators); i++) {
     int op = neap_op_find(operators[i].op);
     if (op < 0) continue;
-    push_function(L, s, neap_op_about(s->ctx, op), op, 0, strcmp(operators[i].event, "__unm") == 0 ? minus : arithmetic);
+    const neap_op_info *info = neap_op_about(s->ctx, op);
+    if (!info) nl_raise(L, s);
+    push_function(L, s, info, op, 0, info->n_params == 1 ? unary : arithmetic);
     lua_setfield(L, -2, operators[i].event);
   }
   static const luaL_Reg order[] = {{"__lt", no_order}, {"__le", no_order}, {NULL, NULL}};

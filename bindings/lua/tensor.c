@@ -309,6 +309,8 @@ static int text(lua_State *L) {
   return call_glue(L, "tostring", 1, 1);
 }
 
+static int concat(lua_State *L) { return call_glue(L, "concat", 2, 1); }
+
 static void closure(lua_State *L, nl_state *s, int glue, lua_CFunction f, const char *name) {
   nl_push_state(L);
   nl_methods(L, s, NL_TENSOR);
@@ -347,6 +349,7 @@ void nl_open_tensor(lua_State *L, nl_state *s) {
   closure(L, s, glue, get_index, "__index");
   closure(L, s, glue, newindex, "__newindex");
   closure(L, s, glue, text, "__tostring");
+  closure(L, s, glue, concat, "__concat");
   static const luaL_Reg meta[] = {{"__len", length}, {NULL, NULL}};
   nl_functions(L, meta);
   lua_pop(L, 1);
