@@ -110,6 +110,20 @@ static int shape_concat(lua_State *L) {
   return 1;
 }
 
+/* Positions that a shape has not: negative ones count from the end, those past it are nil, as ipairs wants. */
+static int shape_index(lua_State *L) {
+  nl_state *s = nl_up(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, 1), i;
+  if (lua_type(L, 2) != LUA_TNUMBER || !lua_isinteger(L, 2) || (i = lua_tointeger(L, 2)) > n) return 0;
+  if (i == 0) return nl_fail(L, s, "shape[0]: dimensions count from 1 (or from the end: -1 is the last)");
+  if (i < -n) {
+    const char *text = luaL_tolstring(L, 1, NULL);
+    return nl_fail(L, s, "shape[%I]: there is no such dimension in shape %s", (LUAI_UACINT)i, text);
+  }
+  lua_rawgeti(L, 1, n + 1 + i);
+  return 1;
+}
+
 /* ---- fields ---- */
 
 static int get_grad(lua_State *L, nl_state *s) {
@@ -137,12 +151,20 @@ static int get_field(lua_State *L, nl_state *s, int field) {
   }
 }
 
+/* Whether ipairs asks: past the last row it is told nil, where everyone else gets an error. */
+static int is_ipairs(lua_State *L) {
+  lua_Debug ar;
+  return lua_getstack(L, 1, &ar) && lua_getinfo(L, "nS", &ar) && *ar.what == 'C' && strcmp(ar.namewhat, "for iterator") == 0;
+}
+
 /* x[i] of dimension 1, by the op `select`; upvalue 4 is its number. */
 static int get_row(lua_State *L, nl_state *s) {
   neap_value v[3] = {{.kind = NEAP_TENSOR}, {.kind = NEAP_INT, .i = 0}, {.kind = NEAP_INT}};
   neap_tensor *out = NULL;
   int64_t i = lua_tointeger(L, 2);
   int tries = 0;
+  const neap_tensor *x = nl_check_tensor(L, s, 1);
+  if (NL_UNLIKELY(neap_ndim(x) > 0 && i == neap_shape(x)[0] + 1) && is_ipairs(L)) return 0;
   nl_slot *result = nl_new(L, s, NL_TENSOR);
   nl_path(L, s);
   s->site.file = NULL;
@@ -309,6 +331,11 @@ static int text(lua_State *L) {
   return call_glue(L, "tostring", 1, 1);
 }
 
+static int pairs(lua_State *L) {
+  lua_settop(L, 1);
+  return call_glue(L, "pairs", 1, 3);
+}
+
 static int concat(lua_State *L) { return call_glue(L, "concat", 2, 1); }
 
 static void closure(lua_State *L, nl_state *s, int glue, lua_CFunction f, const char *name) {
@@ -327,7 +354,8 @@ void nl_open_tensor(lua_State *L, nl_state *s) {
     {"is_contiguous", is_contiguous}, {"is_floating_point", is_floating_point}, {"nbytes", nbytes},
     {"requires_grad_", requires_grad_}, {"detach_", detach_}, {"free", free_tensor}, {NULL, NULL},
   };
-  static const luaL_Reg shape[] = {{"__tostring", shape_text}, {"__eq", shape_equal}, {"__concat", shape_concat}, {NULL, NULL}};
+  static const luaL_Reg shape[] = {{"__tostring", shape_text}, {"__eq", shape_equal}, {"__concat", shape_concat},
+                                  {"__index", shape_index}, {NULL, NULL}};
   static const char *const fields[] = {NULL, "shape", "dtype", "grad", "requires_grad", "is_leaf"};
   int neap = lua_gettop(L);
   nl_functions(L, functions);
@@ -350,6 +378,7 @@ void nl_open_tensor(lua_State *L, nl_state *s) {
   closure(L, s, glue, newindex, "__newindex");
   closure(L, s, glue, text, "__tostring");
   closure(L, s, glue, concat, "__concat");
+  closure(L, s, glue, pairs, "__pairs");
   static const luaL_Reg meta[] = {{"__len", length}, {NULL, NULL}};
   nl_functions(L, meta);
   lua_pop(L, 1);

@@ -117,6 +117,12 @@ function glue.newindex(x, key, value)
   end
 end
 
+local function next_row(x, i)
+  if i < #x then return i + 1, x[i + 1] end
+end
+
+function glue.pairs(x) return next_row, x, 0 end -- pairs(x) goes through the rows, as ipairs(x) does
+
 -- ---- text ----
 
 -- What stands for an operand of `..`: a tensor of one element is its number.
@@ -177,7 +183,7 @@ function core.broadcast_shapes(...)
   for d = 1, longest do
     out[d] = 1
     for i = 1, shapes.n do
-      local size = shapes[i][d - longest + #shapes[i]] or 1
+      local size = rawget(shapes[i], d - longest + #shapes[i]) or 1
       if out[d] == 1 then out[d] = size
       elseif size ~= 1 and size ~= out[d] then
         check.fail("broadcast_shapes: shapes do not broadcast: dimension %d is %d against %d", d, out[d], size)
