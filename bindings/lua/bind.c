@@ -348,12 +348,35 @@ static void extra_option(lua_State *L, nl_state *s, const nl_binding *b, const c
   }
 }
 
+static int param_named(const nl_binding *b, const char *name) {
+  int i = 0;
+  while (i < b->n_params && strcmp(b->params[i].name, name) != 0) i++;
+  return i;
+}
+
+/* Other names that PyTorch and NumPy have for parameters. */
+static const struct { const char *name, *param; } other_options[] = {
+  {"dim", "dims"}, {"axis", "dims"}, {"axis", "dim"}, {"unbiased", "correction"}, {"hx", "h0"}, {"other", "z"},
+};
+
+/* The parameter that an option names, which has its value on top; b->n_params: none. */
+static int find_option(lua_State *L, nl_state *s, const nl_binding *b, const char *name) {
+  int i = param_named(b, name);
+  for (int k = 0; i == b->n_params && k < NL_ARRAY(other_options); k++)
+    if (strcmp(other_options[k].name, name) == 0) i = param_named(b, other_options[k].param);
+  if (i < b->n_params && strcmp(name, "unbiased") == 0) { /* a correction of 1 or 0 */
+    if (!lua_isboolean(L, -1)) nl_fail(L, s, "%s: unbiased must be a boolean, got %s", b->name, nl_describe(L, s, -1));
+    lua_pushinteger(L, lua_toboolean(L, -1));
+    lua_replace(L, -2);
+  }
+  return i;
+}
+
 static void bind_options(lua_State *L, nl_state *s, const nl_binding *b, int options, nl_args *a) {
   lua_pushnil(L);
   while (lua_next(L, options)) {
     const char *name = lua_tostring(L, -2);
-    int i = 0;
-    while (i < b->n_params && strcmp(b->params[i].name, name) != 0) i++;
+    int i = find_option(L, s, b, name);
     if (i == b->n_params) extra_option(L, s, b, name, a);
     else {
       while (a->n <= i) a->value[a->n++] = (neap_value){.kind = NEAP_NONE};
