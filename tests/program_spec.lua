@@ -26,6 +26,12 @@ describe("neap takes the options of lua:", function()
   end
 
   it("-e runs text, several times, one state", function() says("3\n", "-e 'x = 1' -e'print(x + 2)'") end)
+  it("-e has neap, which scripts require", function()
+    says("2.0\n", "-e 'print(neap.ones(2):sum():item())'")
+    says("", "-e 'neap.help()'")
+    says("7\n", "-e 'neap = 7' -e 'print(neap)'")
+    says("nil\tnil\n", "-e 'x = 1' -", "print(neap, getmetatable(_G))")
+  end)
   it("-l requires", function()
     says("function\n", "-l neap -e 'print(type(neap.ones))'")
     says("4.0\n", "-l n=neap -e 'print(n.ones(4):sum():item())'")
