@@ -8,9 +8,9 @@ local function list(x) return x:reshape(-1):totable() end
 
 describe("second names", function()
   it("are the op itself, as function, method and in place", function()
-    for alias, name in pairs(neap.core and neap.core.aliases or require "neap.core".aliases) do
+    for alias, name in pairs(require "neap.core".aliases) do
       assert.are.equal(neap[name], neap[alias], alias)
-      assert.are.equal(neap[name .. "_"], neap[alias .. "_"], alias)
+      assert.are.equal(rawget(neap, name .. "_"), rawget(neap, alias .. "_"), alias)
     end
     assert.are.same({ 6, 8 }, list(neap.tensor { 2, 4 }:multiply(neap.tensor { 3, 2 })))
     local x = neap.tensor { 1, 2 }

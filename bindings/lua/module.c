@@ -11,8 +11,9 @@
  *   module_each(m)      three lists: dotted names, tensors, whether each is a buffer; of the whole tree, ties repeated
  *   module_children(m)  three lists: the direct children, their names, their places in lists of that name (0: alone)
  *   module_hooked(m, on)        while any module is marked so, m(...) is glue.forward(m, ...), which runs the hooks
- *   glue.forward(m, ...) glue.module_text(m) glue.child_path(parent, child)   what lua/neap/native.lua puts there: hooks,
- *                       printing, and how a child stands in its parent: ".body", "[2]"
+ *   glue.forward(m, ...) glue.module_text(m) glue.child_path(parent, child) glue.no_method_of(m, name)   what
+ *                       lua/neap/native.lua puts there: hooks, printing, how a child stands in its parent (".body", "[2]"),
+ *                       and the error for a method's misspelt name
  *   push_path(m) pop_path()     a Lua module's forward begins and ends: errors and records name it (path.c) */
 #include <stdlib.h>
 #include <string.h>
@@ -267,20 +268,21 @@ static void push_children_named(lua_State *L, nl_state *s, neap_module *m, const
   if (!list) lua_pushnil(L);
 }
 
-/* A setting of that name, or nil; what only says whether there is a part of its own name is none. */
-static void push_setting(lua_State *L, nl_state *s, neap_module *m, const char *name) {
+/* A setting of that name, 0 when there is none; one that only says whether there is a part of its own name is nil. */
+static int push_setting(lua_State *L, nl_state *s, neap_module *m, const char *name) {
   const neap_layer_info *info = neap_module_about(m);
   int is_part = strcmp(name, "bias") == 0 || strcmp(name, "norm") == 0;
   for (int i = 0; i < info->n_params && !is_part; i++) {
     if (strcmp(info->params[i].name, name) != 0) continue;
     const neap_value v = neap_module_setting(m, i);
     nl_push_value(L, s, &info->params[i], &v);
-    return;
+    return 1;
   }
   lua_pushnil(L);
+  return is_part;
 }
 
-/* upvalues: the state, the methods */
+/* upvalues: the state, the methods, glue */
 static int get_index(lua_State *L) {
   nl_state *s = nl_up(L);
   if (lua_type(L, 2) == LUA_TSTRING) {
@@ -296,7 +298,13 @@ static int get_index(lua_State *L) {
     if (strcmp(name, "training") == 0) lua_pushboolean(L, neap_module_is_training(m));
     else {
       push_children_named(L, s, m, name);
-      if (lua_isnil(L, -1)) push_setting(L, s, m, name);
+      if (lua_isnil(L, -1) && !push_setting(L, s, m, name)) { /* misspelt, perhaps */
+        if (lua_getfield(L, lua_upvalueindex(3), "no_method_of") != LUA_TFUNCTION) return 0;
+        lua_pushvalue(L, 1);
+        lua_pushvalue(L, 2);
+        lua_call(L, 2, 0);
+        return 0;
+      }
     }
     return 1;
   }
@@ -470,7 +478,8 @@ void nl_open_module(lua_State *L, nl_state *s) {
   nl_functions(L, meta);
   nl_push_state(L);
   lua_pushvalue(L, -3);
-  lua_pushcclosure(L, get_index, 2);
+  lua_getfield(L, neap, "glue");
+  lua_pushcclosure(L, get_index, 3);
   lua_setfield(L, -2, "__index");
   for (int i = 0; i < NL_ARRAY(with_glue); i++) {
     nl_push_state(L);

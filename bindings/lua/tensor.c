@@ -1,10 +1,10 @@
-/* The tensor userdata: its fields (shape dtype grad requires_grad is_leaf), what it says of itself, and x[i]. Every other
+/* The tensor userdata: its fields (shape dtype grad requires_grad is_leaf T mT), what it says of itself, and x[i]. Every other
  * method comes from the op table (ops.c), from data.c or from lua/neap/tensor.lua, which also reads and writes through
  * tables, masks and index tensors: it puts its functions into `glue`. */
 #include <string.h>
 #include "state.h"
 
-enum { FIELD_SHAPE = 1, FIELD_DTYPE, FIELD_GRAD, FIELD_REQUIRES_GRAD, FIELD_IS_LEAF };
+enum { FIELD_SHAPE = 1, FIELD_DTYPE, FIELD_GRAD, FIELD_REQUIRES_GRAD, FIELD_IS_LEAF, FIELD_T, FIELD_MT };
 
 neap_tensor *nl_check_tensor(lua_State *L, nl_state *s, int index) { return nl_check(L, s, index, NL_TENSOR); }
 
@@ -126,6 +126,14 @@ static int shape_index(lua_State *L) {
 
 /* ---- fields ---- */
 
+/* Calls a function of glue with the n arguments that are all there is on the stack. */
+static int call_glue(lua_State *L, const char *name, int n, int results) {
+  if (lua_getfield(L, lua_upvalueindex(3), name) != LUA_TFUNCTION) return luaL_error(L, "neap: no %s: require \"neap\" first", name);
+  lua_insert(L, 1);
+  lua_call(L, n, results);
+  return results;
+}
+
 static int get_grad(lua_State *L, nl_state *s) {
   nl_slot *slot = nl_new(L, s, NL_TENSOR);
   neap_tensor *g = neap_grad_of(nl_check_tensor(L, s, 1));
@@ -147,6 +155,9 @@ static int get_field(lua_State *L, nl_state *s, int field) {
   case FIELD_GRAD: return get_grad(L, s);
   case FIELD_REQUIRES_GRAD: lua_pushboolean(L, neap_requires_grad(t)); return 1;
   case FIELD_IS_LEAF: lua_pushboolean(L, neap_is_leaf(t)); return 1;
+  case FIELD_T: case FIELD_MT:
+    lua_settop(L, 1);
+    return call_glue(L, field == FIELD_T ? "T" : "mT", 1, 1);
   default: return 0;
   }
 }
@@ -181,13 +192,6 @@ static int get_row(lua_State *L, nl_state *s) {
   return 1;
 }
 
-static int call_glue(lua_State *L, const char *name, int n, int results) {
-  if (lua_getfield(L, lua_upvalueindex(3), name) != LUA_TFUNCTION) return luaL_error(L, "neap: no %s: require \"neap\" first", name);
-  lua_insert(L, 1);
-  lua_call(L, n, results);
-  return results;
-}
-
 /* upvalues: the state, methods and fields, glue, the op `select` */
 static int get_index(lua_State *L) {
   if (lua_type(L, 2) == LUA_TSTRING) {
@@ -195,7 +199,9 @@ static int get_index(lua_State *L) {
     int type = lua_rawget(L, lua_upvalueindex(2));
     if (NL_LIKELY(type == LUA_TFUNCTION)) return 1;
     if (type == LUA_TNUMBER) return get_field(L, nl_up(L), (int)lua_tointeger(L, -1));
-    return 1;
+    if (type != LUA_TNIL) return 1;
+    lua_settop(L, 2);
+    return call_glue(L, "no_method", 2, 1);
   }
   if (lua_isinteger(L, 2)) return get_row(L, nl_up(L));
   lua_settop(L, 2);
@@ -356,7 +362,7 @@ void nl_open_tensor(lua_State *L, nl_state *s) {
   };
   static const luaL_Reg shape[] = {{"__tostring", shape_text}, {"__eq", shape_equal}, {"__concat", shape_concat},
                                   {"__index", shape_index}, {NULL, NULL}};
-  static const char *const fields[] = {NULL, "shape", "dtype", "grad", "requires_grad", "is_leaf"};
+  static const char *const fields[] = {NULL, "shape", "dtype", "grad", "requires_grad", "is_leaf", "T", "mT"};
   int neap = lua_gettop(L);
   nl_functions(L, functions);
   lua_newtable(L);

@@ -73,7 +73,10 @@ end
 
 -- ---- all that has a name ----
 
+-- The parts of neap that are loaded when first used: name -> true.
+core.parts = {}
 local parts = {"nn", "optim", "data", "train", "metrics", "plot", "linalg", "distributions"}
+for _, part in ipairs(parts) do core.parts[part] = true end
 
 -- Names that only Neap's own Lua uses.
 local internal = {["loader:new"] = true}
@@ -286,6 +289,18 @@ local function hint(name)
   return near
 end
 
+-- What has the entry's full name in the library; nil for methods of what is no table.
+local function value_of(entry)
+  local value = require "neap"
+  for word in entry.full:gmatch "[%w_]+" do
+    if word ~= "neap" then
+      local known, inner = pcall(function() return type(value) == "table" and value[word] or nil end)
+      value = known and inner
+    end
+  end
+  return value
+end
+
 --- The text about an op, layer, update rule, function or method, of this name or itself; of a part, such as "data", what
 --- is in it; without a name, all there is.
 function core.help(name)
@@ -293,11 +308,7 @@ function core.help(name)
   all()
   if type(name) == "function" then
     for _, entry in ipairs(entries) do
-      local value = require "neap"
-      for word in entry.full:gmatch "[%w_]+" do
-        if word ~= "neap" then value = type(value) == "table" and value[word] or nil end
-      end
-      if value == name then return entry.text() end
+      if value_of(entry) == name then return entry.text() end
     end
     check.fail "help: this function is none of Neap's; help takes a name or a function"
   end

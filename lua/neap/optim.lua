@@ -133,7 +133,7 @@ function meta.__index(self, key)
   if method then return method end
   if key == "param_groups" then return groups(self) end
   if key == "lr" then return self:get(1, "lr") end
-  return nil
+  return check.unknown(self:name(), key, methods, {param_groups = true, lr = true})
 end
 
 function meta.__newindex(self, key, value)
@@ -325,4 +325,4 @@ optim.lr = require "neap.optim.schedules"
 optim.lr_scheduler = optim.lr -- PyTorch's name
 for name, schedule in pairs(optim.lr) do optim[name] = schedule end
 
-return check.named("optim", optim, "^%u")
+return check.named("optim", optim)

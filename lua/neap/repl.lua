@@ -23,12 +23,8 @@ local function tables_of(value)
   return list
 end
 
--- Parts of neap that are loaded when first used.
-local parts = {}
-for _, name in ipairs {"nn", "optim", "data", "metrics", "train", "plot"} do parts[name] = true end
-
 local function field(value, name)
-  if value == package.loaded.neap and parts[name] then return require("neap." .. name) end
+  if value == package.loaded.neap and core.parts[name] then return require("neap." .. name) end
   for _, one in ipairs(tables_of(value)) do
     local found = rawget(one, name)
     if found ~= nil then return found end
@@ -47,7 +43,7 @@ local function names_of(value, start)
     for name in next, one do add(name) end
   end
   if value == package.loaded.neap then
-    for name in next, parts do add(name) end
+    for name in next, core.parts do add(name) end
   end
   table.sort(names)
   return names
