@@ -102,7 +102,7 @@ static const char prepare_ops[] =
   "local calls = {}\n"
   "names, rough = {}, {}\n"
   "local function add(op, name, each)\n"
-  "  local call = neap[name]\n"
+  "  local call = rawget(neap, name)\n"
   "  if not call or debug.getinfo(call, 'S').what ~= 'C' then return end -- replaced by a function of Lua's\n"
   "  for k, args in ipairs(samples(op)) do\n"
   "    for j = 1, args.n do\n"
