@@ -76,6 +76,8 @@ describe("a recurrent layer", function()
     local second = model(x:narrow(1, 5, 2), h, c)
     assert.is_true(neap.cat({first, second}, 1):allclose(whole, 1e-5, 1e-6))
     assert.same(second:totable(), model(x:narrow(1, 5, 2), {hx = h, c0 = c}):totable()) -- PyTorch's name of h0
+    local cell, x1, h1 = nn.GRUCell(3, 4), neap.randn(2, 3), neap.randn(2, 4)
+    assert.same(cell(x1, h1):totable(), cell(x1, {hx = h1}):totable())
   end)
 
   it("takes sequences of several lengths side by side", function()

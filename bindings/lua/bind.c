@@ -356,7 +356,7 @@ static int param_named(const nl_binding *b, const char *name) {
 
 /* Other names that PyTorch and NumPy have for parameters. */
 static const struct { const char *name, *param; } other_options[] = {
-  {"dim", "dims"}, {"axis", "dims"}, {"axis", "dim"}, {"unbiased", "correction"}, {"hx", "h0"}, {"other", "z"},
+  {"dim", "dims"}, {"axis", "dims"}, {"axis", "dim"}, {"unbiased", "correction"}, {"hx", "h0"}, {"hx", "h"}, {"other", "z"},
 };
 
 /* The parameter that an option names, which has its value on top; b->n_params: none. */
