@@ -72,10 +72,22 @@ static const char *kind_text(const neap_param *p) {
   return p->kind < NL_ARRAY(names) ? names[p->kind] : "something else";
 }
 
+/* A parameter in words: operands, which have no names where they stand around a sign, by their place. */
+static const char *param_name(const nl_binding *b, const neap_param *p, char *room, size_t size) {
+  static const char *const places[] = {"first", "second", "third"};
+  int i = (int)(p - b->params), beside = i > 0 ? i - 1 : 1;
+  if (p->kind != NEAP_OPERAND || p->name[1] || i >= NL_ARRAY(places) || beside >= b->n_params) return p->name;
+  if (b->params[beside].kind != NEAP_OPERAND) return p->name;
+  snprintf(room, size, "the %s operand, %s,", places[i], p->name);
+  return room;
+}
+
 static int wrong(lua_State *L, nl_state *s, const nl_binding *b, const neap_param *p, int index) {
   nl_slot *slot = nl_slot_at(L, s, index, NL_TENSOR);
   if (slot && !slot->object) return nl_gone(L, s, slot, b->name);
-  return nl_fail(L, s, "%s: %s must be %s, got %s", b->name, p->name, kind_text(p), nl_describe(L, s, index));
+  char name[64];
+  const char *got = nl_describe(L, s, index);
+  return nl_fail(L, s, "%s: %s must be %s, got %s", b->name, param_name(b, p, name, sizeof name), kind_text(p), got);
 }
 
 typedef struct choice_list { const char *text; char word[64]; } choice_list;
@@ -388,6 +400,14 @@ static void bind_options(lua_State *L, nl_state *s, const nl_binding *b, int opt
   }
 }
 
+/* Operands that an expression left nil. */
+static void need_operands(lua_State *L, nl_state *s, const nl_binding *b, const nl_args *a) {
+  char name[64];
+  for (int i = 0; i < b->n_params && b->params[i].kind == NEAP_OPERAND; i++)
+    if (NL_UNLIKELY(i >= a->n || a->value[i].kind == NEAP_NONE) && !(b->params[i].marks & NEAP_P_OPTIONAL))
+      nl_fail(L, s, "%s: %s is missing: it must be %s", b->name, param_name(b, &b->params[i], name, sizeof name), kind_text(&b->params[i]));
+}
+
 void nl_bind(lua_State *L, nl_state *s, const nl_binding *b, int first, int top, nl_args *a) {
   int options = 0, at = first, p = 0, empty = 0;
   a->needs_grad = a->anchored = a->requires_grad = 0;
@@ -413,6 +433,7 @@ void nl_bind(lua_State *L, nl_state *s, const nl_binding *b, int first, int top,
               top - first + 1);
     }
   if (options) bind_options(L, s, b, options, a);
+  need_operands(L, s, b, a);
 }
 
 /* ---- the other way: a value of the runtime for Lua ---- */

@@ -240,7 +240,8 @@ local function overview()
     out[#out + 1] = listed("  " .. prefix, below(prefix))
   end
   out[#out + 1] = "\nParts"
-  for _, prefix in ipairs{"neap.nn.", "neap.nn.init.", "neap.nn.utils.", "neap.nn.utils.parametrizations.", "neap.nn.utils.parametrize.", "neap.optim.", "neap.optim.lr.", "neap.optim.swa_utils.", "neap.data.", "neap.train.",
+  for _, prefix in ipairs{"neap.nn.", "neap.nn.init.", "neap.nn.utils.", "neap.nn.utils.parametrizations.", "neap.nn.utils.parametrize.",
+    "neap.optim.", "neap.optim.lr.", "neap.optim.swa_utils.", "neap.data.", "neap.train.",
     "neap.metrics.", "neap.plot.", "neap.distributions."} do
     out[#out + 1] = listed("  " .. prefix, below(prefix))
   end

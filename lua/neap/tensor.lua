@@ -104,16 +104,24 @@ function glue.index(x, key)
   return rawequal(part, x) and x:view(x.shape) or part
 end
 
+-- What the op refuses is said of the assignment that it does.
+local function assign(op, part, ...)
+  local ok, message = pcall(methods[op .. "_"], part, ...)
+  if ok then return end
+  if type(message) == "string" then message = message:gsub(": " .. op .. "_?: ", ": x[...] = y: ", 1) end
+  error(message, 0)
+end
+
 function glue.newindex(x, key, value)
   if type(key) == "number" then key = {math.tointeger(key) or key} end
   local part, lists = view(x, entries_of(key))
   if is_list(value) then value = core.tensor(value, {dtype = x.dtype}) end
   if lists then
-    part:index_put_(lists, value)
+    assign("index_put", part, lists, value)
   elseif core.is_tensor(value) then
-    part:copy_(value)
+    assign("copy", part, value)
   else
-    part:fill_(value)
+    assign("fill", part, value)
   end
 end
 
