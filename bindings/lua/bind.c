@@ -405,7 +405,7 @@ static void need_operands(lua_State *L, nl_state *s, const nl_binding *b, const 
   char name[64];
   for (int i = 0; i < b->n_params && b->params[i].kind == NEAP_OPERAND; i++)
     if (NL_UNLIKELY(i >= a->n || a->value[i].kind == NEAP_NONE) && !(b->params[i].marks & NEAP_P_OPTIONAL))
-      nl_fail(L, s, "%s: %s is missing: it must be %s", b->name, param_name(b, &b->params[i], name, sizeof name), kind_text(&b->params[i]));
+      nl_fail(L, s, "%s: %s is missing: %s", b->name, param_name(b, &b->params[i], name, sizeof name), kind_text(&b->params[i]));
 }
 
 void nl_bind(lua_State *L, nl_state *s, const nl_binding *b, int first, int top, nl_args *a) {

@@ -20,7 +20,7 @@ return {
   {"wide:unsqueeze(2):mul(wide)", "mul: the result is too large for memory"},
   {"i(1):to('int64'):erfinv(1, 2)", "erfinv: takes 1 argument at most, got 3"},
   {"x:add('one')", "add: the second operand, z, must be a tensor or a number, got a string ('one')"},
-  {"x:add()", "add: the second operand, z, is missing: it must be a tensor or a number"},
+  {"x:add()", "add: the second operand, z, is missing: a tensor or a number"},
   {"neap.add(x, x, x)", "add: takes 2 arguments at most, got 3"},
   {"x:div(x, {rounding = 'floor'})", "div: unknown option 'rounding'; it has rounding_mode"},
   {"x:div(x, {rounding_mode = 'round'})", "div: rounding_mode is 'floor', 'trunc' or nil, not a string ('round')"},
