@@ -89,6 +89,9 @@ describe("neap.help", function()
     shows("split", "neap.split(x, sizes, dim = 1)   or   x:split(sizes, dim = 1)", "returns parts, a list", "see also neap.data.split")
     shows("data.split", "neap.data.split(set, fraction, options)")
     shows("load_state_dict", "module:load_state_dict(state, options)", "optimizer:load_state_dict(state)")
+    shows("new_full", "x:new_full(...)", "A tensor of one value, in x's dtype")
+    shows("full", "With true or false it is of dtype bool.")
+    assert.is_nil(neap.help "full":find("new_full", 1, true)) -- what is said of another name
     assert.equal(neap.help "data.split", neap.help(neap.data.split))
   end)
 

@@ -61,9 +61,8 @@ end
 
 --- Raises unless `value` is an optimizer, or has the face of one. Returns it.
 function check.optimizer(what, value)
-  local kind = type(value)
-  local has_fields, list = pcall(function() return value.param_groups end)
-  if (kind ~= "table" and kind ~= "userdata") or not has_fields or list == nil then
+  local meta = type(value) == "userdata" and debug.getmetatable(value)
+  if type(value) == "table" and value.param_groups == nil or type(value) ~= "table" and not (meta and meta.__name == "neap.Optimizer") then
     check.fail("%s: takes an optimizer first, not %s", what, check.describe(value))
   end
   return value

@@ -314,12 +314,11 @@ end
 
 -- What has a full name in the library; nil for methods of what is no table.
 local function value_of(full)
-  local value = require "neap"
-  for word in full:gmatch "[%w_]+" do
-    if word ~= "neap" then
-      local known, inner = pcall(function() return type(value) == "table" and value[word] or nil end)
-      value = known and inner
-    end
+  local neap = require "neap"
+  local value = neap
+  for word in full:gsub("^neap%.", ""):gmatch "[%w_]+" do
+    if rawequal(value, neap) and core.parts[word] then value = require("neap." .. word)
+    else value = type(value) == "table" and rawget(value, word) or nil end
   end
   return value
 end

@@ -172,9 +172,9 @@ function glue.mT(x) return x:transpose(-2, -1) end -- of matrices in a batch
 
 -- A function of a tensor whose results take on that tensor's dtype where no other is named.
 local function like(make)
-  return function(x, ...)
+  return function(self, ...)
     local args = table.pack(...)
-    local last, options = args[args.n], {dtype = x.dtype}
+    local last, options = args[args.n], {dtype = self.dtype}
     if is_list(last) and #last == 0 and next(last) then
       for name, value in pairs(last) do options[name] = value end
       args.n = args.n - 1
