@@ -269,10 +269,15 @@ describe("Lua's operators", function()
     says(function() return neap.ones(2) & 1 end, "bitwise_and", "integers", "float32")
   end)
   it("divide downwards", function() assert.are.same({ -4, 1 }, list(int(-7, 3) // 2)) end)
-  it("join with texts: one element as its number, more as they print", function()
-    assert.are.equal("loss 2.5", "loss " .. neap.tensor { 2.5 })
-    assert.are.equal("3 of 4", int(3) .. " of " .. 4)
-    assert.are.equal("{1, 1} float32 (2) (2)", neap.ones(2) .. " " .. neap.ones(2).shape)
-    says(function() return neap.ones(2) .. nil end, "x .. y", "nil")
+  it("join texts, which tensors and shapes are not", function()
+    local x = neap.ones(1)
+    says(function() return "loss " .. x end, "x .. y joins texts and numbers: x:item() is the number of a tensor of one element, tostring(x)")
+    says(function() return x.shape .. "!" end, "tostring(x.shape) is a shape's text")
+    local function deep(n) -- wherever Lua's stack ends
+      if n > 0 then return (deep(n - 1)) end
+      return "<" .. x.shape .. "|" .. x.shape .. ">"
+    end
+    for n = 0, 60 do assert.error_matches(function() coroutine.wrap(deep)(n) end, "x .. y joins texts") end
+    assert.are.equal("loss 1.0 (1)", "loss " .. x:item() .. " " .. tostring(x.shape))
   end)
 end)

@@ -103,11 +103,13 @@ static int shape_equal(lua_State *L) {
   return 1;
 }
 
-static int shape_concat(lua_State *L) {
-  luaL_tolstring(L, 1, NULL);
-  luaL_tolstring(L, 2, NULL);
-  lua_concat(L, 2);
-  return 1;
+/* A metamethod of `..` must not come back: up to Lua 5.4.4 (luaV_concat keeps a pointer to the stack), what is left of a
+ * chain a .. b .. c is lost, and memory with it, when the stack has moved for the call. */
+static int concat(lua_State *L) {
+  nl_state *s = nl_up(L);
+  int is_tensor = nl_slot_at(L, s, 1, NL_TENSOR) || nl_slot_at(L, s, 2, NL_TENSOR);
+  return nl_fail(L, s, is_tensor ? "x .. y joins texts and numbers: x:item() is the number of a tensor of one element, tostring(x) the text of any"
+                                 : "x .. y joins texts and numbers: tostring(x.shape) is a shape's text");
 }
 
 /* Positions that a shape has not: negative ones count from the end, those past it are nil, as ipairs wants. */
@@ -342,8 +344,6 @@ static int pairs(lua_State *L) {
   return call_glue(L, "pairs", 1, 3);
 }
 
-static int concat(lua_State *L) { return call_glue(L, "concat", 2, 1); }
-
 static void closure(lua_State *L, nl_state *s, int glue, lua_CFunction f, const char *name) {
   nl_push_state(L);
   nl_methods(L, s, NL_TENSOR);
@@ -360,7 +360,7 @@ void nl_open_tensor(lua_State *L, nl_state *s) {
     {"is_contiguous", is_contiguous}, {"is_floating_point", is_floating_point}, {"nbytes", nbytes},
     {"requires_grad_", requires_grad_}, {"detach_", detach_}, {"free", free_tensor}, {NULL, NULL},
   };
-  static const luaL_Reg shape[] = {{"__tostring", shape_text}, {"__eq", shape_equal}, {"__concat", shape_concat},
+  static const luaL_Reg shape[] = {{"__tostring", shape_text}, {"__eq", shape_equal}, {"__concat", concat},
                                   {"__index", shape_index}, {NULL, NULL}};
   static const char *const fields[] = {NULL, "shape", "dtype", "grad", "requires_grad", "is_leaf", "T", "mT"};
   int neap = lua_gettop(L);
@@ -383,9 +383,8 @@ void nl_open_tensor(lua_State *L, nl_state *s) {
   closure(L, s, glue, get_index, "__index");
   closure(L, s, glue, newindex, "__newindex");
   closure(L, s, glue, text, "__tostring");
-  closure(L, s, glue, concat, "__concat");
   closure(L, s, glue, pairs, "__pairs");
-  static const luaL_Reg meta[] = {{"__len", length}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__len", length}, {"__concat", concat}, {NULL, NULL}};
   nl_functions(L, meta);
   lua_pop(L, 1);
   lua_setfield(L, neap, "glue");

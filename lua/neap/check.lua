@@ -47,8 +47,10 @@ end
 function check.nearest(word, words)
   local best, least = nil, math.max(1, #word // 3) + 0.5
   for _, candidate in ipairs(words) do
-    local d = distance(word:lower(), candidate:lower())
-    if d < least then best, least = candidate, d end
+    if math.abs(#word - #candidate) < least then -- else it is further away
+      local d = distance(word:lower(), candidate:lower())
+      if d < least then best, least = candidate, d end
+    end
   end
   return best
 end

@@ -131,18 +131,6 @@ end
 
 function glue.pairs(x) return next_row, x, 0 end -- pairs(x) goes through the rows, as ipairs(x) does
 
--- ---- text ----
-
--- What stands for an operand of `..`: a tensor of one element is its number.
-local function word(value)
-  if core.is_tensor(value) then return value:numel() == 1 and tostring(value:item()) or tostring(value) end
-  local kind, meta = type(value), debug.getmetatable(value)
-  if kind == "string" or kind == "number" or type(meta) == "table" and rawget(meta, "__tostring") then return tostring(value) end
-  check.fail("x .. y: a tensor goes together with texts, numbers and what prints as a text, not with %s", check.describe(value))
-end
-
-function glue.concat(a, b) return word(a) .. word(b) end
-
 -- ---- conversions ----
 
 -- PyTorch's other names of dtypes.

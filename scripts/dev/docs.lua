@@ -160,7 +160,6 @@ local function editor()
 ---@operator bnot: neap.Tensor
 ---@operator shl(neap.Tensor|integer): neap.Tensor
 ---@operator shr(neap.Tensor|integer): neap.Tensor
----@operator concat(any): string
 ---@operator len: integer
 local Tensor = {}
 

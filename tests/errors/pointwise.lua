@@ -6,7 +6,6 @@ return {
   {"x:bitwise_and(x)", "bitwise_and: works on integers and bools, got float32"},
   {"b(true):sub(b(true))",
     "sub: does not work on bools: there are logical_not, logical_and, logical_or and logical_xor, or convert with to('int64')"},
-  {"'a' .. x .. nil", "x .. y: a tensor goes together with texts, numbers and what prints as a text, not with nil"},
   {"x:gcd(x)", "gcd: works on integers, got float32"},
   {"b(true):lcm(b(true))",
     "lcm: does not work on bools: there are logical_not, logical_and, logical_or and logical_xor, or convert with to('int64')"},
