@@ -322,6 +322,7 @@ NEAP_API const neap_layer_info *neap_layer_about(neap_context *c, int layer);
 /* A layer of the table, its parameters initialised from the context's generator. Scopes do not release modules. */
 NEAP_API neap_module *neap_module_new(neap_context *c, int layer, int n_args, const neap_value *args);
 NEAP_API neap_module *neap_sequential(neap_context *c, int n, neap_module *const *children); /* retains them: release yours */
+NEAP_API int neap_sequential_set(neap_module *s, int n, neap_module *const *children); /* holds these from now on, in all trees it stands in */
 NEAP_API neap_module *neap_module_retain(neap_module *m);
 NEAP_API void neap_module_release(neap_module *m);
 NEAP_API neap_module *neap_module_clone(neap_module *m);      /* with tensors of its own; what is shared inside of m is shared inside of it */
@@ -430,9 +431,9 @@ typedef struct neap_schedule_info {
 NEAP_API int neap_schedule_count(void);
 NEAP_API int neap_schedule_find(const char *name); /* "OneCycleLR" */
 NEAP_API const neap_schedule_info *neap_schedule_about(neap_context *c, int schedule);
-/* A learning rate that began as base, after so many steps; settings in the schedule's order (NEAP_NONE: the default). Hand it
+/* A learning rate that began as base, after so many steps (or parts of one); settings in the schedule's order (NEAP_NONE: the default). Hand it
  * to neap_optimizer_set(o, group, 0, ...). *momentum (or NULL): NaN where the schedule leaves it alone. */
-NEAP_API int neap_schedule_at(neap_context *c, int schedule, double base, int64_t step, int n_settings, const neap_value *settings, double *rate, double *momentum);
+NEAP_API int neap_schedule_at(neap_context *c, int schedule, double base, double step, int n_settings, const neap_value *settings, double *rate, double *momentum);
 typedef struct neap_plateau { double best; int64_t bad, rest; int begun; } neap_plateau; /* all zero: nothing measured yet */
 /* 1: the measure has been no better for too long, so reduce: neap_schedule_at(ReduceLROnPlateau, the present rate, 1, ...). */
 NEAP_API int neap_plateau_step(neap_context *c, neap_plateau *p, double measure, int n_settings, const neap_value *settings);

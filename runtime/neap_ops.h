@@ -208,7 +208,7 @@ NEAP_API neap_tensor *neap_trunc(neap_context *c, neap_tensor *x); /* x without 
 NEAP_API neap_tensor *neap_trunc_(neap_context *c, neap_tensor *x);
 NEAP_API neap_tensor *neap_frac(neap_context *c, neap_tensor *x); /* The fraction of x, with its sign. */
 NEAP_API neap_tensor *neap_frac_(neap_context *c, neap_tensor *x);
-NEAP_API neap_tensor *neap_clamp(neap_context *c, neap_tensor *x, double min, double max); /* x cut to [min, max]; either may be absent. */
+NEAP_API neap_tensor *neap_clamp(neap_context *c, neap_tensor *x, double min, double max); /* x cut to [min, max]; either may be absent. Integers become float32 when a bound has a fraction. */
 NEAP_API neap_tensor *neap_clamp_(neap_context *c, neap_tensor *x, double min, double max);
 NEAP_API neap_tensor *neap_clamp_min(neap_context *c, neap_tensor *x, neap_tensor *z); /* x, or z where x is less. */
 NEAP_API neap_tensor *neap_clamp_min_(neap_context *c, neap_tensor *x, neap_tensor *z);
@@ -578,6 +578,7 @@ NEAP_API neap_tensor *neap_standard_gamma_grad(neap_context *c, neap_tensor *x, 
 NEAP_API neap_tensor *neap_gammainc(neap_context *c, neap_tensor *x, neap_tensor *z); /* The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast. Its second derivative to x is not known. */
 NEAP_API neap_tensor *neap_gammaincc(neap_context *c, neap_tensor *x, neap_tensor *z); /* The upper one, 1 - gammainc(x, z), exact where it is small. */
 NEAP_API neap_tensor *neap_dirichlet(neap_context *c, neap_tensor *x, neap_generator *generator); /* Dirichlet numbers: along the last dimension they sum to 1, with concentrations x (..., C). */
+NEAP_API neap_tensor *neap_gamma(neap_context *c, neap_tensor *x, neap_tensor *rate, neap_generator *generator); /* Gamma numbers of shape x and of this rate (given none, 1); the two broadcast. */
 NEAP_API neap_tensor *neap_beta(neap_context *c, neap_tensor *x, neap_tensor *z, neap_generator *generator); /* Beta numbers in (0, 1) with concentrations x and z, which broadcast. */
 NEAP_API neap_tensor *neap_poisson(neap_context *c, neap_tensor *x, neap_generator *generator); /* Counts from Poisson distributions of rate x, in x's dtype (Hoermann, 1993). */
 NEAP_API neap_tensor *neap_binomial(neap_context *c, neap_tensor *x, neap_tensor *prob, neap_generator *generator); /* How many of x trials succeed, each with probability prob; the two broadcast (Hoermann, 1993). */
@@ -729,6 +730,7 @@ NEAP_API neap_tensor *neap_ctc_loss(neap_context *c, neap_tensor *log_probs, nea
 NEAP_API neap_tensor *neap_ctc_loss_at(neap_context *c, neap_tensor *log_probs, neap_tensor *targets, neap_tensor *input_lengths, neap_tensor *target_lengths, int64_t blank, neap_tensor **log_alpha); /* The loss of each sample of ctc_loss, and the logarithms of the forward variables. */
 /* boxes */
 NEAP_API neap_tensor *neap_box_iou(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2); /* Area that each of boxes1 (N, 4) has in common with each of boxes2 (M, 4) over that which they cover together, (N, M); boxes are x1, y1, x2, y2 with x1 <= x2, y1 <= y2. */
+NEAP_API neap_tensor *neap_nms(neap_context *c, neap_tensor *boxes, neap_tensor *scores, double iou_threshold, neap_tensor *labels); /* Non-maximum suppression: positions of the boxes (N, 4) that stay, from the highest score (N) down; a box goes when it overlaps one that stays, of the same label (N) where labels are given, by more than iou_threshold. Boxes are x1, y1, x2, y2. */
 NEAP_API neap_tensor *neap_giou_loss(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2, int reduction, double eps); /* 1 less the intersection over union of pairs of boxes (..., 4), plus the share of their hull that neither covers (Rezatofighi et al., 2019); boxes are x1, y1, x2, y2. */
 NEAP_API neap_tensor *neap_diou_loss(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2, int reduction, double eps); /* 1 less the intersection over union of pairs of boxes (..., 4), plus the squared distance of their centres over that of their hull's corners (Zheng et al., 2020); boxes are x1, y1, x2, y2. */
 NEAP_API neap_tensor *neap_ciou_loss(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2, int reduction, double eps); /* diou_loss plus a term for the difference in aspect ratio of boxes1 and boxes2 (..., 4), whose weight counts as a constant (Zheng et al., 2020). */

@@ -7,6 +7,28 @@ local message_of, has = check.message_of, check.has
 
 local function leaf(values) return neap.tensor(values, { dtype = "float64", requires_grad = true }) end
 
+describe("an op in place whose gradient reads what it wrote over", function()
+  it("keeps a copy of that", function()
+    local p = neap.tensor({0.5, 2}, {requires_grad = true})
+    for _, name in ipairs {"sin_", "log_", "square_", "gelu_", "lgamma_"} do
+      local apart = neap.grad((p * 2)[name:sub(1, -2)](p * 2):sum(), {p})[1]
+      assert.is_true(neap.equal(neap.grad((p * 2)[name](p * 2):sum(), {p})[1], apart), name)
+    end
+    local y = (p * 1):mul_(p)
+    assert.are.same({1, 4}, neap.grad(y:sum(), {p})[1]:totable())
+    local view = neap.ones(2, 2) * p
+    view[1]:mul_(p)
+    assert.are.same({2 * 0.5 + 1, 2 * 2 + 1}, neap.grad(view:sum(), {p})[1]:totable())
+  end)
+  it("still sees what others write", function()
+    local p = neap.tensor({0.5, 2}, {requires_grad = true})
+    local x = p * 1
+    local y = x:sin()
+    x:add_(1)
+    assert.is_false(pcall(y.backward, y:sum()))
+  end)
+end)
+
 describe("backward", function()
   it("sums over every path", function()
     local x = leaf { 3 }

@@ -107,6 +107,102 @@ describe("data.batches", function()
     assert.same({6.0, 14.0}, sums)
   end)
 
+  it("takes options in a second table, batch_size, and sets", function()
+    local set = {y = numbers(10) * 2, x = numbers(10), a = numbers(10) * 3}
+    local loader = data.batches({numbers(10)}, {size = 3, shuffle = true})
+    assert.equal(4, #loader)
+    assert.are_not.same(up_to(10), seen(loader))
+    assert.equal(5, #data.batches{numbers(10), batch_size = 2})
+    for x, y, a in data.batches(data.split(set, 0.5), {size = 5}) do
+      assert.same((x * 2):totable(), y:totable())
+      assert.same((x * 3):totable(), a:totable())
+    end
+    for x, y in data.batches{x = numbers(4), y = numbers(4) + 1, size = 4} do
+      assert.same({1, 2, 3, 4}, x:totable())
+      assert.same({2, 3, 4, 5}, y:totable())
+    end
+    assert.error_matches(function() data.batches{x = numbers(3), weigths = numbers(3)} end, "did you mean 'weights'")
+    assert.error_matches(function() data.batches({numbers(3)}, {batch_sise = 3}) end, "did you mean 'batch_size'")
+    assert.error_matches(function() data.batches({numbers(3)}, {numbers(3), size = 3}) end, "tensors stand in the first")
+    assert.error_matches(function() data.batches({numbers(3), size = 1}, {size = 3}) end, "size is given twice")
+    assert.error_matches(function() data.batches({numbers(3), size = 1}, {batch_size = 3}) end, "size and batch_size are one option")
+    assert.error_matches(function() data.batches({numbers(3)}, 3) end, "options are a table, not a number")
+    assert.error_matches(function() data.batches({numbers(3)}, {shuffle = "yes"}) end, "shuffle is not a boolean, but a string")
+  end)
+
+  it("goes over itself within itself", function()
+    for _, options in ipairs{{size = 2}, {size = 2, shuffle = true}} do
+      local loader, inner, outer = data.batches({numbers(4)}, options), 0, 0
+      for _ in loader do
+        outer = outer + 1
+        for _ in loader do inner = inner + 1 end
+        for _ in loader do break end -- luacheck: ignore 512
+        for _ in loader:iterate() do inner = inner + 1 end
+      end
+      assert.same({2, 8}, {outer, inner})
+      loader:reset()
+      loader:next()
+      for _ in loader do outer = outer + 1 end
+      assert.is_truthy(loader:next())
+      assert.is_nil(loader:next())
+    end
+    local loader = data.batches({numbers(4)}, {size = 2, map = function() return "x" end})
+    assert.error_matches(function()
+      for _ in loader do
+        for _ in loader do end -- luacheck: ignore 542
+      end
+    end, "two loops over one loader cannot be told apart.*loader:iterate")
+  end)
+
+  it("takes any value from map", function()
+    for _, value in ipairs{0 / 0, "x", 3, false} do
+      local turns = 0
+      for _ in data.batches({numbers(4)}, {size = 1, map = function() return value end}) do turns = turns + 1 end
+      assert.equal(4, turns)
+    end
+  end)
+
+  it("joins samples by collate", function()
+    local list = {neap.ones(1), neap.ones(3), neap.ones(2)}
+    local sums = {}
+    for x, lengths in data.batches(list, {size = 2, collate = neap.nn.utils.pad_sequence}) do
+      sums[#sums + 1] = {x:sum():item(), #x, #lengths}
+    end
+    assert.same({{4.0, 3, 2}, {2.0, 2, 1}}, sums)
+    local loader = data.batches({"a", "b", "c"}, {size = 3, shuffle = true, generator = neap.generator(2), collate = function(samples)
+      table.sort(samples)
+      return table.concat(samples)
+    end, map = function(text) return text:upper(), 1 end})
+    assert.equal("ABC", loader:next())
+    assert.error_matches(function() data.batches(list) end, "tensor 2 has 3 rows, tensor 1 has 1; .*collate = nn.utils.pad_sequence")
+    assert.error_matches(function() data.batches(list, {collate = 3}) end, "collate is not a function")
+    for _, name in ipairs{"map", "collate"} do
+      assert.error_matches(function() data.batches(list, {collate = name == "map" and #list or nil}) end, "collate")
+      local good, message = pcall(function() data.batches({numbers(4)}, {[name] = function() end}):next() end)
+      assert.is_false(good)
+      assert.matches("data_spec.lua:%d+: data.batches: " .. name .. " returned nothing", message)
+    end
+  end)
+
+  it("draws rows by weights", function()
+    local x, n = numbers(3), {0, 0, 0}
+    neap.seed(1)
+    local loader = data.batches{x, weights = {0, 1, 3}, size = 2}
+    assert.equal(2, #loader)
+    for _ = 1, 400 do
+      for _, v in ipairs(seen(loader)) do n[v] = n[v] + 1 end
+    end
+    assert.equal(1200, n[2] + n[3])
+    assert.near(300, n[2], 60)
+    local g = {neap.generator(3), neap.generator(3)}
+    assert.same(seen(data.batches{x, weights = x, generator = g[1]}), seen(data.batches{x, weights = x, generator = g[2]}))
+    assert.error_matches(function() data.batches{x, weights = {1, 2}} end, "weights is a list or a tensor of 3 numbers, one a row, not of shape %(2%)")
+    assert.error_matches(function() data.batches{x, weights = 2} end, "weights is a list or a tensor of 3 numbers, one a row, not a number")
+    assert.error_matches(function() data.batches{x, weights = {1, 2, -1}} end, "weights are numbers from 0 on")
+    assert.error_matches(function() data.batches{x, weights = {0, 0, 0}} end, "not all of them 0")
+    assert.error_matches(function() data.batches{x, weights = {1, 2, 3}, shuffle = true} end, "shuffle adds nothing")
+  end)
+
   it("says what is wrong", function()
     assert.error_matches(function() data.batches{numbers(3), numbers(4)} end, "tensor 2 has 4 rows, tensor 1 has 3")
     assert.error_matches(function() data.batches{numbers(3), sise = 4} end, "did you mean 'size'")
@@ -114,7 +210,7 @@ describe("data.batches", function()
     assert.error_matches(function() data.batches{} end, "no tensors")
     assert.error_matches(function() data.batches{numbers(3), {1, 2, 3}} end, "entry 2 is a table, not a tensor with rows")
     assert.error_matches(function() data.batches{neap.tensor(3)} end, "not a tensor with rows")
-    assert.error_matches(function() data.batches{numbers(3), map = 3} end, "map is not function, but a number")
+    assert.error_matches(function() data.batches{numbers(3), map = 3} end, "map is not a function, but a number")
   end)
 end)
 
@@ -133,8 +229,8 @@ describe("splits", function()
     assert.same(up_to(10), sorted(all))
     assert.same({8, 9, 10}, select(2, data.split(set, 0.7, {shuffle = false})).y:totable())
     assert.error_matches(function() data.split(set, 1) end, "leaves one side empty")
-    assert.error_matches(function() data.split(set) end, "the fraction is not number, but nil")
-    assert.matches("data_spec.lua:%d+: data.split: the set is not table",
+    assert.error_matches(function() data.split(set) end, "the fraction is not a number, but nil")
+    assert.matches("data_spec.lua:%d+: data.split: the set is not a table",
       select(2, pcall(function() data.split(nil, 0.5) end)))
     assert.error_matches(function() data.split({}, 0.5) end, "the set is empty")
     assert.error_matches(function() data.split({x = neap.ones(3), y = 1}, 0.5) end, "'y' of the set is a number")
@@ -152,6 +248,30 @@ describe("splits", function()
     assert.equal(3, rounds)
     assert.same(up_to(10), sorted(tested))
     assert.error_matches(function() data.folds(set, 11) end, "11 folds of 10 rows")
+  end)
+
+  it("give each part its share of each class", function()
+    local classes = neap.cat({neap.full({6}, 1), neap.full({9}, 2), neap.full({3}, 3)}):to "int64"
+    local both = {x = numbers(18), y = classes}
+    local function count(part) return part.y:bincount(nil, 3):totable() end
+    for _, options in ipairs{{stratify = "y"}, {stratify = classes}, {stratify = "y", shuffle = false}} do
+      local all = {}
+      for _, train, test in data.folds(both, 3, options) do
+        assert.same({2, 3, 1}, count(test))
+        assert.same({4, 6, 2}, count(train))
+        table.move(test.x:totable(), 1, 6, #all + 1, all)
+      end
+      assert.same(up_to(18), sorted(all))
+      local train, test = data.split(both, 2 / 3, options)
+      assert.same({4, 6, 2}, count(train))
+      assert.same({2, 3, 1}, count(test))
+      if options.shuffle == false then assert.same(sorted(train.x:totable()), train.x:totable()) end
+    end
+    local a, b = data.split(both, 0.5, {stratify = "y", generator = neap.generator(1)}), data.split(both, 0.5, {stratify = "y", generator = neap.generator(1)})
+    assert.same(a.x:totable(), b.x:totable())
+    assert.error_matches(function() data.split(both, 0.5, {stratify = "z"}) end,
+      "data.split: stratify is the name of the set's classes, or a tensor of 18 classes, not a string %('z'%)")
+    assert.error_matches(function() data.folds(both, 3, {stratify = neap.ones(4)}) end, "data.folds: stratify .*not of shape %(4%)")
   end)
 
   it("standardise by the training part", function()
@@ -177,6 +297,20 @@ describe("splits", function()
     assert.same({50, 3, 5, 5}, both.shape)
     assert.is_true(both:select(2, 3):equal(both:select(2, 1) * 3))
     assert.is_true(both:select(2, 2):sum():item() == 100 and both:select(2, 1):sum(1):gt(0):sum():item() > 15)
+    -- The same with a gradient, which goes where the pixels went.
+    local bytes = neap.randint(0, 256, {20, 2, 4, 6})
+    local leaf = bytes:float():requires_grad_(true)
+    local far = data.shift(leaf, 7, neap.generator(4))
+    assert.is_true(far:equal(data.shift(leaf:detach(), 7, neap.generator(4))))
+    assert.is_true(far:equal(data.shift(bytes:to "uint8", 7, neap.generator(4)):float()))
+    far:sum():backward()
+    assert.equal(far:sum():item(), (leaf.grad * leaf):sum():item())
+    assert.same({0, 3, 3}, {table.unpack(data.shift(neap.zeros(0, 3, 3), 1).shape)})
+    -- Without one it makes nothing but the result.
+    local big = neap.zeros(16, 8, 32, 32)
+    local before = neap.memory{reset_peak = true}.live
+    data.shift(big, 2)
+    assert.is_true(neap.memory().peak - before < 1.2 * big:numel() * 4)
     assert.error_matches(function() data.shift(neap.ones(5, 5), 1) end, "images are %(N, H, W%) or %(N, C, H, W%), not %(5, 5%)")
     assert.error_matches(function() data.shift(x, 0.5) end, "pixels is a whole number")
   end)

@@ -115,6 +115,9 @@ describe("misuse", function()
     function Outer:init() self.blocks = { Inner(), Inner() } end
     function Outer:forward(x) return self.blocks[2](x) end
     says(function() return Outer()(neap.randn(2, 3)) end, "add", "(2, 3)", "(7)", "(in layer Outer.blocks[2])")
+    local listed = Outer()
+    listed.blocks = nn.ModuleList(listed.blocks)
+    says(function() return listed(neap.randn(2, 3)) end, "(in layer Outer.blocks[2])")
     says(function() return coroutine.wrap(Outer.forward)(Outer(), neap.randn(2, 3)) end, "(in layer Inner)")
     local message = says(function() return neap.ones(2) + neap.ones(3) end, "add") -- and nothing of it is left
     assert.is_nil(message:find("layer", 1, true))
@@ -127,6 +130,21 @@ describe("misuse", function()
     says(function() return nn.Sequential(nn.ReLU(), Net())(neap.randn(2, 3)) end, "(in layer Sequential[2].body[2])")
     says(function() return nn.Sequential(nn.ReLU(), function(x) return x:matmul(x) end)(neap.randn(2, 3)) end,
       "matmul", "(in layer Sequential[2])")
+  end)
+  it("inside layers, raised by Neap's own Lua: their path is named once", function()
+    local Net, bad = nn.class "Net", nil
+    function Net:forward(x) return bad(x) end
+    local net = nn.Sequential(nn.ReLU(), Net())
+    local function raised(f, ...)
+      bad = f
+      local message = says(function() return net(neap.ones(2, 3)) end, ...)
+      assert.are.equal(1, select(2, message:gsub("Sequential%[2%]", "")), message)
+    end
+    raised(function(x) local y = x[{1, 1, 1}] return y end, "(in layer Sequential[2])")
+    raised(function() local y = nn.Sequential(3) return y end, "layer 1 is a number (3), not a module or a function (in layer Sequential[2])")
+    raised(function() local y = neap.optim.SGD({}, {}) return y end, "(in layer Sequential[2])")
+    local message = says(function() nn.Sequential(3) end, "layer 1 is") -- and nothing of it is left
+    assert.is_nil(message:find("in layer", 1, true))
   end)
   it("of what a dtype holds: the place, the value and the range", function()
     says(function() return neap.tensor({ { 1, 300 } }, { dtype = "uint8" }) end, "entry [1][2]", "300", "uint8", "0 to 255")

@@ -101,6 +101,32 @@ describe("products with vectors", function()
   end)
 end)
 
+describe("what does not depend on an input", function()
+  local x, y = tensor { 1, 2 }, tensor { 3, 4 }
+  local function square(a) return a:square():sum() end
+  local function zeros() return neap.zeros({}, f64) end
+  local strict = { strict = true }
+  it("has zeros for derivatives", function()
+    near(neap.jacobian(zeros, x), neap.zeros(2, f64))
+    for _, f in ipairs { neap.hvp, neap.jvp } do near(select(2, f(zeros, x, x)), f == neap.hvp and neap.zeros(2, f64) or neap.zeros({}, f64)) end
+    near(neap.hessian(square, { x, y })[2][2], neap.zeros(2, 2, f64))
+  end)
+  it("is refused when strict", function()
+    for name, args in pairs { jacobian = {}, hessian = {}, vjp = {}, jvp = { x }, hvp = { x } } do
+      local function call(f, input, v)
+        if #args == 0 and name ~= "vjp" then return neap[name](f, input, strict) end
+        return neap[name](f, input, v, strict)
+      end
+      says(function() call(zeros, x, args[1]) end, name .. ": ", "does not depend on input 1", "without strict = true")
+      says(function() call(square, { x, y }, args[1] and { x, y }) end, name .. ": ", "does not depend on input 2")
+      call(function(a) return (a ^ 3):prod() end, x, args[1])
+    end
+    says(function() neap.hvp(neap.sum, x, x, strict) end, "hvp: the derivative does not depend on input 1")
+    says(function() neap.hessian(neap.sum, x, strict) end, "hessian: the derivative by input 1 does not depend on input 1")
+    says(function() neap.jacobian(neap.sin, x, { strict = 1 }) end, "strict is not a boolean")
+  end)
+end)
+
 describe("gradient penalties", function()
   it("of a linear critic have their closed form", function() -- (|w| - 1)^2, of gradient 2 (|w| - 1) w / |w|
     local w = tensor { 0.6, -0.8, 1.5 }:requires_grad_(true)

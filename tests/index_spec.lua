@@ -9,6 +9,15 @@ local function i64(...) return neap.tensor({...}, {dtype = "int64"}) end
 local function mask(...) return neap.tensor({...}, {dtype = "bool"}) end
 local function same(want, got) assert.are.same(want, got:totable()) end
 
+describe("where as a method", function()
+  it("takes the condition first, as PyTorch's does", function()
+    local x = neap.tensor{1, 2, 3}
+    assert.are.same({0, 0, 3}, x:where(x:gt(2), 0):totable())
+    assert.are.same({1, 2, 9}, neap.where(x:gt(2), 9, x):totable())
+    assert.error_matches(function() return x:gt(2):where(x, 0) end, "x:where%(condition, other%): the condition is a bool tensor, not float32")
+  end)
+end)
+
 describe("reading with brackets", function()
   local x = grid()
   it("takes positions, from either end", function()

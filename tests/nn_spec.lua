@@ -102,6 +102,126 @@ describe("a class of layers", function()
     assert.same({"seen"}, keys(s:state_dict()))
   end)
 
+  it("refuses a plain tensor in a parameter's place", function()
+    for _, layer in ipairs{Scale(2), nn.Linear(2, 2), nn.ParameterDict{weight = neap.ones(2)}} do
+      local refused = "^" .. layer:name() .. ": weight is a parameter: assign nn.Parameter%(...%), or write into it with copy_"
+      local first = layer.weight
+      assert.error_matches(function() layer.weight = layer.weight - 0.1 end, refused)
+      assert.error_matches(function() layer.weight = neap.ones(2, 2) end, refused)
+      assert.is_true(layer.weight == first)
+      local other = nn.Parameter(first:detach() * 2)
+      layer.weight = other
+      assert.is_true(layer.weight == other and layer:parameters()[1] == other)
+    end
+    local scale = Scale(2)
+    scale.weight = nil
+    assert.error_matches(function() scale.weight = neap.ones(2) end, "is a parameter")
+    assert.error_matches(function() scale.weight = 3 end, "is a parameter")
+    assert.error_matches(function() scale.seen = 3 end, "Scale: seen is a buffer and cannot become a number")
+    assert.error_matches(function() nn.Linear(2, 2).weight = nil end, "weight is a tensor of the layer's own and cannot become nothing")
+    scale.seen = neap.ones(1)
+    scale.weight = nn.Linear(2, 2)
+    assert.same({"weight.weight", "weight.bias"}, names(scale:named_parameters()))
+    scale.weight = "free again"
+    local net = Net(2)
+    net.hidden = nn.Parameter(neap.ones(1))
+    assert.same({"hidden", "out.weight", "out.bias"}, names(net:named_parameters()))
+    assert.error_matches(function() net.hidden = neap.ones(1) end, "Net: hidden is a parameter")
+  end)
+
+  it("trains what nn.Parameter made, and no other leaf", function()
+    local scale = Scale(2)
+    scale.input = neap.ones(2, {requires_grad = true})
+    scale.list = {neap.ones(2, {requires_grad = true}), nn.Parameter(neap.ones(1))}
+    scale.tied = nn.Linear(1, 1).weight
+    assert.same({"weight", "list.1", "tied"}, names(scale:named_parameters()))
+    assert.same({"weight", "list.1", "tied"}, names(scale:clone():named_parameters()))
+    assert.same({"weight", "list.1", "tied"}, names(scale:to "float64":named_parameters()))
+  end)
+
+  it("keeps parameters and buffers beyond the scope in which they were made or assigned", function()
+    local scale, linear = Scale(2), nn.Linear(1, 1, {bias = false})
+    local plain, copy
+    do
+      local scope <close> = neap.scope()
+      scale.seen = scale.seen * 0.5 + 1
+      scale.weight = nn.Parameter(neap.ones(2) * 3)
+      scale:register_buffer("more", neap.ones(1) * 4)
+      scale:register_parameter("extra", nn.Parameter(neap.ones(1) * 5))
+      linear.weight = nn.Parameter(neap.ones(1, 1) * 6)
+      scale:to "float64"
+      copy = scale:clone()
+      plain = neap.ones(1)
+    end
+    for _, one in ipairs{scale, copy} do
+      assert.same({{1}, {3, 3}, {4}, {5}}, {one.seen:totable(), one.weight:totable(), one.more:totable(), one.extra:totable()})
+    end
+    assert.equal(6, linear.weight:item())
+    assert.error_matches(function() return plain + 1 end, "scope")
+  end)
+
+  it("registers by name", function()
+    local m = Net(2)
+    m:register_parameter("later", nil)
+    assert.error_matches(function() m.later = neap.ones(1) end, "later is a parameter")
+    m.later = nn.Parameter(neap.ones(1))
+    m:add_module("extra", nn.Linear(1, 1))
+    m:register_buffer("none", nil)
+    m.none = neap.ones(1)
+    assert.same({"later", "hidden.weight"}, {table.unpack(names(m:named_parameters()), 1, 2)})
+    assert.same({"none"}, names(m:named_buffers()))
+    assert.is_true(m:get_submodule "extra" == m.extra and m:get_submodule "" == m)
+    assert.is_true(nn.Sequential(m):get_submodule "0.hidden" == m.hidden)
+    assert.is_true(m:get_parameter "hidden.weight" == m.hidden.weight and m:get_buffer "none" == m.none)
+    local Stack = nn.class "Stack"
+    function Stack:init() self.blocks = {m} end
+    assert.is_true(Stack():get_submodule "blocks.0.out" == m.out)
+    assert.error_matches(function() m:get_submodule "hiden" end, "get_submodule: there is no module 'hiden' %(did you mean 'hidden'%?%)")
+    assert.error_matches(function() m:get_parameter "hidden" end, "there is no parameter 'hidden'")
+    assert.error_matches(function() m:get_buffer "x" end, "there is no buffer 'x'")
+    assert.error_matches(function() m:register_parameter("p", neap.ones(1)) end, "'p' is a neap.Tensor, not what nn.Parameter made")
+    assert.error_matches(function() m:register_buffer("p", 3) end, "'p' is a number %(3%), not a tensor")
+    assert.error_matches(function() m:register_buffer("a.b", neap.ones(1)) end, "takes a name without dots")
+    assert.error_matches(function() m:register_buffer("train", neap.ones(1)) end, "'train' is a method of every module")
+    assert.error_matches(function() m:add_module("p", 3) end, "add_module: 'p' is a number")
+  end)
+
+  it("has a name, and is a module", function()
+    local seen = {}
+    nn.Sequential(Net(2), nn.ReLU()):apply(function(m) seen[#seen + 1] = m:name() end)
+    assert.same({"Linear", "ReLU", "Linear", "Net", "ReLU", "Sequential"}, seen)
+    assert.is_true(neap.is_module(Net(2)) and neap.is_module(nn.ReLU()))
+    assert.is_false(neap.is_module(Net) or neap.is_module{} or neap.is_module(neap.ones(1)))
+  end)
+
+  it("inherits from classes alone", function()
+    for _, parent in ipairs{nn.Linear, {}, 3, nn.Embedding, Net(2)} do
+      assert.error_matches(function() nn.class("L", parent) end, "nn.class: the parent of L is .*, not a class that nn.class made")
+    end
+    assert.equal("L", tostring(nn.class("L", nn.Module)()):match "%w+")
+  end)
+
+  it("may refer to itself and to what holds it", function()
+    local outer, inner = Net(2), Scale(2)
+    outer.me, outer.scale, inner.parent, inner.list = outer, inner, outer, {outer}
+    assert.equal(5, #outer:parameters())
+    assert.equal(5, #inner:parameters())
+    assert.equal(6, #keys(outer:state_dict()))
+    assert.same({"", "hidden", "act", "out", "scale"}, names(outer:named_modules()))
+    local count = 0
+    outer:apply(function() count = count + 1 end)
+    assert.equal(5, count)
+    assert.is_false(outer:eval().scale.training)
+    assert.matches("%(me%): Net%(...%)", tostring(outer))
+    local copy = outer:clone()
+    assert.is_true(copy.me == copy and copy.scale.parent == copy)
+    assert.equal("float64", outer:double().scale.weight.dtype)
+    assert.equal("float32", outer:float().hidden.weight.dtype)
+    assert.equal("bfloat16", nn.Linear(1, 1):bfloat16().weight.dtype)
+    assert.equal("float16", outer:half().scale.weight.dtype)
+    assert.equal(4, #copy:summary{1, 3})
+  end)
+
   it("says when forward is missing, or a field hides a method", function()
     local Empty = nn.class "Empty"
     assert.error_matches(function() Empty()(1) end, "Empty has no forward")
@@ -230,6 +350,127 @@ describe("containers", function()
       assert.equal(4, #model)
       assert.same({1, 5}, model(neap.ones(1, 2)).shape)
     end
+  end)
+
+  it("refuse gaps and names instead of dropping what is there", function()
+    local layer = nn.ReLU()
+    for name, make in pairs{Sequential = nn.Sequential, ModuleList = nn.ModuleList, Residual = nn.Residual, Parallel = nn.Parallel} do
+      assert.error_matches(function() make(layer, nil, layer) end, "nn%." .. name .. ": entry 2 is nothing")
+      assert.error_matches(function() make(layer, nil) end, "entry 2 is nothing")
+      assert.error_matches(function() make{layer, nil, layer} end, "entry 2 is nothing")
+    end
+    for _, make in ipairs{nn.Sequential, nn.ModuleList} do
+      assert.error_matches(function() make{fc = layer} end, "takes a list, and 'fc' is a name.*nn.Sequential{{'fc', layer}, ...}")
+      assert.error_matches(function() make{layer, fc = layer} end, "'fc' is a name")
+    end
+    assert.error_matches(function() nn.Parallel{layer, fc = layer} end, "unknown option 'fc'")
+    assert.error_matches(function() nn.ParameterList(neap.ones(1), nil) end, "entry 2 is nothing")
+    assert.same({{2.0}}, nn.Parallel{layer, layer, join = "sum"}(neap.ones(1, 1)):totable())
+  end)
+
+  it("take names in their order", function()
+    local net = nn.Sequential{{"fc1", nn.Linear(2, 3)}, {"act", nn.ReLU()}, {"fc2", nn.Linear(3, 1)}}
+    assert.same({"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}, names(net:named_parameters()))
+    assert.same({4, 1}, net(neap.ones(4, 2)).shape)
+    assert.is_true(#net == 3 and net[1] == net.fc1 and net[-1] == net.fc2)
+    net[3] = nn.Linear(3, 5)
+    assert.equal(5, net.fc2.out_features)
+    net:insert(1, {"pre", nn.Linear(7, 2)}):append{"post", nn.Tanh()}
+    assert.same({"pre", "fc1", "act", "fc2", "post"}, names(net:named_children()))
+    assert.same({4, 5}, net(neap.ones(4, 7)).shape)
+    assert.same({"fc1", "act"}, names(net[{2, 3}]:named_children()))
+    assert.equal("Tanh", net:pop():name())
+    local copy = net:clone()
+    assert.same(net(neap.ones(1, 7)):totable(), copy(neap.ones(1, 7)):totable())
+    assert.equal("pre", names(copy[{1, 1}]:named_children())[1])
+    assert.matches("%(act%): ReLU", tostring(net))
+    net.last, net.pre = nn.Linear(5, 8), nil
+    assert.same({1, 8}, net(neap.ones(1, 2)).shape)
+    assert.error_matches(function() net:append(nn.ReLU()) end, "entry 5 is not a pair {name, layer}")
+    assert.error_matches(function() net[9] = nn.ReLU() end, "there is no position 9 among 4")
+    assert.error_matches(function() nn.Sequential{{"a", nn.ReLU()}, nn.ReLU()} end, "entry 2 is not a pair")
+    assert.error_matches(function() nn.Sequential{{"a", nn.ReLU()}, {"a", nn.ReLU()}} end, "'a' is the name of two layers")
+  end)
+
+  it("change in place", function()
+    local function lua(x) return x end
+    for _, first in ipairs{nn.Identity(), lua} do
+      local net = nn.Sequential(first, nn.Linear(2, 3), nn.Sequential(nn.ReLU()))
+      local held = nn.Sequential(net, nn.Identity())
+      net[2] = nn.Linear(2, 4)
+      net[#net + 1] = nn.Linear(4, 5)
+      net:insert(3, nn.Tanh()):extend{nn.ReLU(), nn.Linear(5, 6)}
+      net[4]:append(nn.Identity())
+      assert.same({1, 6}, held(neap.ones(1, 2)).shape)
+      assert.equal(7, #held[1])
+      assert.equal(6, net:pop().out_features)
+      assert.equal("Tanh", net:pop(3):name())
+      assert.same({"Linear", "Sequential", "Linear", "ReLU"}, {net[2]:name(), net[3]:name(), net[4]:name(), net[-1]:name()})
+      local part = net[{2, 4}]
+      assert.is_true(#part == 3 and part[1] == net[2])
+      assert.equal(2, #net[{1, -1, 3}])
+      assert.equal(2, #net[3])
+      assert.same({"1.weight", "1.bias", "3.weight", "3.bias"}, names(net:named_parameters()))
+      assert.error_matches(function() net[9] = nn.ReLU() end, "nn.Sequential: there is no position 9 among 5; the next is 6")
+      assert.error_matches(function() net:pop(0) end, "pop: there is no position 0 among 5")
+      assert.error_matches(function() net[2] = 3 end, "a number %(3%)")
+      assert.error_matches(function() return net[{2, 7}] end, "the range {2, 7} is not within 1 to 5")
+      assert.error_matches(function() return net[{2}] end, "picked by a number or a range {first, last, step}")
+    end
+    local list = nn.ModuleList{nn.Linear(2, 2), nn.Linear(3, 3), nn.Linear(4, 4)}
+    list[2] = nn.Linear(5, 5)
+    assert.equal(5, list:pop(2).in_features)
+    assert.equal(2, #list)
+    assert.equal(4, list[{2, 2}][1].in_features)
+    local parameters = nn.ParameterList{neap.ones(1)}
+    parameters[1] = neap.ones(2)
+    parameters:append(neap.ones(3)):insert(1, neap.ones(4))
+    assert.same({4, 2, 3}, {parameters[1].shape[1], parameters[2].shape[1], parameters[-1].shape[1]})
+    assert.equal(3, #parameters:parameters())
+    assert.error_matches(function() parameters[1] = 3 end, "entry 1 is a number")
+  end)
+
+  it("of C hold neither themselves nor others than they can", function()
+    local net = nn.Sequential(nn.Sequential(nn.ReLU()))
+    for _ = 1, 2 do
+      assert.error_matches(function() net[1]:append(net) end, "a container cannot hold itself")
+      assert.error_matches(function() net:append(net) end, "a container cannot hold itself")
+    end
+    assert.error_matches(function() nn.ReLU():append(nn.ReLU()) end, "append: a ReLU is one layer made in C, whose parts stay")
+    assert.error_matches(function() nn.TransformerEncoderLayer(4, 2).linear1 = nn.Linear(4, 4) end,
+      "^TransformerEncoderLayer: linear1 is a part that a layer made in C keeps; its parameters can be assigned")
+    assert.error_matches(function() nn.ReLU().p = 1 end, "^ReLU has no field 'p' to set")
+    assert.error_matches(function() nn.ReLU()[1] = nn.ReLU() end, "a ReLU is one layer made in C")
+    assert.error_matches(function() nn.ReLU():register_buffer("x", neap.ones(1)) end, "register_buffer: a ReLU is made in C")
+  end)
+
+  it("of C let go what they no longer hold", function()
+    local function live()
+      for _ = 1, 3 do collectgarbage() end
+      return neap.memory().live
+    end
+    local net = nn.Sequential(nn.Linear(100, 100), nn.ReLU())
+    local before = live()
+    for _ = 1, 5 do
+      net[1] = nn.Linear(100, 100)
+      assert.equal(2, #net:parameters())
+    end
+    assert.equal(before, live())
+  end)
+
+  it("that are not called say what is", function()
+    for _, list in ipairs{nn.ModuleList{nn.ReLU()}, nn.ModuleDict{a = nn.ReLU()}, nn.ParameterList{}, nn.ParameterDict{}} do
+      assert.error_matches(function() list(1) end, "is not called, its entries are: ")
+    end
+  end)
+
+  it("hold parameters by name", function()
+    local dict = nn.ParameterDict{right = neap.ones(2), left = neap.zeros(3)}
+    assert.same({"left", "right"}, dict:keys())
+    assert.same({"left", "right"}, names(dict:named_parameters()))
+    assert.is_true(dict.left.requires_grad)
+    assert.error_matches(function() nn.ParameterDict{neap.ones(1)} end, "takes tensors by name")
+    assert.error_matches(function() nn.ParameterDict{a = 1} end, "entry a is a number %(1%), not a tensor")
   end)
 
   it("of C say what they cannot hold", function()
@@ -432,7 +673,7 @@ describe("nn.init", function()
     assert.same(draw(), draw())
     assert.error_matches(function() nn.init.kaiming_normal_(neap.empty(3, 3), {mod = "fan_in"}) end, "did you mean 'mode'")
     assert.error_matches(function() nn.init.xavier_normal_(neap.empty(3)) end, "needs a weight of 2 dimensions or more, this tensor has 1")
-    assert.error_matches(function() nn.init.uniform_(neap.empty(3), "a") end, "uniform_: a is not number, but a string")
+    assert.error_matches(function() nn.init.uniform_(neap.empty(3), "a") end, "uniform_: a is not a number, but a string")
     assert.error_matches(function() nn.init.uniform_(neap.empty(3), 0, 1, 2) end, "has 2 settings, not 3: a, b")
     assert.error_matches(function() nn.init.calculate_gain "rellu" end, "gain: 'rellu' is not among relu, leaky_relu")
     assert.error_matches(function() nn.init.kaiming_normal_(neap.empty(3, 3), {mode = "in"}) end, "mode is 'fan_in' or 'fan_out', not")

@@ -170,7 +170,89 @@ describe("groups", function()
   end)
 end)
 
+describe("a group that comes later", function()
+  it("has the settings that the optimizer was made with", function()
+    local optimizer = optim.Adam({parameter(1)}, {lr = 0.25, betas = {0.5, 0.75}, weight_decay = 0.125})
+    optimizer.param_groups[1].lr = 0.5
+    optimizer:add_param_group{params = parameter(2), weight_decay = 0, name = "head"}
+    local group = optimizer.param_groups[2]
+    assert.same({0.25, 0.5, 0.75, 0.0, "head", 1}, {group.lr, group.betas[1], group.betas[2], group.weight_decay, group.name, #group.params})
+    assert.same({0.25, {0.5, 0.75}, 1e-8, 0.125}, {optimizer.defaults.lr, optimizer.defaults.betas, optimizer.defaults.eps, optimizer.defaults.weight_decay})
+    assert.same({nil, 1e-3}, optim.Adafactor({parameter(1)}).defaults.eps)
+    assert.matches("group 2 %('head'%): 1 parameters", tostring(optimizer))
+    group.name = "tail"
+    local other = optim.Adam{{params = {parameter(1)}, name = "body"}, {params = parameter(1)}}
+    assert.equal("body", other.param_groups[1].name)
+    other:load_state_dict(optimizer:state_dict())
+    assert.same({"body", "tail"}, {other.param_groups[1].name, other.param_groups[2].name})
+    assert.error_matches(function() optimizer:add_param_group{params = parameter(1), name = 3} end, "Adam: the name of group 3 is not a string, but a number")
+    assert.error_matches(function() optimizer:add_param_group{params = parameter(1), nome = "x"} end, "unknown option 'nome'")
+    assert.error_matches(function() optimizer:add_param_group{params = 3} end, "group 3 is not of the form")
+  end)
+
+  it("says where a parameter already is", function()
+    local a, b = parameter(1), parameter(2)
+    assert.error_matches(function() optim.AdamW{a, b, a} end, "AdamW: parameter 3 of group 1 is already being optimized, as parameter 1 of group 1")
+    local optimizer = optim.AdamW{{params = {b}}, {params = {a}, name = "head"}}
+    assert.error_matches(function() optimizer:add_param_group{params = {parameter(3), a}} end,
+      "AdamW: parameter 2 of group 3 is already being optimized, as parameter 1 of group 2 %('head'%)")
+    assert.equal(2, #optimizer.param_groups)
+  end)
+end)
+
 describe("an optimizer", function()
+  it("refuses the state of another rule, and stays what it is", function()
+    local function stepped(rule, options, ...)
+      local x = parameter(...)
+      local optimizer = optim[rule]({x}, options)
+      descend(optimizer, x, 2)
+      return optimizer
+    end
+    local adam, sgd, lamb = stepped("Adam", {lr = 0.5}, 1, 2), stepped("SGD", {lr = 0.25, momentum = 0.5}, 1, 2), stepped("LAMB", {lr = 1}, 1, 2)
+    for _, case in ipairs{
+      {sgd, adam, "SGD:load_state_dict: this is not a state of SGD: it has amsgrad, betas, eps, exp_avg, exp_avg_sq, which SGD has not; " ..
+        "it lacks dampening, momentum, nesterov"},
+      {adam, lamb, "Adam:load_state_dict: this is not a state of Adam: it lacks amsgrad"},
+      {lamb, adam, "LAMB:load_state_dict: this is not a state of LAMB: it has amsgrad, which LAMB has not"},
+    } do
+      local lr = case[1].lr
+      local good, message = pcall(case[1].load_state_dict, case[1], case[2]:state_dict())
+      assert.is_false(good)
+      assert.matches(case[3], message, 1, true)
+      assert.equal(lr, case[1].lr)
+    end
+    local state = sgd:state_dict()
+    state.state[1].momentum_buffer = nil
+    assert.error_matches(function() stepped("SGD", nil, 1, 2):load_state_dict(state) end, "it lacks momentum_buffer")
+    state.state[1].momentum_buffer = neap.ones(3)
+    local plain = stepped("SGD", {lr = 0.125}, 1, 2)
+    assert.error_matches(function() plain:load_state_dict(state) end, "momentum_buffer of parameter 1 of group 1 is %(3%), not %(2%)")
+    state.param_groups[1].lr, state.state[1].momentum_buffer = "x", neap.ones(2)
+    assert.error_matches(function() plain:load_state_dict(state) end, "SGD: lr")
+    assert.equal(0.125, plain.lr)
+    -- What PyTorch writes besides.
+    state = adam:state_dict()
+    state.param_groups[1].foreach, state.param_groups[1].initial_lr, state.param_groups[1].decoupled_weight_decay = false, 1, false
+    stepped("Adam", nil, 1, 2):load_state_dict(state)
+    assert.error_matches(function() stepped("AdamW", nil, 1, 2):load_state_dict(state) end, "it has decoupled_weight_decay, which AdamW has not")
+  end)
+
+  it("drops gradients, or makes them 0", function()
+    local a, b = parameter(1), parameter(2)
+    local optimizer = optim.SGD{a, b}
+    a.grad = neap.tensor{1}
+    optimizer:zero_grad{set_to_none = false}
+    assert.same({0.0}, a.grad:totable())
+    assert.is_nil(b.grad)
+    a.grad = neap.tensor{1}
+    optimizer:zero_grad(false)
+    assert.same({0.0}, a.grad:totable())
+    optimizer:zero_grad{set_to_none = true}
+    assert.is_nil(a.grad)
+    assert.error_matches(function() optimizer:zero_grad{set_to_nil = true} end, "did you mean 'set_to_none'")
+    assert.error_matches(function() optimizer:zero_grad(3) end, "set_to_none is not a boolean, but a number")
+  end)
+
   it("leaves parameters without a gradient alone", function()
     local a, b = parameter(1), parameter(1)
     local optimizer = optim.Adam({a, b}, {lr = 0.1, weight_decay = 0.5})
@@ -186,6 +268,7 @@ describe("an optimizer", function()
     local a = parameter(1)
     assert.matches("optim_spec.lua:%d+:.*did you mean 'lr'", select(2, pcall(function() optim.SGD({a}, {lrr = 0.1}) end)))
     assert.error_matches(function() optim.SGD({}, {lr = 0.1}) end, "no parameters")
+    assert.error_matches(function() optim.Adam({a}, {learning_rate = 0.1}) end, "unknown option 'learning_rate'; it has lr, betas, eps, weight_decay, amsgrad, maximize")
     assert.error_matches(function() optim.SGD(a, {lr = 0.1}) end, "list")
     assert.error_matches(function() optim.SGD({neap.ones(2), 3}, {lr = 0.1}) end, "parameter")
     local b = optim.SGD({a}, {lr = 0.1})
@@ -258,12 +341,14 @@ describe("an optimizer", function()
     assert.equal(1, calls)
     near(9, loss:item())
     near(0, x:item())
-    assert.error_matches(function() optimizer:step(3) end, "the closure is not function")
+    assert.error_matches(function() optimizer:step(3) end, "the closure is not a function")
   end)
 
   it("LBFGS says what it wants, and a closure that raises leaves the weights", function()
     local x = parameter(3, -2)
     local o = optim.LBFGS({x}, {line_search_fn = "strong_wolfe"})
+    assert.error_matches(function() o:step(function() end) end, "LBFGS:step: what the closure returns, the loss, is not a number, but nil")
+    assert.error_matches(function() o:step(function() return neap.ones(2) end) end, "has shape %(2%); it is one number")
     assert.error_matches(function() o:step() end, "LBFGS: a step wants the loss at several points: tell it %(in Lua: step%(closure%)%)")
     local calls, seen = 0, {}
     local function closure()
@@ -369,6 +454,41 @@ describe("a schedule", function()
     end)
   end
 
+  it("SequentialLR goes on from the rate in force where PyTorch does, and takes its lists by name", function()
+    local o = optim.SGD({neap.ones(1, {requires_grad = true})}, {lr = 0.5})
+    local s = optim.lr.SequentialLR(o, {schedulers = {optim.lr.LinearLR(o, 0.1, 1, 5), optim.lr.MultiplicativeLR(o, function() return 0.95 end)},
+      milestones = {5}})
+    for _, lr in ipairs{0.05, 0.14, 0.23, 0.32, 0.41, 0.3895, 0.370025, 0.35152375} do -- PyTorch 2.13
+      assert.is_true(math.abs(o.param_groups[1].lr - lr) < 1e-12)
+      s:step()
+    end
+  end)
+
+  it("a step may be named, and be part of an epoch", function()
+    local o = optim.SGD({neap.ones(1, {requires_grad = true})}, {lr = 0.1})
+    local s = optim.lr.CosineAnnealingWarmRestarts(o, 5, 2)
+    for epoch, lr in pairs{[0.5] = 0.09755282581475769, [2.5] = 0.05, [6.25] = 0.09619397662556434, [3] = 0.03454915028125263} do -- PyTorch 2.13
+      s:step(epoch)
+      assert.is_true(math.abs(o.param_groups[1].lr - lr) < 1e-12)
+      assert.equal(epoch, s.last_epoch)
+    end
+    local any = optim.lr.LambdaLR(o, function(t) return t end)
+    any:step(7)
+    assert.equal(7, any.last_epoch)
+    assert.error_matches(function() any:step(2.5) end, "LambdaLR:step: epoch is a whole number from 0 on, not a number %(2.5%)")
+    assert.error_matches(function() s:step(-1) end, "CosineAnnealingWarmRestarts:step: epoch is a number from 0 on")
+  end)
+
+  it("OneCycleLR in lines ends where it ends", function()
+    local o = optim.SGD({neap.ones(1, {requires_grad = true})}, {lr = 0.1, momentum = 0.9})
+    local s = optim.lr.OneCycleLR(o, {max_lr = 0.3, total_steps = 10, anneal_strategy = "linear"})
+    for _ = 1, 10 do
+      o:step()
+      s:step()
+    end
+    assert.is_true(math.abs(o.param_groups[1].lr - 0.3 / 25 / 1e4) < 1e-12)
+  end)
+
   it("SequentialLR: one schedule after the other", function()
     same({0.1, 0.1, 1, 0.5, 0.25, 0.125}, (rates(function(o)
       return optim.lr.SequentialLR(o, {optim.lr.ConstantLR(o, 0.1, 2), optim.lr.ExponentialLR(o, 0.5)}, {2})
@@ -399,10 +519,10 @@ describe("a schedule", function()
           schedule = optim.lr.ReduceLROnPlateau(optimizer, case[3])
           schedule:load_state_dict(state)
         end
-        schedule:step(measure)
+        schedule:step(i % 2 == 0 and measure or neap.tensor({measure}, {dtype = "float64"}))
       end
       same(case[1], got)
-      assert.error_matches(function() schedule:step() end, "the measure is not number, but nil")
+      assert.error_matches(function() schedule:step() end, "the measure is not a number, but nil")
     end)
   end
 
@@ -410,6 +530,39 @@ describe("a schedule", function()
     same({1, 1 / 2, 1 / 3}, (rates(function(o)
       return optim.lr.LambdaLR(o, function(t) return 1 / (t + 1) end)
     end, 3)))
+  end)
+
+  it("any function, one a group", function()
+    local function half(t) return 0.5 ^ t end
+    local function third() return 1 / 3 end
+    for _, make in ipairs{
+      function(o) return optim.lr.LambdaLR(o, {half, function(t) return 3 ^ -t end}) end,
+      function(o) return optim.lr.LambdaLR(o, {lr_lambda = {half, function(t) return 3 ^ -t end}}) end,
+      function(o) return optim.lr.MultiplicativeLR(o, {lr_lambda = {function() return 0.5 end, third}}) end,
+    } do
+      local first, second = rates(make, 3)
+      same({1, 0.5, 0.25}, first)
+      same({2, 2 / 3, 2 / 9}, second)
+    end
+    same({1, 1 / 3, 1 / 9}, (rates(function(o) return optim.lr.MultiplicativeLR(o, {lr_lambda = third}) end, 3)))
+  end)
+
+  it("leaves a group that comes later alone", function()
+    for name, make in pairs{
+      StepLR = function(o) return optim.lr.StepLR(o, 1, 0.5) end,
+      SWALR = function(o) return optim.lr.SWALR(o, 0.5, 1) end,
+      ReduceLROnPlateau = function(o) return optim.lr.ReduceLROnPlateau(o, {factor = 0.5, patience = 0}) end,
+      ChainedScheduler = function(o) return optim.lr.ChainedScheduler{optim.lr.ExponentialLR(o, 0.5)} end,
+    } do
+      local optimizer = optim.SGD({parameter(1)}, {lr = 1})
+      local schedule = make(optimizer)
+      schedule:step(not schedule.counts and 1 or nil)
+      optimizer:add_param_group{params = parameter(1), lr = 7}
+      schedule:step(not schedule.counts and 1 or nil)
+      schedule:load_state_dict(schedule:state_dict())
+      assert.is_true(optimizer.lr < 1, name)
+      assert.equal(7.0, optimizer.param_groups[2].lr)
+    end
   end)
 
   it("goes on from its state", function()
@@ -451,7 +604,7 @@ describe("a schedule", function()
       ["SWALR: anneal_epochs must be 0 or more, not -1"] = function() optim.lr.SWALR(optimizer, 1, -1) end,
       ["CyclicLR: step_size_up must be above 0, not 0"] = function() optim.lr.CyclicLR(optimizer, 1, 2, 0) end,
       ["CyclicLR: step_size_down must be above 0, not 0"] = function() optim.lr.CyclicLR(optimizer, 1, 2, 3, 0) end,
-      ["CyclicLR: scale_fn is not function, but a number"] = function() optim.lr.CyclicLR(optimizer, 1, 2, {scale_fn = 3}) end,
+      ["CyclicLR: scale_fn is not a function, but a number"] = function() optim.lr.CyclicLR(optimizer, 1, 2, {scale_fn = 3}) end,
       ["CyclicLR: scale_mode is 'cycle' or 'iterations', not "] = function()
         optim.lr.CyclicLR(optimizer, 1, 2, {scale_fn = print, scale_mode = "x"})
       end,
@@ -472,6 +625,19 @@ describe("a schedule", function()
       ["ChainedScheduler: takes schedules made for the same optimizer, not "] = function()
         optim.lr.ChainedScheduler({optim.lr.ExponentialLR(two, 0.5)}, optimizer)
       end,
+      ["LambdaLR: 1 functions for 2 groups; one for all goes without a list"] = function() optim.lr.LambdaLR(two, {math.sqrt}) end,
+      ["MultiplicativeLR: 2 functions for 1 groups"] = function() optim.lr.MultiplicativeLR(optimizer, {math.sqrt, math.sqrt}) end,
+      ["LambdaLR: takes a function of the number of steps, or a list of them, one a group; number 2 is a number (3)"] = function()
+        optim.lr.LambdaLR(two, {math.sqrt, 3})
+      end,
+      ["LambdaLR: what the function returns for step 0 is not a number, but nil"] = function()
+        optim.lr.LambdaLR(optimizer, function() end)
+      end,
+      ["MultiplicativeLR: what the function of group 2 returns for step 1 is not a number, but nil"] = function()
+        optim.lr.MultiplicativeLR(two, {math.sqrt, function() end}):step()
+      end,
+      ["LambdaLR: unknown option 'last_epoch'; it has lr_lambda"] = function() optim.lr.LambdaLR(optimizer, {last_epoch = -1}) end,
+      ["LambdaLR: takes an optimizer and lr_lambda, no more"] = function() optim.lr.LambdaLR(optimizer, math.sqrt, {last_epoch = -1}) end,
       ["schedule_at: there is no schedule 'X'"] = function() neap.schedule_at("X", 1, 2, {}) end,
     } do
       local good, message = pcall(make)

@@ -84,7 +84,7 @@ describe("a printed tensor", function()
       ["precision is a whole number from 0 on, not a number (1.5)"] = {precision = 1.5},
       ["edgeitems is a whole number from 1 on, not a number (0)"] = {edgeitems = 0},
       ["linewidth is a whole number from 20 on"] = {linewidth = "wide"},
-      ["sci_mode is not boolean, but a number (1)"] = {sci_mode = 1},
+      ["sci_mode is not a boolean, but a number (1)"] = {sci_mode = 1},
       ["profile is 'default', 'short' or 'full', not a string ('long')"] = {profile = "long"},
       ["unknown option 'treshold' (did you mean 'threshold'?)"] = {treshold = 3},
     } do

@@ -103,6 +103,100 @@ describe("train.fit", function()
   end)
 end)
 
+describe("train.fit", function()
+  local function refused(text, change)
+    local options = setup()
+    change(options)
+    local good, message = pcall(function() train.fit(options) end)
+    assert.is_false(good, text)
+    assert.matches("train.fit: " .. text, message, 1, true)
+    assert.matches("train_spec.lua:%d+:", message)
+  end
+
+  it("names the argument that is wrong", function()
+    for text, change in pairs{
+      ["model is a module, not a function"] = function(o) o.model = print end,
+      ["loss is a function or a module, not a string ('mse')"] = function(o) o.loss = "mse" end,
+      ["loss is a function or a module, not a neap.Tensor"] = function(o) o.loss = neap.ones(1) end,
+      ["optimizer is an optimizer, such as optim.Adam(model:parameters(), {lr = 1e-3}), not a string ('adam')"] = function(o) o.optimizer = "adam" end,
+      ["optimizer is an optimizer, such as"] = function(o) o.optimizer = optim.Adam end,
+      ["schedule is a schedule, such as optim.lr.StepLR(optimizer, {step_size = 10}), not a number (3)"] = function(o) o.schedule = 3 end,
+      ["stopping is a train.EarlyStopping{patience = 10}, not a table"] = function(o) o.stopping = {patience = 3} end,
+      ["average is an optim.AveragedModel(model), not a neap.Module"] = function(o) o.average = o.model end,
+      ["test: data is a loader"] = function(o) o.test = neap.ones(2) end,
+      ["on_step is a function or a module, not a string ('x')"] = function(o) o.on_step = "x" end,
+      ["on_epoch is a function or a module, not a boolean (true)"] = function(o) o.on_epoch = true end,
+      ["clip is not a number, but a string ('1')"] = function(o) o.clip = "1" end,
+      ["quiet is not a boolean, but a number (1)"] = function(o) o.quiet = 1 end,
+      ["monitor is 'loss', 'accuracy' or a function of the state, not a string ('f1')"] = function(o) o.monitor = "f1" end,
+      ["the loss returned a number (3), not a tensor"] = function(o) o.loss = function() return 3 end end,
+      ["the loss returned nil, not a tensor"] = function(o) o.loss = function() end end,
+      ["the loss returned a tensor of shape (20), not one number; take its mean"] = function(o)
+        o.loss = function(output, y) return neap.cross_entropy(output, y, {reduction = "none"}) end
+      end,
+    } do refused(text, change) end
+    local set = points(20, 1)
+    assert.matches("train_spec.lua:%d+: train.evaluate: model is a module",
+      select(2, pcall(function() train.evaluate(3, data.batches(set)) end)))
+    assert.error_matches(function() train.evaluate(nn.Linear(2, 2), data.batches(set), {loss = 3}) end, "train.evaluate: loss is a function")
+    assert.error_matches(function() train.evaluate(nn.Linear(2, 2), data.batches(set), {loss = function() return 1 end}) end,
+      "train.evaluate: the loss returned a number")
+  end)
+
+  it("gives the loss or the accuracy to what watches, by its mode", function()
+    -- One that keeps what it gets.
+    local function watcher(mode)
+      local one = {mode = mode, seen = {}}
+      function one.step(_, measure)
+        one.seen[#one.seen + 1] = measure
+        return false
+      end
+      return one
+    end
+    local test = points(50, 2)
+    local function run(change)
+      local options = setup()
+      options.test, options.epochs = data.batches(test), 2
+      change(options)
+      return train.fit(options)
+    end
+    local low, high = watcher "min", watcher "max"
+    local history = run(function(o) o.stopping, o.schedule = high, low end)
+    assert.same({history[1].accuracy, history[2].accuracy}, high.seen)
+    assert.same({history[1].test_loss, history[2].test_loss}, low.seen)
+    history = run(function(o) o.stopping, o.monitor = watcher "max", function(state) return neap.tensor{state.epoch} end; high = o.stopping end)
+    assert.same({1.0, 2.0}, high.seen)
+    assert.equal(2, #history)
+    run(function(o)
+      o.stopping, o.monitor = train.EarlyStopping{patience = 1, mode = "max"}, "accuracy"
+      o.schedule = optim.lr.ReduceLROnPlateau(o.optimizer, {mode = "max"})
+      high, low = o.stopping, o.schedule
+    end)
+    assert.is_true(high.best > 0.8 and high.best <= 1 and low.best == high.best)
+    for text, change in pairs{
+      ["stopping watches the accuracy, which is that on the test data; give test"] = function(o) o.stopping = train.EarlyStopping{mode = "max"} end,
+      ["schedule watches the accuracy, which is that on the test data"] = function(o)
+        o.schedule = optim.lr.ReduceLROnPlateau(o.optimizer, {mode = "max"})
+      end,
+      ["stopping has mode = 'max', and a loss is the better the smaller"] = function(o)
+        o.stopping, o.monitor = train.EarlyStopping{mode = "max"}, "loss"
+      end,
+      ["stopping watches the accuracy, which is the better the larger"] = function(o) o.stopping, o.monitor = train.EarlyStopping(), "accuracy" end,
+      ["schedule watches the accuracy, which is the better the larger"] = function(o)
+        o.schedule, o.monitor = optim.lr.ReduceLROnPlateau(o.optimizer), "accuracy"
+      end,
+      ["what monitor returns is not a number, but nil"] = function(o) o.stopping, o.monitor = train.EarlyStopping(), function() end end,
+      ["stopping watches the accuracy, and the test data has no classes, one a row"] = function(o)
+        o.loss, o.stopping = function(y, z) return neap.mse_loss(y, z:float():unsqueeze(2):expand(#z, 2)) end, train.EarlyStopping{mode = "max"}
+        o.test = data.batches{test.x, test.y:float()}
+      end,
+    } do refused(text, change) end
+    local options = setup()
+    options.schedule, options.monitor, options.test = optim.lr.StepLR(options.optimizer, 1), "accuracy", data.batches(test)
+    assert.equal(1, #train.fit(options))
+  end)
+end)
+
 describe("train.evaluate", function()
   it("leaves each module in the mode it was in, also when the loss raises", function()
     local model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Dropout(0.5), nn.Linear(2, 2)))
@@ -226,7 +320,7 @@ describe("plot", function()
     assert.error_matches(function() plot.grid(path, neap.rand(1, 5, 5), {scale = 0.5}) end, "scale is a whole number")
     assert.error_matches(function() plot.grid(path, neap.rand(1, 5, 5), {columns = 0}) end, "columns is a whole number")
     assert.error_matches(function() plot.predictions(path, neap.rand(2, 5, 5), classes, truth) end, "as many predicted")
-    assert.error_matches(function() plot.lines(path, {a = neap.rand(2, 2)}) end, "series 'a' is not table")
+    assert.error_matches(function() plot.lines(path, {a = neap.rand(2, 2)}) end, "series 'a' is not a table")
     assert.error_matches(function() plot.lines(path, {a = {1}}, {width = 3}) end, "width is a whole number of pixels, 120 or more")
   end)
 end)

@@ -85,6 +85,14 @@ describe("MultiheadAttention", function()
     end)())
   end)
 
+  it("refuses masks of integers, which would be added", function()
+    local attention, x = nn.MultiheadAttention(4, 1, {batch_first = true}), neap.randn(1, 3, 4)
+    local integers = neap.tensor({{0, 0, 1}}, {dtype = "uint8"})
+    says.has(says.message_of(function() attention(x, x, x, {key_padding_mask = integers, need_weights = false}) end),
+      "MultiheadAttention: key_padding_mask is uint8, it must be bool, true where a key is ignored (mask:bool()), or floats to add to the scores")
+    says.has(says.message_of(function() attention(x, x, x, {attn_mask = neap.ones(3, 3):triu(1):to "int64"}) end), "attn_mask is int64, it must be bool")
+  end)
+
   it("refuses settings and masks that do not fit", function()
     local function refuses(f, text) says.has(says.message_of(f), text) end
     refuses(function() nn.MultiheadAttention(6, 4) end, "MultiheadAttention: embed_dim, 6, must be a multiple of num_heads, 4")
@@ -112,11 +120,32 @@ describe("a stack", function()
     assert.is_nil(decoder:state_dict()["layers.0.norm1.bias"])
   end)
 
+  it("takes any norm, with its own settings", function()
+    local layer = nn.TransformerEncoderLayer(8, 2, 16, {dropout = 0, batch_first = true})
+    local x, ignored = neap.randn(2, 4, 8), neap.tensor{{0, 0, 0, 0}, {0, 0, 0, 1}}:bool()
+    for _, norm in ipairs{nn.LayerNorm(8, {eps = 0.5}), nn.RMSNorm(8), nn.LayerNorm(8, {bias = false}), nn.LayerNorm(8, {elementwise_affine = false})} do
+      local stack = nn.TransformerEncoder(layer, 2, norm)
+      local o = {src_key_padding_mask = ignored, is_causal = true}
+      assert.are.equal(0, far(stack(x, o), norm(layer(layer(x, o), o))))
+      assert.are.equal(norm, stack.norm)
+      assert.is_truthy(stack:state_dict()["layers.1.norm2.weight"])
+      local _ <close> = neap.no_grad()
+      local cache, out = nn.KVCache(stack, 2, 4), {}
+      for i = 1, 4 do
+        out[i] = stack(x:narrow(2, i, 1), {is_causal = true, cache = cache.keys, cached = cache.length})
+        cache.length = i
+      end
+      assert(far(neap.cat(out, 2), stack(x, {is_causal = true})) < 1e-5)
+    end
+    local bare = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, {bias = false}), 1, nn.LayerNorm(8))
+    assert.is_truthy(bare:state_dict()["norm.bias"])
+  end)
+
   it("refuses layers of the wrong kind", function()
     local function refuses(f, text) says.has(says.message_of(f), "transformer_spec.lua:", text) end
     refuses(function() nn.TransformerEncoder(nn.Linear(2, 2), 1) end,
       "nn.TransformerEncoder: takes a TransformerEncoderLayer, or d_model, nhead and num_layers, not a Linear")
-    refuses(function() nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2), 1, nn.ReLU()) end, "nn.TransformerEncoder: norm must be a LayerNorm, not")
+    refuses(function() nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2), 1, print) end, "nn.TransformerEncoder: norm must be a layer, not a function")
     refuses(function() nn.KVCache(1, 1, 1) end, "nn.KVCache: takes a layer of C, not")
     refuses(function() nn.KVCache(nn.ReLU(), 1, 1) end, "nn.KVCache: a ReLU has no attention of its own")
   end)
@@ -175,6 +204,23 @@ describe("a cache", function()
     end
   end)
 
+  it("keeps what a decoder reads of memory", function()
+    local decoder = nn.TransformerDecoder(8, 2, 2, 12, {dropout = 0, batch_first = true}):to "float64"
+    local x, memory = neap.randn(2, 4, 8, {dtype = "float64"}), neap.randn(2, 5, 8, {dtype = "float64"})
+    local ignored = neap.tensor{{0, 0, 0, 0, 1}, {0, 0, 0, 1, 1}}:bool()
+    local whole = decoder(x, memory, {tgt_is_causal = true, memory_key_padding_mask = ignored})
+    local cache, out = nn.KVCache(decoder, 2, 4, {memory = 5}), {}
+    for i = 1, 4 do -- from the second call on, memory itself is not read
+      out[i] = decoder(x:narrow(2, i, 1), i == 1 and memory or memory * 0, {tgt_is_causal = true, memory_key_padding_mask = ignored,
+        cache = cache.keys, cached = cache.length, memory_cache = cache.memory})
+      cache.length = cache.length + 1
+    end
+    assert(far(neap.cat(out, 2), whole) < 1e-13)
+    says.has(says.message_of(function() decoder(x, memory, {memory_cache = neap.zeros(2, 2, 2, 5, 4)}) end),
+      "TransformerDecoder: memory_cache (2, 2, 2, 5, 4) must be (2, 2, N, heads, room, d_model / heads)")
+    says.has(says.message_of(function() nn.KVCache(nn.Transformer(8, 2, 1, 1, 8), 1, 4) end), "take the .encoder or the .decoder")
+  end)
+
   it("must fit, have room, and be followed by no gradient", function()
     local m, x = nn.MultiheadAttention(8, 2, {batch_first = true}), neap.randn(2, 3, 8)
     local function refuses(module, o, text)
@@ -182,7 +228,8 @@ describe("a cache", function()
         if module == m then module(x, x, x, o) else module(x, o) end
       end), text)
     end
-    refuses(m, {cache = neap.zeros(2, 2, 2, 9, 3)}, "MultiheadAttention: cache (2, 2, 2, 9, 3) with 0 positions does not fit: it must be (2, N, heads, room, embed_dim / heads)")
+    refuses(m, {cache = neap.zeros(2, 2, 2, 9, 3)},
+      "MultiheadAttention: cache (2, 2, 2, 9, 3) with 0 positions does not fit: it must be (2, N, heads, room, embed_dim / heads), here (2, 2, 2, room, 4)")
     refuses(m, {cache = neap.zeros(2, 2, 2, 4, 4), cached = 2}, "cache (2, 2, 2, 4, 4) with 2 positions has no room for those of this call")
     refuses(m, {cache = neap.zeros(2, 2, 2, 4, 4), cached = -1}, "cached is -1, it must be at least 0")
     refuses(nn.TransformerEncoder(8, 2, 3, 8, {batch_first = true}), {cache = neap.zeros(2, 2, 2, 4, 4)},

@@ -3,10 +3,12 @@
  *
  * What the Lua side (lua/neap/nn) builds on, all in the table of neap.core:
  *   layers              name -> constructor, arguments and options from the layer's signature
- *   sequential(list)    a Sequential of modules of C
+ *   sequential(list)    a Sequential of modules of C; sequential_set(m, list): m holds these from now on
+ *   is_parameter(x) mark_parameter(x)   whether a tensor is one that nn.Parameter or a layer made
+ *   module_set(m, name, x)      puts any tensor of its shape in the place of a parameter
  *   is_module(x)        whether x is a module of C
  *   module_methods      the table of methods: what is put there, every module of C has. From here: name train eval
- *                       is_training is_waiting to zero_grad forward append text clone
+ *                       is_training is_waiting to zero_grad forward text clone
  *   module_forward(m, ...)      the bare forward, without hooks
  *   module_each(m)      three lists: dotted names, tensors, whether each is a buffer; of the whole tree, ties repeated
  *   module_children(m)  three lists: the direct children, their names, their places in lists of that name (0: alone)
@@ -14,6 +16,7 @@
  *   glue.forward(m, ...) glue.module_text(m) glue.child_path(parent, child) glue.no_method_of(m, name)   what
  *                       lua/neap/native.lua puts there: hooks, printing, how a child stands in its parent (".body", "[2]"),
  *                       and the error for a method's misspelt name
+ *   glue.set_layer(m, i, layer) glue.slice(m, range)    m[i] = layer and m[{a, b}]: lua/neap/nn/containers.lua
  *   push_path(m) pop_path()     a Lua module's forward begins and ends: errors and records name it (path.c) */
 #include <stdlib.h>
 #include <string.h>
@@ -75,9 +78,28 @@ static int know(lua_State *L, nl_state *s, const neap_module *m) {
   return 1;
 }
 
-void nl_push_param_of(lua_State *L, nl_state *s, neap_tensor *t, int holder) {
+void nl_push_param_of(lua_State *L, nl_state *s, neap_tensor *t, int buffer, int holder) {
   nl_push_param(L, s, t);
+  if (!buffer && neap_is_leaf(t)) nl_slot_at(L, s, -1, NL_TENSOR)->marks |= NL_PARAMETER;
   hold(L, holder, t);
+}
+
+/* is_parameter(x) */
+static int is_parameter(lua_State *L) {
+  nl_slot *slot = nl_slot_at(L, nl_up(L), 1, NL_TENSOR);
+  lua_pushboolean(L, slot && slot->marks & NL_PARAMETER);
+  return 1;
+}
+
+/* mark_parameter(x): x, which no scope ends any more. */
+static int mark_parameter(lua_State *L) {
+  nl_state *s = nl_up(L);
+  nl_check_tensor(L, s, 1);
+  nl_slot *slot = nl_slot_at(L, s, 1, NL_TENSOR);
+  slot->marks |= NL_PARAMETER;
+  nl_unlink(slot);
+  lua_settop(L, 1);
+  return 1;
 }
 
 /* ---- making ---- */
@@ -149,27 +171,28 @@ static int sequential(lua_State *L) {
   return know(L, s, slot->object);
 }
 
-/* m:append(layer): the runtime's containers are fixed, so the userdata gets a longer one. */
-static int append(lua_State *L) {
+/* sequential_set(m, list): m, a Sequential, then holds these instead. */
+static int sequential_set(lua_State *L) {
   nl_state *s = nl_up(L);
-  const neap_layer_info *info = neap_module_about(check_module(L, s, 1));
-  int n = neap_module_child_count(check_module(L, s, 1));
+  int n, tries = 0;
+  check_module(L, s, 1);
   lua_settop(L, 2);
-  if (strcmp(info->name, "Sequential") != 0) return nl_fail(L, s, "append: a %s holds no layers", info->name);
-  neap_module **list = lua_newuserdatauv(L, (size_t)(n + 1) * sizeof *list, 0);
-  lua_pushvalue(L, 2);
-  hold(L, 1, check_module(L, s, 2));
-  neap_module *old = check_module(L, s, 1);
-  if (neap_module_child_count(old) != n) return nl_fail(L, s, "append: the module changed meanwhile");
-  for (int i = 0; i < n; i++) list[i] = neap_module_child(old, i);
-  list[n] = check_module(L, s, 2);
-  neap_module *m = neap_sequential(s->ctx, n + 1, list);
-  if (!m) return nl_raise(L, s);
-  neap_module_train(m, neap_module_is_training(old));
-  nl_slot_at(L, s, 1, NL_MODULE)->object = m;
-  neap_module_release(old);
-  lua_settop(L, 1);
-  return know(L, s, m);
+  neap_module **list = module_room(L, 2, &n);
+  lua_createtable(L, 0, n); /* what m then keeps: see hold */
+  for (int i = 1; i <= n; i++) {
+    lua_rawgeti(L, 2, i);
+    lua_rawsetp(L, -2, check_module(L, s, -1));
+  }
+  for (;;) {
+    nl_set_site(L, s);
+    read_modules(L, s, 2, n, list);
+    int status = neap_sequential_set(check_module(L, s, 1), n, list);
+    nl_site_done(s);
+    if (status == NEAP_OK) break;
+    if (!nl_retry(L, s, &tries)) return nl_raise(L, s);
+  }
+  lua_setiuservalue(L, 1, 1);
+  return 0;
 }
 
 /* ---- forward ---- */
@@ -282,7 +305,7 @@ static int push_setting(lua_State *L, nl_state *s, neap_module *m, const char *n
   return is_part;
 }
 
-/* upvalues: the state, the methods, glue */
+/* upvalues: the state, the methods, what Lua lends */
 static int get_index(lua_State *L) {
   nl_state *s = nl_up(L);
   if (lua_type(L, 2) == LUA_TSTRING) {
@@ -292,7 +315,7 @@ static int get_index(lua_State *L) {
     const char *name = lua_tostring(L, 2);
     for (int i = 0; i < neap_module_param_count(m); i++) {
       if (strcmp(neap_module_param_name(m, i), name) != 0) continue;
-      nl_push_param_of(L, s, neap_module_param(m, i), 1);
+      nl_push_param_of(L, s, neap_module_param(m, i), neap_module_param_is_buffer(m, i), 1);
       return 1;
     }
     if (strcmp(name, "training") == 0) lua_pushboolean(L, neap_module_is_training(m));
@@ -310,6 +333,11 @@ static int get_index(lua_State *L) {
   }
   neap_module *m = check_module(L, s, 1);
   int n = neap_module_child_count(m);
+  if (lua_istable(L, 2) && lua_getfield(L, lua_upvalueindex(3), "slice") == LUA_TFUNCTION) {
+    lua_insert(L, 1);
+    lua_call(L, 2, 1);
+    return 1;
+  }
   if (!lua_isinteger(L, 2)) return 0;
   lua_Integer i = lua_tointeger(L, 2);
   if (i < 0) i += n + 1;
@@ -318,28 +346,66 @@ static int get_index(lua_State *L) {
   return 1;
 }
 
+/* Puts the tensor at index 3 in the place of parameter or buffer i of the module at index 1. */
+static int set_param(lua_State *L, nl_state *s, int i) {
+  neap_module *m = check_module(L, s, 1);
+  neap_tensor *t = nl_check_tensor(L, s, 3), *old = neap_module_param(m, i);
+  lua_settop(L, 3);
+  hold(L, 1, t);
+  if (neap_module_set_param(m, i, nl_check_tensor(L, s, 3)) != NEAP_OK) return nl_raise(L, s);
+  if (old != t) let_go(L, 1, old);
+  nl_unlink(nl_slot_at(L, s, 3, NL_TENSOR)); /* the module has it: no scope ends it */
+  lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);
+  lua_pushvalue(L, 3);
+  lua_rawsetp(L, -2, t);
+  return 0;
+}
+
+/* The number of the parameter or buffer whose name is at index 2, or -1. */
+static int param_named(lua_State *L, const neap_module *m) {
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  for (int i = 0; i < neap_module_param_count(m); i++)
+    if (strcmp(neap_module_param_name(m, i), name) == 0) return i;
+  return -1;
+}
+
+/* module_set(m, name, tensor): without asking whether it is a parameter. */
+static int module_set(lua_State *L) {
+  nl_state *s = nl_up(L);
+  int i = param_named(L, check_module(L, s, 1));
+  return i >= 0 ? set_param(L, s, i) : nl_fail(L, s, "module_set: there is no such parameter");
+}
+
 static int newindex(lua_State *L) {
   nl_state *s = nl_up(L);
   neap_module *m = check_module(L, s, 1);
-  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   const char *layer = neap_module_about(m)->name;
-  for (int i = 0; i < neap_module_param_count(m); i++) {
-    if (strcmp(neap_module_param_name(m, i), name) != 0) continue;
-    neap_tensor *t = nl_check_tensor(L, s, 3), *old = neap_module_param(m, i);
-    lua_settop(L, 3);
-    hold(L, 1, t);
-    if (neap_module_set_param(m, i, nl_check_tensor(L, s, 3)) != NEAP_OK) return nl_raise(L, s);
-    if (old != t) let_go(L, 1, old);
+  int i = param_named(L, m);
+  if (i >= 0) {
+    const char *name = neap_module_param_name(m, i);
     nl_slot *slot = nl_slot_at(L, s, 3, NL_TENSOR);
-    nl_unlink(slot); /* the module has it: no scope ends it */
-    lua_rawgeti(L, LUA_REGISTRYINDEX, s->params_ref);
-    lua_pushvalue(L, 3);
-    lua_rawsetp(L, -2, t);
-    return 0;
+    if (!slot) {
+      const char *got = nl_describe(L, s, 3);
+      return nl_fail(L, s, "%s: %s is a tensor of the layer's own and cannot become %s", layer, name, got);
+    }
+    if (!neap_module_param_is_buffer(m, i) && !(slot->marks & NL_PARAMETER))
+      return nl_fail(L, s, "%s: %s is a parameter: assign nn.Parameter(...), or write into it with copy_ under neap.no_grad()", layer, name);
+    return set_param(L, s, i);
   }
-  if (strcmp(name, "training") == 0) {
+  if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "training") == 0) {
     neap_module_train(m, lua_toboolean(L, 3));
     return 0;
+  }
+  if (lua_isinteger(L, 2) && lua_getfield(L, lua_upvalueindex(2), "set_layer") == LUA_TFUNCTION) {
+    lua_insert(L, 1);
+    lua_call(L, 3, 0);
+    return 0;
+  }
+  for (int k = 0; lua_type(L, 2) == LUA_TSTRING && k < neap_module_child_count(m); k++) {
+    const char *part = neap_module_child_name(m, k, NULL);
+    if (strcmp(part, lua_tostring(L, 2)) != 0) continue;
+    return nl_fail(L, s, "%s: %s is a part that a layer made in C keeps; its parameters can be assigned, as in layer.%s.weight = nn.Parameter(...)",
+                   layer, part, part);
   }
   return nl_fail(L, s, "%s has no field '%s' to set", layer, luaL_tolstring(L, 2, NULL));
 }
@@ -457,16 +523,18 @@ static void add_layers(lua_State *L, nl_state *s) {
 
 void nl_open_module(lua_State *L, nl_state *s) {
   static const luaL_Reg functions[] = {
-    {"sequential", sequential}, {"is_module", is_module}, {"module_forward", forward},
+    {"sequential", sequential}, {"sequential_set", sequential_set}, {"module_set", module_set},
+    {"is_parameter", is_parameter}, {"mark_parameter", mark_parameter}, {"is_module", is_module}, {"module_forward", forward},
     {"module_hooked", module_hooked}, {NULL, NULL},
   };
   static const luaL_Reg methods[] = {
-    {"forward", forward}, {"append", append}, {"train", train}, {"eval", eval}, {"is_training", is_training}, {"to", to},
+    {"forward", forward}, {"train", train}, {"eval", eval}, {"is_training", is_training}, {"to", to},
     {"zero_grad", zero_grad}, {"name", name}, {"text", module_text}, {"is_waiting", is_waiting}, {"clone", clone},
     {NULL, NULL},
   };
-  static const luaL_Reg meta[] = {{"__newindex", newindex}, {"__len", length}, {NULL, NULL}};
-  static const struct { const char *name; lua_CFunction f; } with_glue[] = {{"__call", call}, {"__tostring", tostring}};
+  static const luaL_Reg meta[] = {{"__len", length}, {NULL, NULL}};
+  static const struct { const char *name; lua_CFunction f; } with_glue[] = {
+    {"__call", call}, {"__tostring", tostring}, {"__newindex", newindex}};
   int neap = lua_gettop(L);
   nl_functions(L, functions);
   add_layers(L, s);

@@ -57,7 +57,7 @@ static int module_each(lua_State *L) {
   for (int i = 0; i < f.n; i++) {
     lua_pushstring(L, name);
     lua_rawseti(L, 3, i + 1);
-    nl_push_param_of(L, s, f.t[i], 1);
+    nl_push_param_of(L, s, f.t[i], f.buffer[i], 1);
     lua_rawseti(L, 4, i + 1);
     lua_pushboolean(L, f.buffer[i]);
     lua_rawseti(L, 5, i + 1);

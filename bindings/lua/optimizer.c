@@ -418,7 +418,7 @@ static int schedule_at(lua_State *L) {
   double rate, momentum, base = luaL_checknumber(L, 2);
   int k = neap_schedule_find(luaL_checkstring(L, 1));
   if (k < 0) return nl_fail(L, s, "schedule_at: there is no schedule '%s'", lua_tostring(L, 1));
-  int64_t steps = luaL_checkinteger(L, 3);
+  double steps = luaL_checknumber(L, 3);
   lua_settop(L, 4);
   schedule_settings(L, s, k, 4, &a);
   if (neap_schedule_at(s->ctx, k, base, steps, a.n, a.value, &rate, &momentum) != NEAP_OK) return nl_raise(L, s);

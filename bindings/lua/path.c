@@ -161,8 +161,17 @@ const char *nl_path_of(lua_State *L, nl_state *s, int index) {
   return path;
 }
 
+/* path_at_work() -> "Net.body[2]", or nil while no Lua module is at work */
+static int path_at_work(lua_State *L) {
+  nl_state *s = nl_up(L);
+  nl_path(L, s);
+  lua_pushstring(L, s->paths > 0 ? s->site.path : NULL);
+  return 1;
+}
+
 void nl_open_path(lua_State *L, nl_state *s) {
-  static const luaL_Reg list[] = {{"push_path", push_path}, {"pop_path", pop_path}, {NULL, NULL}};
+  static const luaL_Reg list[] = {
+    {"push_path", push_path}, {"pop_path", pop_path}, {"path_at_work", path_at_work}, {NULL, NULL}};
   (void)s;
   nl_functions(L, list);
 }

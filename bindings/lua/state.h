@@ -28,7 +28,7 @@ enum { /* marks of a slot */
   NL_ANCHORED = 1, /* of a tensor: it keeps Lua functions that its history needs (autograd.c) */
   NL_CLOSED = 2,   /* released by a scope: file and line say where that ended */
   NL_FREED = 4,    /* released by free() or close() */
-  NL_NO_SCOPE = 8, /* a parameter: no scope releases it */
+  NL_PARAMETER = 8, /* of a tensor: nn.Parameter made it, or a layer */
   NL_HOOKED = 16   /* a module with hooks: it counts in state.hooked */
 };
 
@@ -216,7 +216,7 @@ void nl_inherit(lua_State *L, nl_state *s, int result, int first, int last);
 /* ---- module.c, module_tree.c ---- */
 /* Push the userdata of a module or of a parameter of one, borrowed; the module at index holder (0: none) keeps it. */
 void nl_push_module(lua_State *L, nl_state *s, neap_module *m, int holder);
-void nl_push_param_of(lua_State *L, nl_state *s, neap_tensor *t, int holder);
+void nl_push_param_of(lua_State *L, nl_state *s, neap_tensor *t, int buffer, int holder);
 void nl_open_tree(lua_State *L, int neap);
 
 /* ---- what each file adds to the module: the module's table is on top, and stays ---- */

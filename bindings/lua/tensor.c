@@ -36,7 +36,6 @@ void nl_push_param(lua_State *L, nl_state *s, neap_tensor *t) {
   lua_pushvalue(L, -1);
   lua_rawsetp(L, -3, t);
   slot->object = neap_retain(t);
-  slot->marks |= NL_NO_SCOPE;
   lua_remove(L, -2);
 }
 

@@ -1166,20 +1166,20 @@ function neap.ciou_loss(boxes1, boxes2, reduction, eps) end
 ---@return neap.Tensor y
 function Tensor:ciou_loss(boxes2, reduction, eps) end
 
---- x cut to [min, max]; either may be absent.
+--- x cut to [min, max]; either may be absent. Integers become float32 when a bound has a fraction.
 ---@param x neap.Tensor|number
 ---@param min? number
 ---@param max? number
 ---@return neap.Tensor y
 function neap.clamp(x, min, max) end
 
---- x cut to [min, max]; either may be absent.
+--- x cut to [min, max]; either may be absent. Integers become float32 when a bound has a fraction.
 ---@param min? number
 ---@param max? number
 ---@return neap.Tensor y
 function Tensor:clamp(min, max) end
 
---- x cut to [min, max]; either may be absent. Written into the tensor itself.
+--- x cut to [min, max]; either may be absent. Integers become float32 when a bound has a fraction. Written into the tensor itself.
 ---@param min? number
 ---@param max? number
 ---@return neap.Tensor
@@ -2554,6 +2554,19 @@ function neap.full_like(x, fill_value, dtype) end
 ---@param dtype? neap.DType
 ---@return neap.Tensor y
 function Tensor:full_like(fill_value, dtype) end
+
+--- Gamma numbers of shape x and of this rate (given none, 1); the two broadcast.
+---@param x neap.Tensor
+---@param rate? neap.Tensor
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function neap.gamma(x, rate, generator) end
+
+--- Gamma numbers of shape x and of this rate (given none, 1); the two broadcast.
+---@param rate? neap.Tensor
+---@param generator? neap.Generator
+---@return neap.Tensor y
+function Tensor:gamma(rate, generator) end
 
 --- The regularised lower incomplete gamma function P(x, z), that is the distribution function of a gamma number of shape x at z; the two broadcast. Its second derivative to x is not known.
 ---@param x neap.Tensor
@@ -4896,6 +4909,21 @@ function neap.nll_loss(input, target, weight, ignore_index, reduction) end
 ---@return neap.Tensor y
 function Tensor:nll_loss(target, weight, ignore_index, reduction) end
 
+--- Non-maximum suppression: positions of the boxes (N, 4) that stay, from the highest score (N) down; a box goes when it overlaps one that stays, of the same label (N) where labels are given, by more than iou_threshold. Boxes are x1, y1, x2, y2.
+---@param boxes neap.Tensor
+---@param scores neap.Tensor
+---@param iou_threshold? number
+---@param labels? neap.Tensor
+---@return neap.Tensor indices
+function neap.nms(boxes, scores, iou_threshold, labels) end
+
+--- Non-maximum suppression: positions of the boxes (N, 4) that stay, from the highest score (N) down; a box goes when it overlaps one that stays, of the same label (N) where labels are given, by more than iou_threshold. Boxes are x1, y1, x2, y2.
+---@param scores neap.Tensor
+---@param iou_threshold? number
+---@param labels? neap.Tensor
+---@return neap.Tensor indices
+function Tensor:nms(scores, iou_threshold, labels) end
+
 --- Positions of the elements that are not 0, one row of dimensions each.
 ---@param x neap.Tensor
 ---@return neap.Tensor indices
@@ -6903,12 +6931,6 @@ function neap.vstack(tensors) end
 ---@return neap.Tensor y
 function neap.where(condition, x, z) end
 
---- z where the condition x holds, else w.
----@param x neap.Tensor|number
----@param z neap.Tensor|number
----@return neap.Tensor y
-function Tensor:where(x, z) end
-
 --- x log(1 + z), and 0 where x is 0.
 ---@param x neap.Tensor|number
 ---@param z neap.Tensor|number
@@ -7460,6 +7482,16 @@ function neap.nn.GRUCell(input_size, hidden_size, bias) end
 ---@return neap.Module
 function neap.nn.GaussianNLLLoss(full, eps, reduction) end
 
+--- The mean of each channel of x (N, C, ...): (N, C), or with keepdim (N, C, 1, ...).
+---@param keepdim? boolean
+---@return neap.Module
+function neap.nn.GlobalAvgPool(keepdim) end
+
+--- The greatest element of each channel of x (N, C, ...): (N, C), or with keepdim (N, C, 1, ...).
+---@param keepdim? boolean
+---@return neap.Module
+function neap.nn.GlobalMaxPool(keepdim) end
+
 --- x (N, C, ...) with mean 0 and variance 1 over each group of channels of a sample, then scaled by weight and shifted by bias, a channel's (Wu and He, 2018).
 ---@param num_groups integer
 ---@param num_channels integer
@@ -7651,35 +7683,35 @@ function neap.nn.MSELoss(reduction) end
 ---@return neap.Module
 function neap.nn.MarginRankingLoss(margin, reduction) end
 
---- The greatest element of each window of x (N, C, W) or (C, W), stride (kernel_size) apart, and with return_indices its position within the row, row by row; NaN counts as the greatest.
+--- The greatest of each window of x (N, C, W) or (C, W): max_pool1d, its settings in PyTorch's order; with return_indices also where.
 ---@param kernel_size integer[]
 ---@param stride? integer[]
 ---@param padding? integer[]
 ---@param dilation? integer[]
----@param ceil_mode? boolean
 ---@param return_indices? boolean
+---@param ceil_mode? boolean
 ---@return neap.Module
-function neap.nn.MaxPool1d(kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+function neap.nn.MaxPool1d(kernel_size, stride, padding, dilation, return_indices, ceil_mode) end
 
---- The greatest element of each window of x (N, C, H, W) or (C, H, W), stride (kernel_size) apart, and with return_indices its position within the image, row by row; NaN counts as the greatest.
+--- As MaxPool1d, of x (N, C, H, W) or (C, H, W).
 ---@param kernel_size integer[]
 ---@param stride? integer[]
 ---@param padding? integer[]
 ---@param dilation? integer[]
----@param ceil_mode? boolean
 ---@param return_indices? boolean
+---@param ceil_mode? boolean
 ---@return neap.Module
-function neap.nn.MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+function neap.nn.MaxPool2d(kernel_size, stride, padding, dilation, return_indices, ceil_mode) end
 
---- The greatest element of each window of x (N, C, D, H, W) or (C, D, H, W), stride (kernel_size) apart, and with return_indices its position within the volume, row by row; NaN counts as the greatest.
+--- As MaxPool1d, of x (N, C, D, H, W) or (C, D, H, W).
 ---@param kernel_size integer[]
 ---@param stride? integer[]
 ---@param padding? integer[]
 ---@param dilation? integer[]
----@param ceil_mode? boolean
 ---@param return_indices? boolean
+---@param ceil_mode? boolean
 ---@return neap.Module
-function neap.nn.MaxPool3d(kernel_size, stride, padding, dilation, ceil_mode, return_indices) end
+function neap.nn.MaxPool3d(kernel_size, stride, padding, dilation, return_indices, ceil_mode) end
 
 --- The elements of x (N, C, W) or (C, W) put where max_pool found them, among zeros: of the size that it came from, or output_size.
 ---@param kernel_size integer[]
@@ -7728,7 +7760,7 @@ function neap.nn.MultiLabelSoftMarginLoss(weight, reduction) end
 ---@return neap.Module
 function neap.nn.MultiMarginLoss(p, margin, weight, reduction) end
 
---- Attention of num_heads heads (Vaswani et al., 2017): query (L, N, embed_dim), key (S, N, kdim) and value (S, N, vdim), N first with batch_first, or without it, give y like query and, when needed, weights (N, L, S), or of each head (N, heads, L, S). A bool mask is true where a key is ignored, one of floats is added: key_padding_mask (N, S), attn_mask (L, S) or (N heads, L, S). With is_causal query i sees keys up to i. cache (2, N, heads, room, embed_dim / heads) keeps the keys and values of the first `cached` positions, takes those of this call behind them, and all are attended to. With rotary, queries and keys are turned by their position (rope).
+--- Attention of num_heads heads (Vaswani et al., 2017): query (L, N, embed_dim), key (S, N, kdim) and value (S, N, vdim), N first with batch_first, or without it, give y like query and, when needed, weights (N, L, S), or of each head (N, heads, L, S). A bool mask is true where a key is ignored, one of floats is added: key_padding_mask (N, S), attn_mask (L, S) or (N heads, L, S). With is_causal query i sees keys up to i. cache (2, N, heads, room, embed_dim / heads) keeps the keys and values of the first `cached` positions, takes those of this call behind them, and all are attended to; with static_kv, a cache that is filled is only read, and key and value count for nothing. With rotary, queries and keys are turned by their position (rope).
 ---@param embed_dim? integer
 ---@param num_heads integer
 ---@param dropout? number
@@ -7779,6 +7811,14 @@ function neap.nn.PixelUnshuffle(downscale_factor) end
 ---@param reduction? "none"|"mean"|"sum"
 ---@return neap.Module
 function neap.nn.PoissonNLLLoss(log_input, full, eps, reduction) end
+
+--- As PositionalEncoding, but the rows are learnt: the parameter weight (max_len, d_model), which starts as N(0, 0.02).
+---@param d_model integer
+---@param dropout? number
+---@param max_len? integer
+---@param batch_first? boolean
+---@return neap.Module
+function neap.nn.PositionalEmbedding(d_model, dropout, max_len, batch_first) end
 
 --- Adds a row of sinusoids to each position of x (T, N, d_model), of (N, T, d_model) with batch_first, or of (T, d_model), from position offset on (Vaswani et al., 2017), then dropout.
 ---@param d_model integer
@@ -7949,7 +7989,7 @@ function neap.nn.Threshold(threshold, value) end
 ---@return neap.Module
 function neap.nn.Transformer(d_model, nhead, num_encoder_layers, num_decoder_layers, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias) end
 
---- num_layers decoder layers one after the other, with norm a LayerNorm at the end; cache (num_layers, 2, N, nhead, room, d_model / nhead). nn.TransformerDecoder(layer, num_layers, norm) copies a layer that there is.
+--- num_layers decoder layers one after the other, with norm a LayerNorm at the end; cache (num_layers, 2, N, nhead, room, d_model / nhead), memory_cache (num_layers, 2, N, nhead, S, d_model / nhead). nn.TransformerDecoder(layer, num_layers, norm) copies a layer that there is.
 ---@param d_model integer
 ---@param nhead integer
 ---@param num_layers integer
@@ -7965,7 +8005,7 @@ function neap.nn.Transformer(d_model, nhead, num_encoder_layers, num_decoder_lay
 ---@return neap.Module
 function neap.nn.TransformerDecoder(d_model, nhead, num_layers, dim_feedforward, dropout, activation, layer_norm_eps, batch_first, norm_first, bias, norm, rotary) end
 
---- An encoder layer whose queries also attend to memory (S, N, d_model), an encoder's output, between self-attention and linear layers (Vaswani et al., 2017).
+--- An encoder layer whose queries also attend to memory (S, N, d_model), an encoder's output, between self-attention and linear layers (Vaswani et al., 2017). memory_cache (2, N, nhead, S, d_model / nhead) takes memory's keys and values in the call with cached = 0; the calls behind it read them there.
 ---@param d_model integer
 ---@param nhead integer
 ---@param dim_feedforward? integer

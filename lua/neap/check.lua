@@ -1,6 +1,8 @@
 -- check: how Neap's own Lua says that it was used wrongly. A message names the first line outside of lua/neap, never
 -- one of Neap's own; unknown options come with the nearest known name. Nothing here knows about tensors.
 
+local core = require "neap.core"
+
 local check = {}
 
 -- All files of the library share this prefix of their chunk name, on disk as well as embedded.
@@ -22,9 +24,12 @@ function check.where()
   return ""
 end
 
---- Raises an error that blames the caller of the library. The arguments are those of string.format.
+--- Raises an error that blames the caller of the library, and names the layer at work. The arguments are those of
+--- string.format.
 function check.fail(format, ...)
-  error(check.where() .. format:format(...), 0)
+  local text, path = format:format(...), core.path_at_work()
+  if path and not text:find(path, 1, true) then text = ("%s (in layer %s)"):format(text, path) end
+  error(check.where() .. text, 0)
 end
 
 -- Edits that turn a into b: insertions, deletions, replacements, each counted 1 (Levenshtein, 1965).
@@ -119,12 +124,23 @@ function check.describe(value)
   return "a " .. (type(name) == "string" and name or kind)
 end
 
---- Raises unless value has the Lua type `kind` (or one of the kinds, written "number|string").
+-- The kinds of "function|table|nil" in words: "a function or a table".
+local function with_article(kind)
+  local words = {}
+  for one in kind:gmatch "%w+" do
+    if one ~= "nil" then words[#words + 1] = (one:find "^[aeio]" and "an " or "a ") .. one end
+  end
+  local last = table.remove(words)
+  return #words > 0 and table.concat(words, ", ") .. " or " .. last or last
+end
+
+--- Raises unless value has the Lua type `kind` (or one of the kinds, written "number|string";
+--- with "|nil" it may be absent).
 function check.kind(what, value, kind)
   for one in kind:gmatch "%w+" do
     if one == "integer" and math.type(value) == "integer" or type(value) == one then return value end
   end
-  check.fail("%s is not %s, but %s", what, (kind:gsub("|", " or ")), check.describe(value))
+  check.fail("%s is not %s, but %s", what, with_article(kind), check.describe(value))
 end
 
 return check

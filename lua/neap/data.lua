@@ -33,36 +33,71 @@ function data.select(set, index)
   return out
 end
 
---- Splits a set in two: data.split(set, 0.8) -> train, test. fraction of the rows goes to the first, chosen at random
---- unless options.shuffle is false; options.generator for the choice.
+-- The order in which n rows are dealt out: at random, or as they stand.
+local function order_of(n, options)
+  return options.shuffle == false and neap.range(1, n):to "int64" or neap.randperm(n, {generator = options.generator})
+end
+
+-- The classes that options.stratify names: a tensor (N), or the name of the set's.
+local function classes_of(what, set, n, stratify)
+  local classes = stratify
+  if type(stratify) == "string" then classes = set[stratify] end
+  if not neap.is_tensor(classes) or #classes.shape ~= 1 or #classes ~= n then
+    check.fail("%s: stratify is the name of the set's classes, or a tensor of %d classes, not %s", what, n,
+      neap.is_tensor(classes) and "of shape " .. tostring(classes.shape) or check.describe(stratify))
+  end
+  return classes
+end
+
+-- Parts of a set: part_of(i) says which one the i-th of n rows belongs to, and rows(k) gives those of part k, in the order that
+-- was drawn. With classes the rows are dealt class by class, so that each part gets its share of each.
+local function dealt(order, classes, part_of)
+  local n, list = #order, order:totable()
+  local by_class = classes and order:index_select(1, classes:index_select(1, order):argsort(1, {stable = true})):totable() or list
+  local part = {}
+  for i = 1, n do part[by_class[i]] = part_of(i) end
+  return function(k, others)
+    local rows_of = {}
+    for i = 1, n do
+      if (part[list[i]] == k) ~= (others or false) then rows_of[#rows_of + 1] = list[i] end
+    end
+    return neap.tensor(rows_of, {dtype = "int64"})
+  end
+end
+
+--- Splits a set in two: data.split(set, 0.8) -> train, test, sets that data.batches takes as they are:
+--- data.batches(train, {size = 64}). fraction of the rows goes to the first, chosen at random unless options.shuffle is false;
+--- options.generator for the choice; options.stratify, the name of the set's classes or a tensor of them, gives both sides the
+--- same share of each class.
 function data.split(set, fraction, options)
-  options = check.options("data.split", options, {"shuffle", "generator"})
+  options = check.options("data.split", options, {"shuffle", "generator", "stratify"})
   local n = rows("data.split", set)
   local first = math.floor(n * check.kind("data.split: the fraction", fraction, "number") + 0.5)
   if not (first >= 1 and first < n) then
     check.fail("data.split: %s of %d rows leaves one side empty; give a fraction such as 0.8", fraction, n)
   end
-  local order = options.shuffle == false and neap.range(1, n):to "int64"
-    or neap.randperm(n, {generator = options.generator})
-  return data.select(set, order:narrow(1, 1, first)), data.select(set, order:narrow(1, first + 1, n - first))
+  local classes = options.stratify ~= nil and classes_of("data.split", set, n, options.stratify)
+  local order = order_of(n, options)
+  if not classes then return data.select(set, order:narrow(1, 1, first)), data.select(set, order:narrow(1, first + 1, n - first)) end
+  local part = dealt(order, classes, function(i) return i * first // n > (i - 1) * first // n end)
+  return data.select(set, part(true)), data.select(set, part(false))
 end
 
 --- Cross-validation: for i, train, test in data.folds(set, 5) do ... end. Each row is in one of the k test sets. Options
 --- as for data.split.
 function data.folds(set, k, options)
-  options = check.options("data.folds", options, {"shuffle", "generator"})
+  options = check.options("data.folds", options, {"shuffle", "generator", "stratify"})
   local n = rows("data.folds", set)
   if math.type(k) ~= "integer" or k < 2 or k > n then
     check.fail("data.folds: %s folds of %d rows; give a whole number from 2 to %d", tostring(k), n, n)
   end
-  local order = options.shuffle == false and neap.range(1, n):to "int64"
-    or neap.randperm(n, {generator = options.generator})
+  local classes = options.stratify ~= nil and classes_of("data.folds", set, n, options.stratify)
+  local order = order_of(n, options)
+  local part = dealt(order, classes, function(i) return classes and (i - 1) % k + 1 or (i * k - 1) // n + 1 end)
   return function(_, i)
     i = i + 1
     if i > k then return nil end
-    local first, last = (i - 1) * n // k, i * n // k -- the test set is rows first + 1 .. last of the order
-    local rest = neap.cat({order:narrow(1, 1, first), order:narrow(1, last + 1, n - last)}, 1)
-    return i, data.select(set, rest), data.select(set, order:narrow(1, first + 1, last - first))
+    return i, data.select(set, part(i, true)), data.select(set, part(i))
   end, nil, 0
 end
 
@@ -76,6 +111,16 @@ function data.standardise(x)
   return scale(x), scale
 end
 
+-- Image i of x, `up[i]` rows and `left[i]` columns from where it was, in ops that a gradient goes through at once: a window
+-- of the image with a margin.
+local function shifted(x, pixels, up, left)
+  local padded, images, n = neap.pad(x, {pixels, pixels, pixels, pixels}), {}, #x.shape
+  for i = 1, #x do
+    images[i] = padded:select(1, i):narrow(-2, pixels + up[i] + 1, x.shape[n - 1]):narrow(-1, pixels + left[i] + 1, x.shape[n])
+  end
+  return neap.stack(images, 1)
+end
+
 --- Shifts each image of x, (N, H, W) or (N, C, H, W), by up to `pixels` rows and columns, at random and filled with 0;
 --- generator optional. For augmentation, in the map of data.batches.
 function data.shift(x, pixels, generator)
@@ -86,13 +131,18 @@ function data.shift(x, pixels, generator)
   if math.type(pixels) ~= "integer" or pixels < 0 then
     check.fail("data.shift: pixels is a whole number from 0 on, not %s", check.describe(pixels))
   end
-  local n, options = #shape, {generator = generator}
-  local out = neap.pad(x, {pixels, pixels, pixels, pixels})
-  for dim = n - 1, n do
-    local size, index, all = shape[dim], {shape[1], 1, 1, 1}, table.move(out.shape, 1, n, 1, {})
-    local from = neap.randint(0, 2 * pixels + 1, {shape[1], 1}, options)
-    index[dim], index[n + 1], all[dim] = size, nil, size
-    out = out:gather(dim, (from + neap.arange(1, size + 1)):reshape(index):expand(all))
+  local options, H, W = {generator = generator}, shape[#shape - 1], shape[#shape]
+  local up = neap.randint(-pixels, pixels + 1, {shape[1]}, options):totable()
+  local left = neap.randint(-pixels, pixels + 1, {shape[1]}, options):totable()
+  if #x > 0 and x.requires_grad and neap.is_grad_enabled() then return shifted(x, pixels, up, left) end
+  local out = neap.zeros_like(x)
+  for i = 1, #x do
+    local dy, dx = up[i], left[i]
+    local h, w = H - math.abs(dy), W - math.abs(dx)
+    if h > 0 and w > 0 then
+      local from = x:select(1, i):narrow(-2, 1 + math.max(dy, 0), h):narrow(-1, 1 + math.max(dx, 0), w)
+      out:select(1, i):narrow(-2, 1 + math.max(-dy, 0), h):narrow(-1, 1 + math.max(-dx, 0), w):copy_(from)
+    end
   end
   return out
 end

@@ -119,7 +119,7 @@ end
 
 --- Reads a file of tensors (safetensors): a table by name, or what neap.save was given; and the file's metadata, a table
 --- of strings. Tensors of the table share the file's memory until they are changed elsewhere. nil, message and code when
---- it cannot be read.
+--- it cannot be read: local state = assert(neap.load "state.safetensors").
 function files.load(path)
   check.kind("neap.load: the path", path, "string")
   local tensors, metadata, code = core.load(path)

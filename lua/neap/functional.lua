@@ -46,19 +46,29 @@ local function need_scalar(what, outputs)
   return outputs[1]
 end
 
--- Gradients of the outputs under grad_outputs, zeros where nothing flows.
-local function gradients(outputs, inputs, given, create, retain)
+-- Raises for what does not depend on input k; of: "result 1", "the derivative".
+local function independent(what, of, k)
+  check.fail("%s: %s does not depend on input %d; without strict = true, 0 is what that gives", what, of, k)
+end
+
+-- Gradients of the outputs under grad_outputs, zeros where nothing flows; strict, "name of the function" or nil: raises there.
+local function gradients(outputs, inputs, given, create, retain, strict, of)
   local live, weights = {}, {}
   for i, y in ipairs(outputs) do
-    if y.requires_grad then live[#live + 1], weights[#weights + 1] = y, given[i] end
+    if y.requires_grad then live[#live + 1], weights[#weights + 1] = y, given[i]
+    elseif strict then independent(strict, of or "result " .. i, 1) end
   end
   if #live == 0 then
     local zeros = {}
     for i, x in ipairs(inputs) do zeros[i] = core.zeros_like(x) end
     return zeros
   end
-  return core.grad(live, inputs, {grad_outputs = weights, create_graph = create, retain_graph = create or retain,
-    materialize_grads = true})
+  local grads = core.grad(live, inputs, {grad_outputs = weights, create_graph = create, retain_graph = create or retain,
+    materialize_grads = not strict, allow_unused = true})
+  for k in ipairs(strict and inputs or {}) do
+    if grads[k] == nil then independent(strict, of or "the result", k) end
+  end
+  return grads
 end
 
 local function simple(list, single) return single and list[1] or list end
@@ -82,16 +92,23 @@ local function vectors(what, given, like, single)
   return list
 end
 
-local options_of = {"create_graph"}
+local options_of = {"create_graph", "strict"}
+
+-- create_graph, and the function's name where it is strict.
+local function read_options(what, options)
+  options = check.options(what, options, options_of)
+  check.kind(what .. ": strict", options.strict, "boolean|nil")
+  return options.create_graph, options.strict and what or nil
+end
 
 -- One output's rows: for each input a tensor of shape (y's..., x's...). keep: the graph serves once more after them.
-local function rows_of(y, inputs, create, keep)
+local function rows_of(y, inputs, create, keep, strict, of)
   local n, rows = y:numel(), {}
   for k = 1, #inputs do rows[k] = {} end
   for i = 1, n do
     local pick = core.zeros(n, {dtype = y.dtype})
     pick[i] = 1
-    for k, g in ipairs(gradients({y}, inputs, {pick:reshape(y.shape)}, create, keep or i < n)) do rows[k][i] = g end
+    for k, g in ipairs(gradients({y}, inputs, {pick:reshape(y.shape)}, create, keep or i < n, strict, of)) do rows[k][i] = g end
   end
   local out = {}
   for k, x in ipairs(inputs) do
@@ -103,63 +120,70 @@ local function rows_of(y, inputs, create, keep)
 end
 
 --- The derivatives of all elements of f(x) with respect to all of x, of shape (f's..., x's...). x may be a list, f's
---- arguments, and f may return several tensors: then a list, of lists. Option: create_graph.
+--- arguments, and f may return several tensors: then a list, of lists. Options, of all these functions: create_graph; strict
+--- (false): raises where a result does not depend on an input, whose derivatives are 0 otherwise.
 function core.jacobian(f, x, options)
-  options = check.options("jacobian", options, options_of)
-  local inputs, one_in = prepared("jacobian", x, options.create_graph)
+  local create, strict = read_options("jacobian", options)
+  local inputs, one_in = prepared("jacobian", x, create)
   local outputs, one_out = called("jacobian", f, inputs)
   local out = {}
-  for i, y in ipairs(outputs) do out[i] = simple(rows_of(y, inputs, options.create_graph, i < #outputs), one_in) end
+  for i, y in ipairs(outputs) do
+    out[i] = simple(rows_of(y, inputs, create, i < #outputs, strict, "result " .. i), one_in)
+  end
   return simple(out, one_out)
 end
 
---- The second derivatives of f(x), one number, of shape (x's..., x's...); for a list x a list of lists. Option: create_graph.
+--- The second derivatives of f(x), one number, of shape (x's..., x's...); for a list x a list of lists. Options: create_graph, strict.
 function core.hessian(f, x, options)
-  options = check.options("hessian", options, options_of)
-  local inputs, single = prepared("hessian", x, options.create_graph)
+  local create, strict = read_options("hessian", options)
+  local inputs, single = prepared("hessian", x, create)
   local y = need_scalar("hessian", (called("hessian", f, inputs)))
-  local first, out = gradients({y}, inputs, {core.ones_like(y)}, true), {}
-  for i, g in ipairs(first) do out[i] = simple(rows_of(g, inputs, options.create_graph, i < #first), single) end
+  local first, out = gradients({y}, inputs, {core.ones_like(y)}, true, nil, strict, "the result"), {}
+  for i, g in ipairs(first) do
+    out[i] = simple(rows_of(g, inputs, create, i < #first, strict, "the derivative by input " .. i), single)
+  end
   return simple(out, single)
 end
 
---- f(x), and v' J: the gradient of f(x) . v. v is shaped like f(x), and may be left out when that is one number.
+--- f(x), and v' J: the gradient of f(x) . v. v is shaped like f(x), and may be left out when that is one number. Options:
+--- create_graph, strict.
 function core.vjp(f, x, v, options)
-  options = check.options("vjp", options, options_of)
-  local inputs, one_in = prepared("vjp", x, options.create_graph)
+  local create, strict = read_options("vjp", options)
+  local inputs, one_in = prepared("vjp", x, create)
   local outputs, one_out = called("vjp", f, inputs)
   local given = vectors("vjp", v, outputs, one_out)
-  local grads = gradients(outputs, inputs, given, options.create_graph)
-  if not options.create_graph then
+  local grads = gradients(outputs, inputs, given, create, nil, strict)
+  if not create then
     for i, y in ipairs(outputs) do outputs[i] = y:detach() end
   end
   return simple(outputs, one_out), simple(grads, one_in)
 end
 
 --- f(x), and J v: the derivative of f at x in the direction v, which is shaped like x. The gradient of u' J with respect to u.
+--- Options: create_graph, strict.
 function core.jvp(f, x, v, options)
-  options = check.options("jvp", options, options_of)
-  local inputs, one_in = prepared("jvp", x, options.create_graph)
+  local create, strict = read_options("jvp", options)
+  local inputs, one_in = prepared("jvp", x, create)
   local outputs, one_out = called("jvp", f, inputs)
   local given, u = vectors("jvp", v, inputs, one_in), {}
   for i, y in ipairs(outputs) do u[i] = core.zeros_like(y):requires_grad_(true) end
-  local pulled = gradients(outputs, inputs, u, true)
-  local out = gradients(pulled, u, given, options.create_graph)
-  if not options.create_graph then
+  local pulled = gradients(outputs, inputs, u, true, nil, strict)
+  local out = gradients(pulled, u, given, create)
+  if not create then
     for i, y in ipairs(outputs) do outputs[i] = y:detach() end
   end
   return simple(outputs, one_out), simple(out, one_out)
 end
 
---- f(x), one number, and H v: its second derivatives times v, which is shaped like x.
+--- f(x), one number, and H v: its second derivatives times v, which is shaped like x. Options: create_graph, strict.
 function core.hvp(f, x, v, options)
-  options = check.options("hvp", options, options_of)
-  local inputs, single = prepared("hvp", x, options.create_graph)
+  local create, strict = read_options("hvp", options)
+  local inputs, single = prepared("hvp", x, create)
   local y = need_scalar("hvp", (called("hvp", f, inputs)))
   local given = vectors("hvp", v, inputs, single)
-  local first = gradients({y}, inputs, {core.ones_like(y)}, true)
-  local out = gradients(first, inputs, given, options.create_graph)
-  return options.create_graph and y or y:detach(), simple(out, single)
+  local first = gradients({y}, inputs, {core.ones_like(y)}, true, nil, strict, "the result")
+  local out = gradients(first, inputs, given, create, nil, strict, "the derivative")
+  return create and y or y:detach(), simple(out, single)
 end
 
 -- ---- checkpoints ----

@@ -48,6 +48,12 @@ local function row_lines(row, lines)
   return table.concat(lines, "\n")
 end
 
+-- Whether an op is a method of its first argument, as its row says it.
+local function is_method(op)
+  local first = op.params[1]
+  return first and not op.marks.creates and (first.kind == "tensor" or first.kind == "operand") and rawequal(core.tensor_methods[op.name], core[op.name])
+end
+
 -- Second names of an op, in order.
 local function other_names(op)
   local names = {}
@@ -61,7 +67,7 @@ end
 local function op_text(op)
   local lines = {("neap.%s(%s)"):format(op.name, arguments(op.params, 1))}
   local first = op.params[1]
-  if first and not op.marks.creates and (first.kind == "tensor" or first.kind == "operand") then
+  if is_method(op) then
     local as_method = ("%s:%s(%s)"):format(first.name, op.name, arguments(op.params, 2))
     if #lines[1] + #as_method > 100 then lines[2] = as_method
     else lines[1] = lines[1] .. "   or   " .. as_method end
@@ -179,8 +185,8 @@ local function gather()
   add_table("neap.optim.swa_utils.", require "neap.optim.average")
   for _, part in ipairs(parts) do add_table(("neap.%s."):format(part), require("neap." .. part)) end
   add_table("x:", core.tensor_methods)
-  add_table("module:", core.module_methods)
   add_table("module:", nn.Module)
+  add_table("module:", core.module_methods)
   add_table("optimizer:", core.optimizer_methods)
   add_table("loader:", require "neap.data.batches")
 end

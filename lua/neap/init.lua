@@ -18,7 +18,8 @@ require "neap.help"
 
 -- What C lends to Neap's own Lua alone stays in neap.core.
 local internal = {}
-for name in ([[own has_file embedded push_path pop_path module_each module_children module_forward module_hooked penalty sequential]]):gmatch "%S+" do
+for name in ([[own has_file embedded push_path pop_path path_at_work module_each module_children module_forward module_hooked module_set penalty
+  sequential sequential_set is_parameter mark_parameter]]):gmatch "%S+" do
   internal[name] = true
 end
 
@@ -26,6 +27,9 @@ local neap = {}
 for name, value in next, core do
   if type(value) == "function" and not internal[name] then neap[name] = value end
 end
+
+local utils = require "neap.nn.utils"
+neap.clip_grad_norm_, neap.clip_grad_value_ = utils.clip_grad_norm_, utils.clip_grad_value_ -- models and options too
 
 local files = require "neap.files"
 neap.save, neap.load = files.save, files.load

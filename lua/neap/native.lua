@@ -87,17 +87,35 @@ function methods:register_forward_hook(hook) return add(self, "after", hook) end
 --- hook(module, args) runs before each forward; it may return another list of arguments, or the argument.
 function methods:register_forward_pre_hook(hook) return add(self, "before", hook) end
 
+for _, name in ipairs {"register_buffer", "register_parameter", "add_module"} do
+  methods[name] = function(self)
+    check.fail("%s: a %s is made in C and holds what it is made of; a class of nn.class can hold more beside it", name, self:name())
+  end
+end
+
 function glue.module_text(module)
   return require "neap.nn.tree".text(module)
 end
 
---- How a child stands in its parent, as Lua writes it: ".body", ".blocks[2]", "[3]".
-function glue.child_path(parent, child)
-  local tree, found = require "neap.nn.tree", nil
+-- The way from a module down to one below it, through containers that are not called; nil: there is none.
+local function way(tree, parent, child, seen)
+  local below, found = {}, nil
+  seen[parent] = true
   tree.each_child(parent, function(_, module, path)
     if rawequal(module, child) then found = found or path end
+    below[#below + 1] = {module, path}
   end)
-  return found or (".(%s)"):format(tree.name(child))
+  for _, one in ipairs(found and {} or below) do
+    local rest = not seen[one[1]] and way(tree, one[1], child, seen)
+    if rest then return one[2] .. rest end
+  end
+  return found
+end
+
+--- How a child stands in its parent, as Lua writes it: ".body", ".blocks[2]", "[3]".
+function glue.child_path(parent, child)
+  local tree = require "neap.nn.tree"
+  return way(tree, parent, child, {}) or (".(%s)"):format(tree.name(child))
 end
 
 --- A name that a module has not is nil, as code may ask which parts there are; one that is nearly a method's is an error.

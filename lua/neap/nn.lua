@@ -39,6 +39,7 @@ end
 for name, container in pairs(require "neap.nn.containers") do nn[name] = container end
 for name, made in pairs(require "neap.nn.transformer") do nn[name] = made end
 for name, loss in pairs(require "neap.nn.losses") do nn[name] = loss end
+for name, layer in pairs(require "neap.nn.variants") do nn[name] = layer end
 
 -- The ops under the name that PyTorch's users look for.
 local functional = {unfold = core.im2col}

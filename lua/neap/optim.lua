@@ -1,82 +1,77 @@
 -- optim: update rules. optim.NAME(parameters, options) is a row of C's rule table; from here it has PyTorch's face:
 -- parameter groups whose settings are read and set as fields, and a state that goes into a file. Schedules are in
--- optim.lr. `betas = {a, b}` stands for C's beta1 and beta2, everywhere, and so do the other names in `lists`.
+-- optim.lr.
 
 local core = require "neap.core"
 local check = require "neap.check"
 local tree = require "neap.nn.tree"
 
+local settings = require "neap.optim.settings"
+local measure = require "neap.train.measure"
+require "neap.optim.state"
+
 local optim = {}
 local methods, meta = core.optimizer_methods, core.optimizer_meta
+local rows, for_c, take_list = settings.rows, settings.for_c, settings.take_list
 
--- PyTorch's settings that are several numbers, and C's names of these.
-local lists = {
-  betas = {"beta1", "beta2"}, etas = {"etaminus", "etaplus"}, step_sizes = {"step_size_min", "step_size_max"},
-  ns_coefficients = {"ns_a", "ns_b", "ns_c"}, eps = {"eps1", "eps2"},
-}
-local list_of = {}
-for name, parts in pairs(lists) do
-  for _, part in ipairs(parts) do list_of[part] = name end
+-- What an optimizer knows in Lua alone: options, the constructor's, for groups that come later; names, by group.
+local known = setmetatable({}, {__mode = "k"})
+
+local function known_of(optimizer)
+  known[optimizer] = known[optimizer] or {names = {}}
+  return known[optimizer]
 end
 
--- By name: what C calls its settings; what they are called here (names), and which of these are lists; the state.
-local rows = {}
-for _, row in ipairs(core.rule_rows()) do
-  local names, parts, optional = {}, {}, {}
-  for _, param in ipairs(row.params) do
-    local list = list_of[param.name]
-    if not parts[list] then names[#names + 1] = list or param.name end
-    if list then parts[list] = lists[list] end
-    optional[param.name] = param.default == nil
+local function group_text(g, name) return name and ("group %d ('%s')"):format(g, name) or ("group %d"):format(g) end
+
+-- Raises where a parameter occurs twice. met: where each that is already there stands.
+local function check_once(what, list, g, name, met)
+  for i, parameter in ipairs(list) do
+    if met[parameter] then
+      check.fail("%s: parameter %d of %s is already being optimized, as %s", what, i, group_text(g, name), met[parameter])
+    end
+    met[parameter] = ("parameter %d of %s"):format(i, group_text(g, name))
   end
-  rows[row.name] = {names = names, lists = parts, optional = optional, slots = row.slots, scalars = row.scalars, told = row.told}
 end
 
--- The numbers of a list setting, by C's names.
-local function take_list(what, row, name, value, out)
-  local parts = row.lists[name]
-  local good = type(value) == "table"
-  for i, part in ipairs(good and parts or {}) do
-    local number = value[i]
-    if number == nil then good = good and row.optional[part] else good = good and type(number) == "number" end
-    out[part] = number
+-- Group number g as C takes it, and its name.
+local function read_group(what, group, g, met)
+  local params = type(group) == "table" and group.params
+  if core.is_tensor(params) then params = {params} end
+  if type(params) ~= "table" then check.fail("%s: group %d is not of the form {params = {...}, lr = ...}", what, g) end
+  local own, name = {}, group.name
+  for key, value in pairs(group) do
+    if key ~= "name" then own[key] = value end
   end
-  for key in pairs(good and value or {}) do good = good and parts[key] ~= nil end
-  if not good then check.fail("%s: %s is a list of %d numbers, not %s", what, name, #parts, check.describe(value)) end
+  if name ~= nil then check.kind(("%s: the name of group %d"):format(what, g), name, "string") end
+  own.params = params
+  check_once(what, params, g, name, met)
+  return for_c(what, own), name
 end
 
--- Options as C takes them.
-local function for_c(what, options)
-  if options == nil then return nil end
-  if type(options) ~= "table" then
-    check.fail("%s: options are a table, as in {lr = 0.1}, not %s", what, check.describe(options))
-  end
-  local out, row = {}, rows[what]
-  for key, value in pairs(options) do
-    if row.lists[key] then take_list(what, row, key, value, out) else out[key] = value end
-  end
-  return out
-end
-
--- The first argument of a rule: tensors, or groups.
+-- The first argument of a rule: tensors, or groups. Returns it as C takes it, and names of groups.
 local function parameters(what, list)
   if type(list) ~= "table" then
     check.fail("%s: takes a list of parameters, such as model:parameters(), not %s", what, check.describe(list))
   end
   if #list == 0 then check.fail("%s: there are no parameters in the list", what) end
-  if type(list[1]) ~= "table" then return list end
-  local groups = {}
-  for i, group in ipairs(list) do
-    if type(group) ~= "table" or type(group.params) ~= "table" then
-      check.fail("%s: group %d is not of the form {params = {...}, lr = ...}", what, i)
-    end
-    groups[i] = for_c(what, group)
+  local met, groups, names = {}, {}, {}
+  if type(list[1]) ~= "table" then
+    check_once(what, list, 1, nil, met)
+    return list, names
   end
-  return groups
+  for g, group in ipairs(list) do groups[g], names[g] = read_group(what, group, g, met) end
+  return groups, names
 end
 
 for name, rule in pairs(core.rules) do
-  optim[name] = function(list, options) return rule(parameters(name, list), for_c(name, options)) end
+  optim[name] = function(list, options)
+    local given, names = parameters(name, list)
+    options = for_c(name, options)
+    local optimizer = rule(given, options)
+    known[optimizer] = {options = options, names = names}
+    return optimizer
+  end
 end
 
 -- ---- groups ----
@@ -92,6 +87,7 @@ function Group:__index(key)
     for i, part in ipairs(parts) do values[i] = optimizer:get(g, part) end
     return values
   end
+  if key == "name" then return known_of(optimizer).names[g] end
   if key ~= "params" then return optimizer:get(g, key) end
   local list = {}
   for i = 1, optimizer:group_size(g) do list[i] = optimizer:parameter(g, i) end
@@ -102,16 +98,21 @@ function Group:__newindex(key, value)
   local optimizer, g = self[HOME][1], self[HOME][2]
   local what = optimizer:name()
   if key == "params" then check.fail "a group's parameters stay what they are; add a group for more" end
+  if key == "name" then
+    known_of(optimizer).names[g] = check.kind("the name of a group", value, "string|nil")
+    return
+  end
   if not rows[what].lists[key] then return optimizer:set(g, key, value) end
   local numbers = {}
-  take_list(what, rows[what], key, value, numbers)
+  take_list(what, key, value, numbers)
   for part, number in pairs(numbers) do optimizer:set(g, part, number) end
 end
 
--- Settings, and params, by name.
+-- Settings, params, and the group's name where it has one, by name.
 function Group:__pairs()
   local optimizer = self[HOME][1]
   local names = {"params", table.unpack(rows[optimizer:name()].names)}
+  if self.name then names[#names + 1] = "name" end
   local i = 0
   return function()
     i = i + 1
@@ -127,13 +128,15 @@ end
 
 -- ---- what an optimizer is for Lua ----
 
---- Fields: param_groups, a list; lr, the learning rate of the first group, and set, that of all.
+--- Fields: param_groups, a list; lr, the learning rate of the first group, and set, that of all; defaults, the settings of a
+--- group that names none.
 function meta.__index(self, key)
   local method = methods[key]
   if method then return method end
   if key == "param_groups" then return groups(self) end
   if key == "lr" then return self:get(1, "lr") end
-  return check.unknown(self:name(), key, methods, {param_groups = true, lr = true})
+  if key == "defaults" then return settings.defaults(self:name(), known_of(self).options or {}) end
+  return check.unknown(self:name(), key, methods, {param_groups = true, lr = true, defaults = true})
 end
 
 function meta.__newindex(self, key, value)
@@ -155,14 +158,14 @@ function meta.__tostring(self)
   for g, group in ipairs(groups(self)) do
     local parts = {}
     for name, value in pairs(group) do
-      if name ~= "params" then parts[#parts + 1] = ("%s = %s"):format(name, shown(value, rows[self:name()].lists[name])) end
+      if name ~= "params" and name ~= "name" then parts[#parts + 1] = ("%s = %s"):format(name, shown(value, rows[self:name()].lists[name])) end
     end
-    lines[g] = ("\n  group %d: %d parameters, %s"):format(g, self:group_size(g), table.concat(parts, ", "))
+    lines[g] = ("\n  %s: %d parameters, %s"):format(group_text(g, group.name), self:group_size(g), table.concat(parts, ", "))
   end
   return self:name() .. "(" .. table.concat(lines) .. "\n)"
 end
 
-local step = methods.step
+local step, zero_grad = methods.step, methods.zero_grad
 
 -- Gives up the step of the optimizer in it unless it is over.
 local Open = {__close = function(open) if open[1] then open[1]:cancel() end end}
@@ -178,119 +181,34 @@ function methods:step(closure)
     return loss
   end
   local open <close> = setmetatable({self}, Open)
-  local again = loss
-  while self:tell(core.is_tensor(again) and again:item() or again) do again = core.enable_grad(closure) end
+  local what, again = self:name() .. ":step: what the closure returns, the loss,", loss
+  while self:tell(measure(what, again)) do again = core.enable_grad(closure) end
   open[1] = nil
   return loss
 end
 
---- One more group: {params = {...}, lr = ...}; settings that are absent have the rule's defaults.
+--- One more group: {params = {...}, lr = ..., name = "head"}; settings that are absent are those that the optimizer was made
+--- with (optimizer.defaults). params is a list, or one tensor; name is optional, and shown.
 function methods:add_param_group(group)
-  local list = parameters(self:name(), {group})
-  self:add(list)
+  local what, own, met, g = self:name(), known_of(self), {}, self:group_count() + 1
+  for k, there in ipairs(groups(self)) do check_once(what, there.params, k, there.name, met) end
+  local one, name = read_group(what, group, g, met)
+  self:add({one}, own.options)
+  own.names[g] = name
 end
 
--- The state of LBFGS as PyTorch has it: with the first parameter, pairs in lists.
-local function from_lbfgs(state)
-  for _, name in ipairs{"old_dirs", "old_stps"} do
-    local list = {}
-    for i = 1, #state[name] do list[i] = state[name]:select(1, i):clone() end
-    state[name] = list
+--- Drops the gradients of all parameters; with {set_to_none = false}, or false, they become 0 instead.
+function methods:zero_grad(set_to_none)
+  if type(set_to_none) == "table" then
+    set_to_none = check.options(self:name() .. ":zero_grad", set_to_none, {"set_to_none"}).set_to_none
   end
-  state.ro = state.ro:totable()
-  return state
-end
-
-local function to_lbfgs(state, like)
-  local options, out = {dtype = like.dtype}, {}
-  for key, value in pairs(state) do out[key] = value end
-  for _, name in ipairs{"old_dirs", "old_stps"} do
-    out[name] = #state[name] > 0 and core.stack(state[name]) or core.zeros({0, #state.d}, options)
-  end
-  out.ro = #state.ro > 0 and core.tensor(state.ro, {dtype = "float64"}) or core.zeros({0}, {dtype = "float64"})
-  return out
-end
-
---- What goes on later from here: {state = a table for each parameter, param_groups = the settings of each group and the
---- numbers of its parameters}. The tensors are copies.
-function methods:state_dict()
-  local row, out = rows[self:name()], {state = {}, param_groups = {}}
-  for g, from in ipairs(groups(self)) do
-    local group = {}
-    for name, value in pairs(from) do group[name] = value end
-    group.params = {}
-    for i = 1, self:group_size(g) do
-      local one = {step = self:steps(g, i)}
-      for _, slot in ipairs(row.slots) do
-        local tensor = self:state(g, i, slot)
-        one[slot] = tensor and tensor:clone()
-      end
-      for _, name in ipairs(row.scalars) do one[name] = self:scalar(g, i, name) end
-      out.state[#out.state + 1] = one
-      group.params[i] = #out.state
-    end
-    out.param_groups[g] = group
-  end
-  local own = row.told and self:lbfgs_state()
-  if own then
-    for key, value in pairs(from_lbfgs(own)) do out.state[1][key] = value end
-  end
-  return out
-end
-
--- Raises unless the state's groups are like the optimizer's, and its tensors like their parameters.
-local function fits(self, state)
-  local what = self:name() .. ":load_state_dict"
-  if type(state) ~= "table" or type(state.param_groups) ~= "table" or type(state.state) ~= "table" then
-    check.fail("%s: a state has the tables state and param_groups", what)
-  end
-  if #state.param_groups ~= self:group_count() then
-    check.fail("%s: the state has %d groups, the optimizer %d", what, #state.param_groups, self:group_count())
-  end
-  for g, group in ipairs(state.param_groups) do
-    local n = type(group) == "table" and type(group.params) == "table" and #group.params or 0
-    if n ~= self:group_size(g) then
-      check.fail("%s: group %d has %d parameters in the state, %d in the optimizer", what, g, n, self:group_size(g))
-    end
-    for i, number in ipairs(group.params) do
-      local one, parameter = state.state[number], self:parameter(g, i)
-      if type(one) ~= "table" or math.type(one.step) ~= "integer" then
-        check.fail("%s: parameter %d of group %d has no state", what, i, g)
-      end
-      for _, slot in ipairs(rows[self:name()].slots) do
-        local got, sizes = one[slot] and tostring(one[slot].shape), self:state_shape(g, i, slot)
-        local wanted = sizes and "(" .. table.concat(sizes, ", ") .. ")"
-        if got and wanted and got ~= wanted then
-          check.fail("%s: %s of parameter %d of group %d is %s, not %s: the parameter is %s", what, slot, i, g, got, wanted,
-            tostring(parameter.shape))
-        end
-      end
+  check.kind(self:name() .. ":zero_grad: set_to_none", set_to_none, "boolean|nil")
+  if set_to_none ~= false then return zero_grad(self) end
+  for _, group in ipairs(groups(self)) do
+    for _, parameter in ipairs(group.params) do
+      if parameter.grad then parameter.grad = core.zeros_like(parameter.grad) end
     end
   end
-end
-
---- Goes on from a state_dict of the same rule over parameters of the same shapes: settings, counts and state.
-function methods:load_state_dict(state)
-  fits(self, state)
-  local row, own = rows[self:name()], groups(self)
-  for g, group in ipairs(state.param_groups) do
-    for _, name in ipairs(row.names) do
-      if group[name] ~= nil then own[g][name] = group[name] end
-    end
-    for i, number in ipairs(group.params) do
-      local one = state.state[number]
-      self:steps(g, i, one.step)
-      for _, slot in ipairs(row.slots) do
-        local tensor = one[slot] and self:state(g, i, slot)
-        if tensor then tensor:copy_(one[slot]) end
-      end
-      for _, name in ipairs(row.scalars) do
-        if one[name] then self:scalar(g, i, name, one[name]) end
-      end
-    end
-  end
-  local first = state.state[1]
-  if row.told and first.n_iter then self:set_lbfgs_state(to_lbfgs(first, self:parameter(1, 1))) end
 end
 
 local average, wrap = require "neap.optim.average", require "neap.optim.wrap"

@@ -64,6 +64,17 @@ wrap("where", function(plain, condition, ...)
   return core.atleast_1d(condition):nonzero():unbind(2)
 end)
 
+--- As a method where takes its arguments in PyTorch's order, x:where(condition, other): x where the condition holds, else
+--- other. x:where() is neap.where(x).
+function methods.where(x, condition, ...)
+  if condition == nil and select("#", ...) == 0 then return core.where(x) end
+  if not core.is_tensor(condition) or condition.dtype ~= "bool" then
+    check.fail("x:where(condition, other): the condition is a bool tensor, not %s; neap.where(condition, x, other) has it first",
+      core.is_tensor(condition) and condition.dtype or check.describe(condition))
+  end
+  return core.where(condition, x, ...)
+end
+
 -- tensor_split(x, where): the number of parts or the positions may stand in a tensor.
 wrap("tensor_split", function(plain, x, where, ...)
   if core.is_tensor(where) then where = where:dim() == 0 and where:item() or where:totable() end

@@ -11,7 +11,7 @@ local function tables_of(value)
   local list = {}
   if core.is_tensor(value) then
     list[1] = core.tensor_methods
-  elseif core.is_module(value) then
+  elseif type(value) == "userdata" and core.is_module(value) then
     list[1] = core.module_methods
   else
     for _ = 1, 10 do -- through __index, as far as it is tables

@@ -5,6 +5,7 @@
 local neap = require "neap.core"
 local check = require "neap.check"
 local over = require "neap.data.each"
+local fitting = require "neap.train.fitting"
 
 local check_data, iterate = over.check, over.iterate
 
@@ -48,7 +49,9 @@ end
 --- mode meanwhile and afterwards as it was.
 function train.evaluate(model, data, options)
   options = check.options("train.evaluate", options, {"loss"})
+  fitting.check_model("train.evaluate", model)
   check_data("train.evaluate", data)
+  if options.loss ~= nil then fitting.check_function("train.evaluate", "loss", options.loss) end
   local _ <close> = over.modes(model)
   model:eval()
   local _ <close> = neap.no_grad()
@@ -60,7 +63,7 @@ function train.evaluate(model, data, options)
     if not x then break end
     local rows = x.shape[1]
     local output = model(x)
-    if options.loss then total = total + options.loss(output, y):item() * rows end
+    if options.loss then total = total + fitting.check_loss("train.evaluate", options.loss(output, y)):item() * rows end
     classes = classes and #output.shape == 2 and #y.shape == 1 and not y.dtype:find "float"
     if classes then right = right + output:argmax(2):eq(y):sum():item() end
     n = n + rows
@@ -71,35 +74,26 @@ end
 
 local known = {
   "model", "loss", "optimizer", "data", "epochs", "schedule", "test", "on_step", "on_epoch", "clip", "quiet", "accumulate",
-  "stopping", "average",
+  "stopping", "average", "monitor",
 }
 
 --- Trains a model: train.fit{model = m, loss = f(output, y), optimizer = o, data = loader, epochs = n}. Besides:
---- schedule (stepped once an epoch, with the test's loss or else the epoch's), test (a loader to evaluate on after each
---- epoch), clip (largest norm of all gradients), accumulate (batches whose gradients make one step: 1), average (an
---- optim.AveragedModel, shown the model after each step), stopping (a train.EarlyStopping, given what schedule is given),
---- on_step(state), on_epoch(state) -> false ends the training, quiet (true: prints nothing). `data` may be a function that
---- returns an iterator over x, y. The state has epoch, step (of all epochs), loss (mean of the epoch so far), and at an
---- epoch's end test_loss, accuracy, seconds (since the start). Returns a list of the states at the epochs' ends.
+--- schedule (stepped once an epoch, with what it watches), test (a loader to evaluate on after each epoch), clip (largest norm
+--- of all gradients), accumulate (batches whose gradients make one step: 1), average (an optim.AveragedModel, shown the model
+--- after each step), stopping (a train.EarlyStopping, given what it watches), monitor ("loss", "accuracy", or a function of the
+--- state that returns a number: what schedule and stopping watch), on_step(state), on_epoch(state) -> false ends the training,
+--- quiet (true: prints nothing). Without monitor, what has mode = "max" watches the test's accuracy, the rest the test's loss
+--- or else the epoch's. `data` may be a function that returns an iterator over x, y. The state has epoch, step (of all
+--- epochs), loss (mean of the epoch so far), and at an epoch's end test_loss, accuracy, seconds (since the start). Returns a
+--- list of the states at the epochs' ends.
 function train.fit(options)
-  check.options("train.fit", options, known)
-  for _, name in ipairs{"model", "loss", "optimizer", "data"} do
-    if options[name] == nil then check.fail("train.fit: no %s given", name) end
-  end
-  check_data("train.fit", options.data)
-  if options.test then check_data("train.fit: test", options.test) end
+  fitting.check(check.options("train.fit", options, known))
   local model, criterion, optimizer = options.model, options.loss, options.optimizer
-  local epochs, history = options.epochs or 1, {}
-  if math.type(epochs) ~= "integer" or epochs < 0 then
-    check.fail("train.fit: epochs is a whole number, not %s", check.describe(epochs))
-  end
+  local epochs, each, history = options.epochs or 1, options.accumulate or 1, {}
   local batches = type(options.data) ~= "function" and #options.data or nil
   local line = not options.quiet and Line.new() or nil
   local start, step = neap.clock(), 0
-  local parameters, each, waiting = options.clip and model:parameters(), options.accumulate or 1, 0
-  if math.type(each) ~= "integer" or each < 1 then
-    check.fail("train.fit: accumulate is a whole number above 0, not %s", check.describe(each))
-  end
+  local parameters, waiting = options.clip and model:parameters(), 0
 
   local function update()
     if parameters then neap.clip_grad_norm_(parameters, options.clip) end
@@ -114,7 +108,7 @@ function train.fit(options)
     local _ <close> = neap.scope()
     local x, y = next_batch()
     if not x then return nil end
-    local loss = criterion(model(x), y)
+    local loss = fitting.check_loss("train.fit", criterion(model(x), y))
     if each > 1 then (loss / each):backward() else loss:backward() end
     waiting = waiting + 1
     if waiting == each then update() end
@@ -145,7 +139,7 @@ function train.fit(options)
     if options.test then
       state.test_loss, state.accuracy = train.evaluate(model, options.test, {loss = criterion})
     end
-    if options.schedule then options.schedule:step(state.test_loss or state.loss) end
+    if options.schedule then options.schedule:step(not options.schedule.counts and fitting.watched(options, "schedule", state) or nil) end
     state.seconds = neap.clock() - start
     history[epoch] = state
     if line then
@@ -154,7 +148,7 @@ function train.fit(options)
         state.accuracy and ("  accuracy %.4f"):format(state.accuracy) or "", state.seconds))
     end
     if options.on_epoch and options.on_epoch(state) == false then break end
-    if options.stopping and options.stopping:step(state.test_loss or state.loss) then break end
+    if options.stopping and options.stopping:step(fitting.watched(options, "stopping", state)) then break end
   end
   return history
 end

@@ -24,7 +24,7 @@ struct neap_job {
   neap_optimizer *optimizer;
   int loss_op, n_leaves, room;
   leaf *leaves;            /* empty when the model is a single layer */
-  int base;                /* that the leaves' paths are written for */
+  int base, trees;         /* the base that the leaves' paths are written for; the context's count when they were found */
   phase phase;
   int at;                  /* the next leaf */
   neap_tensor *h, *target; /* what the last leaf put out */
@@ -67,7 +67,8 @@ static int add_leaves(neap_job *j, neap_module *m, const char *own) {
 
 /* The leaves, their paths as the step's site counts. */
 static int know_leaves(neap_job *j) {
-  if (j->base == j->ctx->site.base) return NEAP_OK;
+  if (j->base == j->ctx->site.base && j->trees == j->ctx->trees) return NEAP_OK;
+  j->trees = j->ctx->trees;
   j->n_leaves = 0;
   j->base = -1;
   if (np_is_sequential(j->model) && add_leaves(j, j->model, NULL) != 0) return j->ctx->error;
@@ -154,6 +155,7 @@ static int take(neap_tensor **slot, neap_tensor *t) {
 
 static int forward_slice(neap_job *j) {
   neap_tensor *y;
+  if (j->trees != j->ctx->trees) return np_fail(j->ctx, NEAP_ERR_STATE, "neap_step: a container got other layers while a step was at work");
   if (j->n_leaves == 0) {
     y = neap_forward(j->model, j->h);
   } else {

@@ -84,6 +84,7 @@ struct neap_context {
   neap_site site;                 /* of the call at work; all zero: none */
   neap_scope *scope;              /* the innermost, or NULL */
   neap_generator generator;       /* the context's own; generator.refs and handles count references given out */
+  int trees;                      /* how often a container got other layers: who remembers a tree's layers asks */
   int handles;                    /* tensors, modules, ... alive: the context goes with the last one */
   int refs;                       /* owners: neap_open, neap_retain_context */
   const struct np_signature **signatures; /* one an op, parsed at first use (ops/signature.c); size below */

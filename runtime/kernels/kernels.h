@@ -327,6 +327,7 @@ typedef struct np_kernels {
   const np_sort *sort;
   const np_count *count;
   const np_row *row[2];
+  const struct np_sheet_loops *sheet[2]; /* sheet.h */
   const struct np_norm *norm[2];         /* norm.h */
   const np_index *index;
   np_gemm gemm[NP_CTYPES];

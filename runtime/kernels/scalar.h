@@ -433,7 +433,8 @@ NP_FN double np_hypot_f64(double x, double z) { return hypot(x, z); }
   NP_FN T np_remainder_of_##S(T r, T z) { return ((r != 0) & ((r < 0) != (z < 0))) ? r + z : r; }  /* r: fmod's */   \
   NP_FN T np_remainder_##S(T x, T z) { return np_remainder_of_##S(np_fmod_##S(x, z), z); }                          \
   NP_FN T np_floor_divide_of_##S(T r, T x, T z) { /* (x - remainder) / z is an integer but for rounding */          \
-    T y = np_round_##S((x - r) / z);                                                                                \
+    T y = np_round_##S((x - r) / z), far = -(T)((x != 0) & ((x < 0) != (z < 0)));                                   \
+    y = (fabs##F(z) == (T)INFINITY) & (fabs##F(x) < (T)INFINITY) ? far : y;                                         \
     return z == 0 ? x / z : y == 0 ? copysign##F(y, x / z) : y;                                                     \
   }                                                                                                                 \
   NP_FN T np_floor_divide_##S(T x, T z) { return np_floor_divide_of_##S(np_remainder_##S(x, z), x, z); }            \

@@ -8,6 +8,7 @@
 #include "recurrent.h"
 #include "grid.h"
 #include "pool.h"
+#include "sheet.h"
 
 extern const np_load NP_NAME(np_load_table)[NEAP_DTYPES][NP_CTYPES];
 extern const np_store NP_NAME(np_store_table)[NP_CTYPES][NEAP_DTYPES];
@@ -37,6 +38,7 @@ extern const np_optim NP_NAME(np_optim_f32), NP_NAME(np_optim_f64);
 extern const np_recurrent NP_NAME(np_recurrent_f32), NP_NAME(np_recurrent_f64);
 extern const np_conv NP_NAME(np_conv_f32), NP_NAME(np_conv_f64);
 extern const np_grid_loops NP_NAME(np_grid_f32), NP_NAME(np_grid_f64);
+extern const np_sheet_loops NP_NAME(np_sheet_f32), NP_NAME(np_sheet_f64);
 extern const np_pool_loops NP_NAME(np_pool_f32), NP_NAME(np_pool_f64);
 
 #define STRING_(x) #x
@@ -54,6 +56,7 @@ const np_kernels NP_NAME(np_kernels) = {
     .scan = {&NP_NAME(np_scan_f32), &NP_NAME(np_scan_f64), &NP_NAME(np_scan_i64)},
     .sort = &NP_NAME(np_sort_table),
     .count = &NP_NAME(np_count_table),
+    .sheet = {&NP_NAME(np_sheet_f32), &NP_NAME(np_sheet_f64)},
     .row = {&NP_NAME(np_row_f32), &NP_NAME(np_row_f64)},
     .norm = {&NP_NAME(np_norm_f32), &NP_NAME(np_norm_f64)},
     .index = &NP_NAME(np_index_table),

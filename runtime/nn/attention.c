@@ -8,7 +8,7 @@
 /* ---- MultiheadAttention: settings, then parts in the order in which they are made ---- */
 
 enum { EMBED, HEADS, DROPOUT, BIAS, BIAS_KV, ZERO_ATTN, KDIM, VDIM, BATCH_FIRST, ROTARY };
-enum { QUERY, KEY, VALUE, PADDING, NEED_WEIGHTS, MASK, AVERAGE, CAUSAL, CACHE, CACHED };
+enum { QUERY, KEY, VALUE, PADDING, NEED_WEIGHTS, MASK, AVERAGE, CAUSAL, CACHE, CACHED, STATIC };
 
 static int xavier_part(neap_module *m, const char *name, int64_t rows, int64_t cols) {
   neap_tensor *t = np_add_part(m, name, 2, (int64_t[]){rows, cols});
@@ -91,9 +91,16 @@ static neap_tensor *projected(const attention *a, int i, neap_tensor *x) {
   return neap_linear(a->c, x, w, b ? neap_narrow(a->c, b, 0, i * e, e) : NULL, 0);
 }
 
+/* Keys and values are all in the cache already. */
+static int is_filled(const attention *a) { return a->in[STATIC].i && a->in[CACHE].t && a->in[CACHED].i > 0; }
+
 static void project(attention *a, neap_tensor *q, neap_tensor *k, neap_tensor *v) {
   neap_tensor *p[3] = {NULL};
   neap_tensor *whole = part_named(a->m, "in_proj_weight");
+  if (is_filled(a)) {
+    a->q = heads(a, projected(a, 0, q));
+    return;
+  }
   if (whole && q == k && k == v) neap_chunk(a->c, neap_linear(a->c, q, whole, part_named(a->m, "in_proj_bias"), 0), 3, -1, p, 3);
   else p[0] = projected(a, 0, q), p[1] = projected(a, 1, k), p[2] = projected(a, 2, v);
   neap_tensor *more[2] = {part_named(a->m, "bias_k"), part_named(a->m, "bias_v")};
@@ -127,16 +134,22 @@ static int append(attention *a) {
   if (!cache) return cached ? np_layer_fail(a->m, NEAP_ERR_ARGUMENT, "cached is %lld, but there is no cache", (long long)cached) : NEAP_OK;
   if (np_set_i(a->m, BIAS_KV) || np_set_i(a->m, ZERO_ATTN))
     return np_layer_fail(a->m, NEAP_ERR_ARGUMENT, "a cache does not go with add_bias_kv or add_zero_attn, which append a key at each call");
-  const int64_t *s = a->k->at.shape, *have = cache->at.shape, n = s[2];
-  if (cache->at.ndim != 5 || have[0] != 2 || have[1] != s[0] || have[2] != s[1] || have[4] != s[3])
-    return refuse_cache(a, "does not fit: it must be (2, N, heads, room, embed_dim / heads)");
+  const int filled = is_filled(a);
+  const int64_t *s = a->q->at.shape, *have = cache->at.shape, n = filled ? 0 : a->k->at.shape[2];
+  if (cache->at.ndim != 5 || have[0] != 2 || have[1] != s[0] || have[2] != s[1] || have[4] != s[3]) {
+    char wanted[160];
+    np_text t;
+    np_text_init(&t, wanted, sizeof wanted);
+    np_text_add(&t, "does not fit: it must be (2, N, heads, room, embed_dim / heads), here (2, %lld, %lld, room, %lld)", (long long)s[0], (long long)s[1], (long long)s[3]);
+    return refuse_cache(a, wanted);
+  }
   if (cached + n > have[3]) return refuse_cache(a, "has no room for those of this call");
-  if (a->c->grad_mode && (np_needs_grad(a->k) || np_needs_grad(a->v)))
+  if (!filled && a->c->grad_mode && (np_needs_grad(a->k) || np_needs_grad(a->v)))
     return np_layer_fail(a->m, NEAP_ERR_STATE, "a cache holds what no gradient follows: call it within no_grad");
   neap_tensor *both[2] = {a->k, a->v};
   for (int i = 0; i < 2; i++) {
     neap_tensor *of = neap_select(a->c, cache, 0, i);
-    neap_copy_(a->c, neap_narrow(a->c, of, 2, cached, n), both[i]);
+    if (!filled) neap_copy_(a->c, neap_narrow(a->c, of, 2, cached, n), both[i]);
     both[i] = neap_narrow(a->c, of, 2, 0, cached + n);
   }
   a->k = both[0], a->v = both[1];
@@ -156,12 +169,20 @@ static int refuse_mask(const attention *a, int i, const char *wanted) {
   return np_layer_fail(a->m, NEAP_ERR_SHAPE, "%s %s must be %s", a->m->call->param[i].name, have, wanted);
 }
 
+static int check_mask_dtype(const attention *a, int i) {
+  neap_tensor *mask = a->in[i].t;
+  if (!mask || mask->at.dtype == NEAP_BOOL || np_is_float(mask->at.dtype)) return NEAP_OK;
+  return np_layer_fail(a->m, NEAP_ERR_DTYPE, "%s is %s, it must be bool, true where a key is ignored (mask:bool()), or floats to add to the scores",
+                       a->m->call->param[i].name, np_dtypes[mask->at.dtype].info.name);
+}
+
 /* Both masks, of all keys, as (N or 1, heads or 1, L or 1, S); NULL: not given. */
 static int open_masks(attention *a, neap_tensor **padding, neap_tensor **mask) {
   const int64_t h = np_set_i(a->m, HEADS), extra = np_set_i(a->m, BIAS_KV) + np_set_i(a->m, ZERO_ATTN), keys = a->keys - extra;
   neap_tensor *p = a->in[PADDING].t, *w = a->in[MASK].t;
   char wanted[128];
   np_text t;
+  if (check_mask_dtype(a, PADDING) != 0 || check_mask_dtype(a, MASK) != 0) return a->c->error;
   np_text_init(&t, wanted, sizeof wanted);
   if (p) {
     const int lead = a->batched;
@@ -297,6 +318,13 @@ int np_positional_encoding_setup(neap_module *m, const neap_value *in) {
   if (table) np_copy(c, pe, table);
   neap_release(table);
   return c->error;
+}
+
+int np_positional_embedding_setup(neap_module *m, const neap_value *in) {
+  (void)in;
+  if (np_at_least(m, 0, 1) != 0 || np_probability(m, 1) != 0 || np_at_least(m, 2, 0) != 0) return m->ctx->error;
+  neap_tensor *w = np_add_part(m, "weight", 2, (int64_t[]){np_set_i(m, 2), np_set_i(m, 0)});
+  return w ? neap_init_normal(w, 0, 0.02, NULL) : (int)m->ctx->error;
 }
 
 neap_tensor *np_positional_encoding_forward(neap_module *m, const neap_value *in, neap_tensor **more) {

@@ -76,10 +76,24 @@ neap_tensor *np_add_buffer(neap_module *m, const char *name, neap_dtype d, int n
   return new_part(m, name, 1, d, ndim, shape);
 }
 
+/* m comes to stand at least at this level. Not NULL: why it cannot, some module below it being too deep or the holder itself.
+ * A module's level is raised after those of its children, so that levels are in order even then. */
+static const char *sink(neap_module *m, int level, const neap_module *holder) {
+  const char *why = NULL;
+  if (m == holder) return "a container cannot hold itself";
+  if (level >= NP_MAX_DEPTH) return "modules nest at most 64 deep";
+  if (m->level >= level) return NULL;
+  for (int i = 0; i < m->n_children && !why; i++) why = sink(m->child[i].m, level + 1, holder);
+  if (!why) m->level = level;
+  return why;
+}
+_Static_assert(NP_MAX_DEPTH == 64, "the text above says so");
+
 int np_add_child(neap_module *m, const char *name, int place, neap_module *child) {
   if (!child) return m->ctx->error;
   np_child *list = NULL;
-  if (child->depth + 1 >= NP_MAX_DEPTH) np_layer_fail(m, NEAP_ERR_ARGUMENT, "modules nest at most %d deep", NP_MAX_DEPTH);
+  const char *why = sink(child, m->level + 1, m);
+  if (why) np_layer_fail(m, NEAP_ERR_ARGUMENT, "%s", why);
   else list = longer(m->ctx, m->child, m->n_children, &m->room_children, sizeof *list);
   if (!list) {
     neap_module_release(child);
@@ -87,7 +101,6 @@ int np_add_child(neap_module *m, const char *name, int place, neap_module *child
   }
   m->child = list;
   list[m->n_children++] = (np_child){.m = child, .name = name, .place = place, .activation = -1};
-  if (child->depth >= m->depth) m->depth = child->depth + 1;
   return NEAP_OK;
 }
 
@@ -187,28 +200,44 @@ static int fits(neap_context *c, const neap_module *child, int i) {
   if (child->call->n_required != 1)
     return np_fail(c, NEAP_ERR_ARGUMENT, "Sequential: layer %d (%s) takes %d tensors; layers in a row take one", shown,
                    child->row->name, child->call->n_required);
-  if (child->depth + 1 >= NP_MAX_DEPTH)
-    return np_fail(c, NEAP_ERR_ARGUMENT, "Sequential: containers nest at most %d deep", NP_MAX_DEPTH);
   return NEAP_OK;
+}
+
+static int set_children(neap_module *m, int n, neap_module *const *children) {
+  neap_context *c = m->ctx;
+  for (int i = 0; i < n; i++) {
+    if (fits(c, children[i], i) != NEAP_OK) return c->error;
+    const char *why = sink(children[i], m->level + 1, m);
+    if (why) return np_fail(c, NEAP_ERR_ARGUMENT, "Sequential: %s", why);
+  }
+  np_child *list = n > 0 ? np_alloc(c, (size_t)n * sizeof *list) : NULL;
+  if (n > 0 && !list) return c->error;
+  for (int i = 0; i < n; i++) {
+    list[i] = (np_child){.m = neap_module_retain(children[i]), .place = i, .activation = -1};
+    if (i + 1 < n) list[i].activation = fused(children[i], children[i + 1]);
+  }
+  for (int i = 0; i < m->n_children; i++) neap_module_release(m->child[i].m);
+  np_free(c, m->child, (size_t)m->room_children * sizeof *m->child);
+  m->child = list;
+  m->n_children = m->room_children = n;
+  m->spelling = NULL; /* it may be too short now */
+  return c->error;
 }
 
 neap_module *neap_sequential(neap_context *c, int n, neap_module *const *children) {
   if (np_failed(c)) return NULL;
-  for (int i = 0; i < n; i++)
-    if (fits(c, children[i], i) != 0) return NULL;
   neap_module *m = new_module(c, neap_layer_find("Sequential"));
-  if (!m) return NULL;
-  m->child = n > 0 ? np_alloc(c, (size_t)n * sizeof *m->child) : NULL;
-  m->room_children = m->child ? n : 0;
-  for (int i = 0; m->child && i < n; i++) {
-    m->child[i] = (np_child){.m = neap_module_retain(children[i]), .place = i, .activation = -1};
-    if (children[i]->depth >= m->depth) m->depth = children[i]->depth + 1;
-    if (i + 1 < n) m->child[i].activation = fused(children[i], children[i + 1]);
-    m->n_children++;
-  }
-  if (!np_failed(c)) return m;
+  if (!m || set_children(m, n, children) == NEAP_OK) return m;
   neap_module_release(m);
   return NULL;
+}
+
+int neap_sequential_set(neap_module *m, int n, neap_module *const *children) {
+  if (!m || n < 0) return NEAP_ERR_ARGUMENT;
+  if (np_failed(m->ctx)) return m->ctx->error;
+  if (!np_is_sequential(m)) return np_layer_fail(m, NEAP_ERR_ARGUMENT, "it is no Sequential, whose layers may change");
+  m->ctx->trees++;
+  return set_children(m, n, children);
 }
 
 neap_module *neap_module_retain(neap_module *m) {

@@ -1,7 +1,8 @@
 /* Modules: a row of the layer table with its settings bound, its parameters and buffers, and its children.
  *
- * A module owns what it holds (np_hold: no scope drops it), and a parent its children. Containers nest no deeper than
- * NP_MAX_DEPTH, so that walks over a tree may recurse by depth; within a container they are loops. The layers themselves
+ * A module owns what it holds (np_hold: no scope drops it), and a parent its children. Each child's level is above its
+ * parent's and below NP_MAX_DEPTH, so that no tree holds itself, and walks may recurse by depth; within a container they are
+ * loops. The layers themselves
  * are in the family files, named in layers.def; every computation in them is a recorded op.
  *
  * A size that was left out (the input's channels) comes from the first input: until then the module waits, without parts,
@@ -42,7 +43,7 @@ struct neap_module {
   neap_context *ctx;
   const np_layer *row;
   const np_signature *sig, *call;
-  int layer, refs, training, waiting, depth;
+  int layer, refs, training, waiting, level;
   int n_parts, n_children, room_parts, room_children;
   neap_dtype dtype;            /* of parameters that are still to be made */
   neap_value arg[NP_MAX_ARGS]; /* the settings; lists and texts lie in kept; a tensor among them is a buffer of the same name */

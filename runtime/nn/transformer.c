@@ -52,15 +52,15 @@ static neap_tensor *dropped(neap_module *m, neap_tensor *x) {
 typedef struct attends {
   int child;
   neap_tensor *memory; /* NULL: x itself */
-  neap_value mask, padding, causal, cache, cached;
+  neap_value mask, padding, causal, cache, cached, fixed; /* fixed: once filled, the cache is only read */
 } attends;
 
 static neap_tensor *attend(neap_module *m, const attends *a, neap_tensor *x) {
   neap_tensor *out[2];
   if (!x) return NULL;
   const neap_value from = np_given_tensor(a->memory ? a->memory : x);
-  neap_value v[] = {np_given_tensor(x), from, from, a->padding, flag(0), a->mask, flag(1), a->causal, a->cache, a->cached};
-  return np_child_run(m, a->child, 10, v, out) < 0 ? NULL : dropped(m, out[0]);
+  neap_value v[] = {np_given_tensor(x), from, from, a->padding, flag(0), a->mask, flag(1), a->causal, a->cache, a->cached, a->fixed};
+  return np_child_run(m, a->child, 11, v, out) < 0 ? NULL : dropped(m, out[0]);
 }
 
 static neap_tensor *feed_forward(neap_module *m, int child, neap_tensor *x) {
@@ -87,18 +87,20 @@ static neap_tensor *blocks(neap_module *m, int n, const attends *a, neap_tensor 
 neap_tensor *np_transformer_encoder_layer_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
   enum { SRC, MASK, PADDING, CAUSAL, CACHE, CACHED };
   (void)more;
-  attends a = {.mask = in[MASK], .padding = in[PADDING], .causal = in[CAUSAL], .cache = in[CACHE], .cached = in[CACHED]};
+  attends a = {.mask = in[MASK], .padding = in[PADDING], .causal = in[CAUSAL], .cache = in[CACHE], .cached = in[CACHED], .fixed = flag(0)};
   return blocks(m, 2, &a, in[SRC].t);
 }
 
-enum { TGT, MEMORY, TGT_MASK, MEMORY_MASK, TGT_PADDING, MEMORY_PADDING, TGT_CAUSAL, MEMORY_CAUSAL, CACHE, CACHED };
+enum { TGT, MEMORY, TGT_MASK, MEMORY_MASK, TGT_PADDING, MEMORY_PADDING, TGT_CAUSAL, MEMORY_CAUSAL, CACHE, CACHED, MEMORY_CACHE };
 
 neap_tensor *np_transformer_decoder_layer_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
   (void)more;
+  const neap_tensor *kept = in[MEMORY_CACHE].t;
+  const int64_t filled = kept && kept->at.ndim == 5 && in[CACHED].i > 0 ? kept->at.shape[3] : 0;
   attends a[2] = {
-    {.mask = in[TGT_MASK], .padding = in[TGT_PADDING], .causal = in[TGT_CAUSAL], .cache = in[CACHE], .cached = in[CACHED]},
+    {.mask = in[TGT_MASK], .padding = in[TGT_PADDING], .causal = in[TGT_CAUSAL], .cache = in[CACHE], .cached = in[CACHED], .fixed = flag(0)},
     {.child = 1, .memory = in[MEMORY].t, .mask = in[MEMORY_MASK], .padding = in[MEMORY_PADDING], .causal = in[MEMORY_CAUSAL],
-     .cache = {.kind = NEAP_NONE}, .cached = whole(0)}};
+     .cache = in[MEMORY_CACHE], .cached = whole(filled), .fixed = flag(1)}};
   return blocks(m, 3, a, in[TGT].t);
 }
 
@@ -119,31 +121,38 @@ static int stack_setup(neap_module *m, const char *layer) {
 int np_transformer_encoder_setup(neap_module *m, const neap_value *in) { return (void)in, stack_setup(m, "TransformerEncoderLayer"); }
 int np_transformer_decoder_setup(neap_module *m, const neap_value *in) { return (void)in, stack_setup(m, "TransformerDecoderLayer"); }
 
-static neap_tensor *stacked(neap_module *m, int n, const neap_value *in, int cache) {
-  neap_tensor *x = in[0].t, *whole_cache = in[cache].t;
+static int check_stack_cache(const neap_module *m, int i, neap_tensor *cache) {
+  const int64_t layers = np_set_i(m, LAYERS);
+  char shape[96];
+  if (!cache || (cache->at.ndim == 6 && cache->at.shape[0] == layers)) return NEAP_OK;
+  np_shape_text(shape, sizeof shape, cache);
+  return np_layer_fail(m, NEAP_ERR_SHAPE, "%s %s must be (%lld, 2, N, heads, room, d_model / heads), its first dimension the layers",
+                       m->call->param[i].name, shape, (long long)layers);
+}
+
+/* caches: which arguments have a layer's share in each place of their first dimension. */
+static neap_tensor *stacked(neap_module *m, int n, const neap_value *in, int n_caches, const int *caches) {
+  neap_tensor *x = in[0].t;
   neap_value v[NP_MAX_ARGS];
   const int64_t layers = np_set_i(m, LAYERS);
   memcpy(v, in, (size_t)n * sizeof *v);
-  if (whole_cache && (whole_cache->at.ndim != 6 || whole_cache->at.shape[0] != layers)) {
-    char shape[96];
-    np_shape_text(shape, sizeof shape, whole_cache);
-    np_layer_fail(m, NEAP_ERR_SHAPE, "cache %s must be (%lld, 2, N, heads, room, d_model / heads), its first dimension the layers", shape, (long long)layers);
-    return NULL;
-  }
+  for (int k = 0; k < n_caches; k++)
+    if (check_stack_cache(m, caches[k], in[caches[k]].t) != 0) return NULL;
   for (int i = 0; i < m->n_children && x; i++) {
     if (i >= layers) {
       x = np_child_run1(m, i, x);
       continue;
     }
     v[0] = np_given_tensor(x);
-    if (whole_cache) v[cache] = np_given_tensor(neap_select(m->ctx, whole_cache, 0, i));
+    for (int k = 0; k < n_caches; k++)
+      if (in[caches[k]].t) v[caches[k]] = np_given_tensor(neap_select(m->ctx, in[caches[k]].t, 0, i));
     if (np_failed(m->ctx) || np_child_run(m, i, n, v, &x) < 0) return NULL;
   }
   return x == in[0].t ? neap_retain(x) : x;
 }
 
-neap_tensor *np_transformer_encoder_forward(neap_module *m, const neap_value *in, neap_tensor **more) { return (void)more, stacked(m, 6, in, 4); }
-neap_tensor *np_transformer_decoder_forward(neap_module *m, const neap_value *in, neap_tensor **more) { return (void)more, stacked(m, 10, in, CACHE); }
+neap_tensor *np_transformer_encoder_forward(neap_module *m, const neap_value *in, neap_tensor **more) { return (void)more, stacked(m, 6, in, 1, (int[]){4}); }
+neap_tensor *np_transformer_decoder_forward(neap_module *m, const neap_value *in, neap_tensor **more) { return (void)more, stacked(m, 11, in, 2, (int[]){CACHE, MEMORY_CACHE}); }
 
 /* ---- Transformer: d_model nhead num_encoder_layers num_decoder_layers, then as a layer's from WIDTH to BIAS ---- */
 

@@ -1,5 +1,5 @@
 /* What is done to a whole tree of modules: visiting parameters by name, training mode, dtype, gradients. Recursion goes by
- * depth, which neap_sequential bounds. A handle that stands in several places is converted and counted once: a mark on
+ * depth, which levels bound. A handle that stands in several places is converted and counted once: a mark on
  * it while the walk is at work says that it was met. */
 #include <string.h>
 #include "module.h"

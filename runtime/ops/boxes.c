@@ -45,6 +45,57 @@ int np_box_iou_run(np_call *c) {
   return ctx->error;
 }
 
+/* ---- nms: boxes scores iou_threshold labels ---- */
+
+enum { SCORES = 1, THRESHOLD, LABELS };
+
+int np_nms_infer(np_call *c) {
+  const np_layout *boxes = &np_t(c, A)->at;
+  if (are_boxes(c, A) != 0 || np_need_float(c, "scores", np_t(c, SCORES)) != 0) return c->ctx->error;
+  if (boxes->ndim != 2) return np_reject(c, NEAP_ERR_SHAPE, "boxes must have 2 dimensions, (N, 4), got %d", boxes->ndim);
+  for (int i = SCORES; i <= LABELS; i += LABELS - SCORES) {
+    const neap_tensor *t = np_t(c, i);
+    char text[128];
+    if (!t || (t->at.ndim == 1 && t->at.shape[0] == boxes->shape[0])) continue;
+    np_shape_text(text, sizeof text, t);
+    return np_reject(c, NEAP_ERR_SHAPE, "%s must be (%lld), one a box, got %s", c->sig->param[i].name, (long long)boxes->shape[0], text);
+  }
+  if (np_t(c, LABELS) && np_need_int(c, "labels", np_t(c, LABELS)) != 0) return c->ctx->error;
+  c->by_run[0] = 1;
+  return NEAP_OK;
+}
+
+static double iou(const double *a, const double *b) {
+  double w = fmin(a[2], b[2]) - fmax(a[0], b[0]), h = fmin(a[3], b[3]) - fmax(a[1], b[1]), inter = w > 0 && h > 0 ? w * h : 0;
+  return inter / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inter);
+}
+
+int np_nms_run(np_call *c) {
+  neap_context *ctx = c->ctx;
+  neap_tensor *scores = neap_detach(ctx, np_t(c, SCORES)), *order = neap_argsort(ctx, scores, 0, 1, 1);
+  neap_tensor *boxes = np_contiguous_of(ctx, np_t(c, A), NEAP_F64), *labels = np_contiguous_of(ctx, np_t(c, LABELS), NEAP_I64);
+  if (!np_failed(ctx)) {
+    const double *b = (const double *)np_data(boxes);
+    const int64_t *class = labels ? (const int64_t *)np_data(labels) : NULL;
+    int64_t *at = (int64_t *)np_data(order), base = ctx->site.base, kept = 0;
+    for (int64_t i = 0; i < order->at.count && !np_cancelled(ctx); i++) {
+      int64_t box = at[i] - base, goes = 0;
+      for (int64_t k = 0; k < kept && !goes; k++)
+        goes = (!class || class[at[k] - base] == class[box]) && iou(b + 4 * (at[k] - base), b + 4 * box) > np_d(c, THRESHOLD);
+      if (!goes) at[kept++] = at[i];
+    }
+    c->out[0] = np_tensor_new(ctx, NEAP_I64, 1, &kept);
+    if (c->out[0]) memcpy(np_data(c->out[0]), at, (size_t)kept * sizeof *at);
+  }
+  neap_release(boxes);
+  neap_release(labels);
+  neap_release(order);
+  neap_release(scores);
+  return ctx->error;
+}
+
+/* ---- losses ---- */
+
 /* giou: + (hull - whole) / (hull + eps). diou: + d^2 / (diagonal of the hull)^2. ciou: + d^2 / diagonal^2 + a v with
  * v = (4 / pi^2) (atan(w2 / h2) - atan(w1 / h1))^2 and a = v / (1 - iou + v + eps), which carries no gradient. */
 int np_box_loss_run(np_call *c) { /* boxes1 boxes2 reduction eps */

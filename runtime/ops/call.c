@@ -130,7 +130,7 @@ static int make_outputs(np_call *c) {
 static int run_plain(np_call *c) {
   if (c->op->infer(c) != 0) return c->ctx->error;
   int wants = np_wants_record(c);
-  if (np_failed(c->ctx) || make_outputs(c) != 0) return c->ctx->error;
+  if (np_failed(c->ctx) || make_outputs(c) != 0 || (wants && c->in_place && np_keep_before(c) != 0)) return c->ctx->error;
   if (c->op->run(c) != 0 || np_failed(c->ctx)) {
     if (c->in_place) np_tensor_written(c->out[0], c->op->name); /* perhaps in part: whoever saved it must know */
     return c->ctx->error;
@@ -191,6 +191,7 @@ static inline int begin(np_call *c, neap_context *ctx, int op) {
   if (!c->op) return np_fail(ctx, NEAP_ERR_ARGUMENT, "there is no op with number %d", op);
   c->sig = np_op_signature(ctx, op);
   c->n_parts = 0;
+  c->before = NULL;
   for (int i = 0; i < NP_MAX_OUTS; i++) c->out[i] = NULL, c->by_run[i] = 0;
   return ctx->error;
 }

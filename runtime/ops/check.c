@@ -26,6 +26,18 @@ int np_need_float(np_call *c, const char *name, const neap_tensor *t) {
 
 const char *const np_image_layouts[4] = { "", "(N, C, W) or (C, W)", "(N, C, H, W) or (C, H, W)", "(N, C, D, H, W) or (C, D, H, W)" };
 
+int np_need_probabilities(np_call *c, const char *name, neap_tensor *t, const char *hint) {
+  neap_context *ctx = c->ctx;
+  if (t->at.count == 0) return NEAP_OK;
+  neap_tensor *x = neap_detach(ctx, t), *least = neap_amin(ctx, x, 0, NULL, 0), *most = neap_amax(ctx, x, 0, NULL, 0);
+  double low = least ? neap_item(least) : 0, high = most ? neap_item(most) : 0;
+  neap_release(x);
+  neap_release(least);
+  neap_release(most);
+  if (np_failed(ctx) || (low >= 0 && high <= 1)) return ctx->error;
+  return np_reject(c, NEAP_ERR_ARGUMENT, "%s holds %g, it must be between 0 and 1%s", name, low >= 0 ? high : low, hint);
+}
+
 int np_need_image(np_call *c, const neap_tensor *x, int nd) {
   int64_t area = 1;
   char text[128];

@@ -165,6 +165,17 @@ int np_dirichlet_run(np_call *c) { /* x generator: gamma numbers over their sum,
   return c->ctx->error;
 }
 
+int np_gamma_run(np_call *c) { /* x rate generator */
+  neap_tensor *x = np_t(c, 0), *rate = np_t(c, 1);
+  int ndim = x->at.ndim;
+  int64_t shape[NEAP_MAX_DIMS];
+  memcpy(shape, x->at.shape, sizeof shape);
+  if (rate && np_broadcast(c->ctx, c->op->name, &x->at, &rate->at, &ndim, shape) != 0) return c->ctx->error;
+  neap_tensor *y = neap_standard_gamma(c->ctx, neap_expand(c->ctx, x, ndim, shape), 0, np_given(c, 2) ? c->arg[2].g : NULL);
+  c->out[0] = rate ? neap_div(c->ctx, y, rate) : y;
+  return c->ctx->error;
+}
+
 int np_beta_run(np_call *c) { /* x z generator: a / (a + b) = sigmoid(log a - log b) */
   neap_tensor *x = np_t(c, 0), *z = np_t(c, 1);
   neap_generator *g = np_given(c, 2) ? c->arg[2].g : NULL;

@@ -191,6 +191,8 @@ static int compute_dtype(const np_op *op, int n, const neap_value *v) {
   return float_if_needed(op, np_result_dtype(n - skip, v + skip));
 }
 
+static int has_fraction(const neap_value *v) { return v->kind == NEAP_NUMBER && isfinite(v->d) && v->d != floor(v->d); }
+
 static int gives_bool(const np_op *op, int dtype) {
   return op->kind == NP_KIND_C || op->kind == NP_KIND_L || op->kind == NP_KIND_Q || (op->kind == NP_KIND_I && dtype == NEAP_BOOL);
 }
@@ -252,6 +254,7 @@ int np_elementwise_infer(np_call *c) {
     }
   }
   int dtype = same ? float_if_needed(c->op, c->arg[0].t->at.dtype) : compute_dtype(c->op, n, c->arg);
+  if (c->op->map == NP_EW_clamp && !np_is_float(dtype) && (has_fraction(&c->arg[n]) || has_fraction(&c->arg[n + 1]))) dtype = NEAP_F32;
   c->room[0] = dtype;
   if (check_dtype(c, dtype) != 0 || check_settings(c, n) != 0) return c->ctx->error;
   return np_spec(c, 0, gives_bool(c->op, dtype) ? NEAP_BOOL : dtype, ndim, shape);

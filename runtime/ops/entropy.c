@@ -82,9 +82,10 @@ typedef struct classes {
   np_positions t;                /* labels; t.t NULL: probabilities */
   neap_tensor *weight;           /* contiguous in the compute type, or NULL */
   const char *w;
-  int native, has_ignore;
+  int native, has_ignore, counted; /* counted: some row has a label that is not ignored */
   int64_t n, rows, ignore, base;
-  double e, divisor;             /* divisor: of the mean */
+  const np_sheet_loops *sheet;
+  double e, divisor, total;      /* divisor: of the mean; total: of the weights */
   double *loss;                  /* (rows) */
   const double *g;               /* backward: (rows), or one for all */
   int g_step;
@@ -102,15 +103,17 @@ static int open(neap_context *c, const np_layout *x, neap_tensor *target, neap_t
   *s = (classes){ .c = c, .native = np_native_of(x->dtype), .n = x->shape[class_dim(x)], .e = e, .base = c->site.base,
     .has_ignore = ignore->kind != NEAP_NONE, .ignore = ignore->i };
   s->k = c->kernels->row[np_ctype(x->dtype)];
+  s->sheet = c->kernels->sheet[np_ctype(x->dtype)];
   s->rows = s->n ? x->count / s->n : 0;
   s->weight = np_contiguous_of(c, weight, s->native);
   s->w = s->weight ? np_data(s->weight) : NULL;
   s->divisor = (double)s->rows;
+  for (int64_t i = 0; i < s->n; i++) s->total += weight_of(s, i);
   if (!np_is_float(target->at.dtype)) {
     if (np_positions_get(c, target, &s->t) != 0) return c->error;
     s->divisor = 0;
     for (int64_t r = 0; r < s->rows; r++)
-      if (label(s, r) >= 0) s->divisor += weight_of(s, label(s, r));
+      if (label(s, r) >= 0) s->divisor += weight_of(s, label(s, r)), s->counted = 1;
   }
   return c->error;
 }
@@ -134,6 +137,20 @@ static void entropy_row(void *arg, int64_t r, int64_t block, char *const *tiles)
   else s->k->cross_entropy(s->n, tiles[0], t, s->w, s->e, s->loss + r, &L);
 }
 
+/* Rows side by side. loss = (1-e) w[t] (L - x[t]) + e/n (L sum w - sum w x) */
+static void entropy_sheet(void *arg, int64_t r, int m, const np_sheet *sheets) {
+  const classes *s = arg;
+  double L[NP_SHEET], sum[NP_SHEET];
+  s->sheet->logsumexp(s->n, m, sheets[0], L);
+  if (s->e != 0) s->sheet->weigh(s->n, m, sheets[0], s->w, sum);
+  for (int j = 0; j < m; j++) {
+    int64_t t = label(s, r + j);
+    double *loss = s->loss + r + j;
+    *loss = t < 0 ? 0 : (1 - s->e) * weight_of(s, t) * (L[j] - np_get_number(s->native, sheets[0].data + (t * sheets[0].ld + j) * np_size_of(s->native)));
+    if (s->e != 0 && t >= 0) *loss += s->e / (double)s->n * (L[j] * s->total - sum[j]);
+  }
+}
+
 static void nll_row(void *arg, int64_t r, int64_t block, char *const *tiles) {
   const classes *s = arg;
   (void)block;
@@ -141,7 +158,7 @@ static void nll_row(void *arg, int64_t r, int64_t block, char *const *tiles) {
   s->loss[r] = t < 0 ? 0 : -weight_of(s, t) * np_get_number(s->native, tiles[0] + t * np_size_of(s->native));
 }
 
-static int run(np_call *c, np_row_task row, double e) {
+static int run(np_call *c, np_row_task row, np_sheet_task sheet, double e) {
   neap_context *ctx = c->ctx;
   neap_tensor *x = np_t(c, X), *y = c->out[0];
   classes s;
@@ -149,7 +166,8 @@ static int run(np_call *c, np_row_task row, double e) {
     neap_tensor *loss = np_tensor_new(ctx, NEAP_F64, 1, &s.rows);
     if (loss) {
       s.loss = (double *)np_data(loss);
-      np_rows rows = { .n_in = s.t.t ? 1 : 2, .axis = class_dim(&x->at), .n_axes = 1, .ctype = np_ctype(x->at.dtype), .t = { x, np_t(c, T) }, .ns = 1 };
+      np_rows rows = { .n_in = s.t.t ? 1 : 2, .axis = class_dim(&x->at), .n_axes = 1, .ctype = np_ctype(x->at.dtype), .t = { x, np_t(c, T) }, .ns = 1,
+        .sheet = s.t.t ? sheet : NULL };
       np_rows_run(ctx, &rows, row, &s);
       if (np_i(c, REDUCTION) == NONE) {
         ctx->kernels->store[NP_CF64][y->at.dtype](s.rows, s.loss, np_data(y), 1);
@@ -164,8 +182,8 @@ static int run(np_call *c, np_row_task row, double e) {
   close(&s);
   return ctx->error;
 }
-int np_cross_entropy_run(np_call *c) { return run(c, entropy_row, np_d(c, SMOOTHING)); }
-int np_nll_loss_run(np_call *c) { return run(c, nll_row, 0); }
+int np_cross_entropy_run(np_call *c) { return run(c, entropy_row, entropy_sheet, np_d(c, SMOOTHING)); }
+int np_nll_loss_run(np_call *c) { return run(c, nll_row, NULL, 0); }
 
 /* ---- backward in recorded ops: all of the twin, and what is rare in the fused form ----
  *
@@ -212,7 +230,9 @@ static parts parts_of(np_back *b, const classes *s) {
   if (b->x[W]) p.w = neap_reshape(c, b->x[W], x->ndim, shape);
   if (s->t.t) p.m = label_rows(c, x, s);
   else p.m = neap_add(c, neap_mul(c, b->x[T], NP_C(c, 1 - s->e)), NP_C(c, s->e / (double)s->n));
-  if (s->t.t && b->x[W]) {
+  if (s->t.t && !s->counted) {
+    p.divisor = NP_C(c, 1); /* of a mean over nothing: m is zero, and so is the gradient */
+  } else if (s->t.t && b->x[W]) {
     p.counts = label_counts(c, s);
     p.divisor = neap_sum(c, neap_mul(c, b->x[W], p.counts), 0, NULL, 0, -1);
   } else {
@@ -295,6 +315,29 @@ static void gradient_row(void *arg, int64_t r, int64_t block, char *const *tiles
   else s->k->cross_entropy_soft_grad(s->n, tiles[0], tiles[1], s->w, s->e, L, scale, dx);
 }
 
+/* gx = g ((1-e) w[t] (p - 1[c=t]) + e/n (p sum w - w[c])) */
+static void gradient_sheet(void *arg, int64_t r, int m, const np_sheet *sheets) {
+  const classes *s = arg;
+  double a[NP_SHEET] = { 0 }, b[NP_SHEET] = { 0 }, hit[NP_SHEET];
+  int64_t t[NP_SHEET], size = np_size_of(s->native);
+  for (int j = 0; j < m; j++) {
+    double scale = s->g[s->g_step * (r + j)] / s->divisor;
+    t[j] = label(s, r + j);
+    hit[j] = t[j] < 0 ? 0 : scale * (1 - s->e) * weight_of(s, t[j]);
+    b[j] = t[j] < 0 ? 0 : scale * s->e / (double)s->n;
+    a[j] = hit[j] + b[j] * s->total;
+  }
+  s->sheet->entropy_grad(s->n, m, sheets[0], a, b, s->w, sheets[1]);
+  for (int j = 0; j < m; j++) {
+    if (t[j] >= 0) {
+      char *p = sheets[1].data + (t[j] * sheets[1].ld + j) * size;
+      np_put_number(s->native, p, np_get_number(s->native, p) - hit[j]);
+    } else {
+      for (int64_t i = 0; i < s->n; i++) np_put_number(s->native, sheets[1].data + (i * sheets[1].ld + j) * size, 0);
+    }
+  }
+}
+
 int np_cross_entropy_back(np_back *b) {
   neap_context *c = b->ctx;
   neap_tensor *x = b->x[X];
@@ -312,7 +355,8 @@ int np_cross_entropy_back(np_back *b) {
     if (b->arg[REDUCTION].i != MEAN) s.divisor = 1;
     s.g = (const double *)np_data(g);
     s.g_step = b->arg[REDUCTION].i == NONE;
-    np_rows rows = { .n_in = s.t.t ? 1 : 2, .n_out = 1, .axis = class_dim(&x->at), .n_axes = 1, .ctype = np_ctype(x->at.dtype), .ns = 2 };
+    np_rows rows = { .n_in = s.t.t ? 1 : 2, .n_out = 1, .axis = class_dim(&x->at), .n_axes = 1, .ctype = np_ctype(x->at.dtype), .ns = 2,
+      .sheet = s.t.t ? gradient_sheet : NULL };
     rows.t[0] = x;
     if (!s.t.t) rows.t[1] = b->x[T];
     rows.t[rows.n_in] = gx;

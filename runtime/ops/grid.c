@@ -3,7 +3,7 @@
  * place. Coordinates are those of the grid, from -1 to 1 over the image, x first. A task has some places of an image;
  * backward, a whole image, because places meet. */
 #include "loops.h"
-#include "grid.h"
+#include "sampling.h"
 
 enum { X, GRID, MODE, PADDING, CORNERS };
 
@@ -44,12 +44,18 @@ static void back_task(void *arg, int64_t image) {
   }
 }
 
-static sampling sampling_of(neap_context *c, int native, const neap_value *a, const np_layout *x, const np_layout *at) {
+np_grid np_grid_of(const neap_value *a, const np_layout *x) {
   const int64_t mode = a[MODE].i, padding = a[PADDING].i, nd = x->ndim - 2;
+  np_grid g = { .nd = (int)nd, .line_taps = mode == NEAP_MODE_NEAREST ? 1 : mode == NEAP_MODE_BICUBIC ? 4 : 2, .corners = a[CORNERS].i != 0,
+    .reflect = padding == NEAP_PADDING_MODE_REFLECTION, .clamp = padding != NEAP_PADDING_MODE_ZEROS };
+  for (int64_t d = 0; d < nd; d++) g.n[nd - 1 - d] = x->shape[2 + d];
+  return g;
+}
+
+static sampling sampling_of(neap_context *c, int native, const neap_value *a, const np_layout *x, const np_layout *at) {
   sampling s = { .c = c, .k = c->kernels->grid[np_ctype(native)], .size = np_size_of(native), .channels = x->shape[1], .area = 1, .places = 1,
-    .images = x->shape[0], .grid = { .nd = (int)nd, .line_taps = mode == NEAP_MODE_NEAREST ? 1 : mode == NEAP_MODE_BICUBIC ? 4 : 2,
-    .corners = a[CORNERS].i != 0, .reflect = padding == NEAP_PADDING_MODE_REFLECTION, .clamp = padding != NEAP_PADDING_MODE_ZEROS } };
-  for (int64_t d = 0; d < nd; d++) s.grid.n[nd - 1 - d] = x->shape[2 + d], s.area *= x->shape[2 + d], s.places *= at->shape[1 + d];
+    .images = x->shape[0], .grid = np_grid_of(a, x) };
+  for (int d = 0; d < s.grid.nd; d++) s.area *= x->shape[2 + d], s.places *= at->shape[1 + d];
   s.blocks = np_blocks(s.places, NP_PLACES);
   return s;
 }

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 #include "op.h"
+#include "sheet.h"
 
 /* ---- windows ---- */
 static inline neap_tensor np_window(const neap_tensor *t, const np_layout *l) { /* t's storage seen through l */
@@ -31,6 +32,7 @@ static inline int64_t np_blocks(int64_t n, int64_t block) { return n / block + (
 int np_spec(np_call *c, int out, int dtype, int ndim, const int64_t *shape); /* says what output `out` will be */
 int np_need_float(np_call *c, const char *name, const neap_tensor *t);
 int np_need_int(np_call *c, const char *name, const neap_tensor *t); /* bools are none */
+int np_need_probabilities(np_call *c, const char *name, neap_tensor *t, const char *hint); /* all its elements are from 0 to 1 */
 int np_larger(np_call *c, const char *name, const neap_tensor *t, const char *of, const neap_tensor *x); /* says that t would have to grow x */
 /* Argument i of an op over images: one number, or one for each of nd dimensions, from `least` on; not given: `standard`. */
 int np_per_dim(np_call *c, int i, int nd, int64_t standard, int64_t least, int64_t *out);
@@ -69,12 +71,15 @@ int np_fold_run(neap_context *c, neap_tensor *x, uint32_t mask, const np_fold *f
 /* Calls row(arg, r, block, tiles) for each row r of tensors of one shape: tiles[i] is row r of operand i as a contiguous
  * run of the compute type, inputs first; what it leaves in the outputs' tiles is stored. A row runs over n_axes
  * dimensions from axis on; r counts the others in row-major order. Rows of one block run in order, on one thread. All
- * operands are floats computed in ctype; over several axes they must be contiguous. */
+ * operands are floats computed in ctype; over several axes they must be contiguous. With a sheet task, rows along one
+ * dimension that are short or lie across memory go to it instead, m neighbours from r on, side by side. */
 typedef void (*np_row_task)(void *arg, int64_t r, int64_t block, char *const *tiles);
+typedef void (*np_sheet_task)(void *arg, int64_t r, int m, const np_sheet *sheets);
 typedef struct np_rows {
   int n_in, n_out, axis, n_axes, ctype;
   neap_tensor *t[6];
   double ns;             /* of work an element */
+  np_sheet_task sheet;
 } np_rows;
 int64_t np_rows_blocks(const np_rows *r);  /* how many blocks a run has */
 int np_rows_run(neap_context *c, const np_rows *r, np_row_task row, void *arg);

@@ -80,7 +80,7 @@ static neap_tensor *weighted(np_call *c, neap_tensor *loss) { /* by argument 2, 
 }
 
 int np_binary_cross_entropy_run(np_call *c) { /* input target weight reduction */
-  if (np_loss_shapes(c, X, T) != 0) return c->ctx->error;
+  if (np_loss_shapes(c, X, T) != 0 || np_need_probabilities(c, "input", np_t(c, X), ": binary_cross_entropy_with_logits takes any scores") != 0) return c->ctx->error;
   return np_loss_reduce(c, weighted(c, neap_bce_error(c->ctx, np_t(c, X), np_t(c, T))), np_i(c, 3));
 }
 int np_binary_cross_entropy_with_logits_run(np_call *c) { /* input target weight reduction pos_weight */

@@ -95,6 +95,7 @@ struct np_call {
   int in_place;                  /* out[0] is arg[0].t: run overwrites it */
   int n_parts;                   /* of an op that puts out a list: infer says how many, run fills part[] */
   neap_tensor **part;
+  neap_tensor *before;           /* what out[0] held, when backward will read it and run overwrites it; or NULL */
   int64_t room[2 * NEAP_MAX_DIMS]; /* infer may leave numbers for run */
 };
 static inline neap_tensor *np_t(const np_call *c, int i) { return c->arg[i].kind == NEAP_TENSOR ? c->arg[i].t : NULL; }
@@ -152,6 +153,7 @@ struct np_record {
 void np_record_retain(np_record *r);
 void np_record_release(np_record *r);  /* a loop, never recursion */
 void np_record_spend(np_record *r);    /* drops what it saved */
+int np_keep_before(np_call *c);                 /* before run, of an op in place that will be recorded */
 int np_record_call(np_call *c, int needs_grad); /* after run: makes the record, hangs it into the outputs */
 int np_wants_record(np_call *c);       /* grad mode on, and an input that requires a gradient */
 int np_view_refresh(neap_tensor *t);   /* a view whose base has changed gets the history of its present values */

@@ -228,7 +228,11 @@ static int adaptive_sizes(np_call *c, int nd, settings *s) {
 static int adaptive_avg(np_call *c, int nd) {
   settings s;
   if (adaptive_sizes(c, nd, &s) != 0) return c->ctx->error;
-  c->out[0] = neap_mean_windows(c->ctx, np_t(c, X), 0, s.size, 0, s.size, 0, s.size, 0, 0, nd, s.size);
+  const int64_t last[3] = { -1, -2, -3 };
+  if (s.size[0] == 1 && (nd < 2 || s.size[1] == 1) && (nd < 3 || s.size[2] == 1)) /* over whole images */
+    c->out[0] = neap_mean(c->ctx, np_t(c, X), nd, last, 1, -1);
+  else
+    c->out[0] = neap_mean_windows(c->ctx, np_t(c, X), 0, s.size, 0, s.size, 0, s.size, 0, 0, nd, s.size);
   return c->ctx->error;
 }
 static int adaptive_max(np_call *c, int nd) {

@@ -113,17 +113,22 @@ int np_randperm_run(np_call *c) { /* Fisher and Yates: position i changes places
 
 /* ---- like x, or in place over x: x a b generator ---- */
 
-int np_uniform_infer(np_call *c) {
+static int floats_like(np_call *c) {
   const np_layout *x = &np_t(c, 0)->at;
   if (np_need_float(c, "x", np_t(c, 0)) != 0) return c->ctx->error;
   return np_spec(c, 0, x->dtype, x->ndim, x->shape);
+}
+
+int np_uniform_infer(np_call *c) {
+  if (!(np_d(c, 1) <= np_d(c, 2))) return np_reject(c, NEAP_ERR_ARGUMENT, "from is %g, it must be at most to, %g", np_d(c, 1), np_d(c, 2));
+  return floats_like(c);
 }
 int np_uniform_run(np_call *c) {
   return fill(c->ctx, generator(c, 3), &(draw){ .kind = UNIFORM, .a = np_d(c, 1), .b = np_d(c, 2) }, c->out[0]);
 }
 int np_normal_infer(np_call *c) {
   if (np_d(c, 2) < 0) return np_reject(c, NEAP_ERR_ARGUMENT, "std is %g, it must be at least 0", np_d(c, 2));
-  return np_uniform_infer(c);
+  return floats_like(c);
 }
 int np_normal_run(np_call *c) {
   return fill(c->ctx, generator(c, 3), &(draw){ .kind = NORMAL, .a = np_d(c, 1), .b = np_d(c, 2) }, c->out[0]);
@@ -133,14 +138,14 @@ int np_normal_run(np_call *c) {
 
 int np_exponential_infer(np_call *c) {
   if (!(np_d(c, 1) > 0)) return np_reject(c, NEAP_ERR_ARGUMENT, "lambd is %g, it must be over 0", np_d(c, 1));
-  return np_uniform_infer(c);
+  return floats_like(c);
 }
 int np_exponential_run(np_call *c) {
   return fill(c->ctx, generator(c, 2), &(draw){ .kind = EXPONENTIAL, .a = np_d(c, 1) }, c->out[0]);
 }
 int np_cauchy_infer(np_call *c) {
   if (!(np_d(c, 2) > 0)) return np_reject(c, NEAP_ERR_ARGUMENT, "sigma is %g, it must be over 0", np_d(c, 2));
-  return np_uniform_infer(c);
+  return floats_like(c);
 }
 int np_cauchy_run(np_call *c) {
   return fill(c->ctx, generator(c, 3), &(draw){ .kind = CAUCHY, .a = np_d(c, 1), .b = np_d(c, 2) }, c->out[0]);
@@ -170,6 +175,7 @@ int np_bernoulli_infer(np_call *c) {
   } else if (np_given(c, 1) && !(v >= 0 && v <= 1)) {
     return np_reject(c, NEAP_ERR_ARGUMENT, "p is %g, it must be between 0 and 1", v);
   }
+  if ((p || (!np_given(c, 1) && !c->in_place)) && np_need_probabilities(c, p ? "p" : "x", p ? p : x, "") != 0) return c->ctx->error;
   return np_spec(c, 0, x->at.dtype, x->at.ndim, x->at.shape);
 }
 int np_bernoulli_run(np_call *c) {

@@ -114,6 +114,8 @@ static int median(np_call *c, int skip_nan) {
   for (int i = 0; i < x->at.ndim; i++) ones[i] = 1;
   if (x->at.count == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no elements, so it has no median");
   neap_tensor *y = neap_median_along(ctx, neap_reshape(ctx, x, 1, &x->at.count), 0, 0, skip_nan, NULL);
+  if (y && ctx->grad_mode && np_needs_grad(x)) /* those that tie share the gradient, as those of amax do */
+    y = neap_amax(ctx, neap_where(ctx, neap_isclose(ctx, x, y, 0, 0, 1), x, NP_C(ctx, -INFINITY)), 0, NULL, 0);
   c->out[0] = keepdim ? neap_reshape(ctx, y, x->at.ndim, ones) : y;
   return ctx->error;
 }

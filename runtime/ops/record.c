@@ -97,6 +97,21 @@ static void add_input(np_input *in, neap_tensor *t, int save) {
   if (save) in->storage = np_storage_retain(t->storage);
 }
 
+/* The values of an input that the op then wrote over: they are in a copy. */
+static void remember(np_input *in, neap_tensor *copy) {
+  in->at = copy->at;
+  in->version = copy->storage->version;
+  in->storage = np_storage_retain(copy->storage);
+}
+
+int np_keep_before(np_call *c) {
+  uint32_t in, out;
+  saves_of(c, &in, &out);
+  if (!(in & 1) || c->op->marks & NEAP_OP_NO_GRAD || c->op->back == np_no_back) return NEAP_OK;
+  c->before = np_tensor_like(c->out[0], c->out[0]->at.dtype);
+  return c->before ? np_copy(c->ctx, c->before, c->out[0]) : (int)c->ctx->error;
+}
+
 /* What an op without a gradient wrote over: x is as if it had been set to a constant. */
 static np_record *cut_record(np_call *c) {
   const np_signature *sig = np_op_signature(c->ctx, NP_OP_zero); /* backward will read it */
@@ -127,7 +142,8 @@ static np_record *record_of(np_call *c, uint32_t saves) {
     int save = saves >> i & 1;
     if (v->kind == NEAP_TENSORS)
       for (int j = 0; j < v->n; j++) add_input(&r->in[k++], v->ts[j], save);
-    else if (is_tensor_like(&c->sig->param[i])) add_input(&r->in[k++], np_t(c, i), save);
+    else if (is_tensor_like(&c->sig->param[i])) add_input(&r->in[k++], np_t(c, i), save && !(i == 0 && c->before));
+    if (i == 0 && c->before) remember(&r->in[0], c->before);
     if (v->kind == NEAP_TENSOR || v->kind == NEAP_TENSORS) v->t = NULL;
     size_t bytes = list_bytes(v);
     if (v->kind == NEAP_TEXT) v->s = strcpy(room, v->s);

@@ -1574,6 +1574,9 @@ neap_tensor *neap_gammaincc(neap_context *c, neap_tensor *x, neap_tensor *z) {
 neap_tensor *neap_dirichlet(neap_context *c, neap_tensor *x, neap_generator *generator) {
   return call(c, NP_OP_dirichlet, 2, (neap_value[]){ of_tensor(x), of_generator(generator) }, 0, NULL);
 }
+neap_tensor *neap_gamma(neap_context *c, neap_tensor *x, neap_tensor *rate, neap_generator *generator) {
+  return call(c, NP_OP_gamma, 3, (neap_value[]){ of_tensor(x), of_tensor(rate), of_generator(generator) }, 0, NULL);
+}
 neap_tensor *neap_beta(neap_context *c, neap_tensor *x, neap_tensor *z, neap_generator *generator) {
   return call(c, NP_OP_beta, 3, (neap_value[]){ of_tensor(x), of_tensor(z), of_generator(generator) }, 0, NULL);
 }
@@ -1987,6 +1990,9 @@ neap_tensor *neap_ctc_loss_at(neap_context *c, neap_tensor *log_probs, neap_tens
 }
 neap_tensor *neap_box_iou(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2) {
   return call(c, NP_OP_box_iou, 2, (neap_value[]){ of_tensor(boxes1), of_tensor(boxes2) }, 0, NULL);
+}
+neap_tensor *neap_nms(neap_context *c, neap_tensor *boxes, neap_tensor *scores, double iou_threshold, neap_tensor *labels) {
+  return call(c, NP_OP_nms, 4, (neap_value[]){ of_tensor(boxes), of_tensor(scores), of_number(iou_threshold), of_tensor(labels) }, 0, NULL);
 }
 neap_tensor *neap_giou_loss(neap_context *c, neap_tensor *boxes1, neap_tensor *boxes2, int reduction, double eps) {
   return call(c, NP_OP_giou_loss, 4, (neap_value[]){ of_tensor(boxes1), of_tensor(boxes2), of_kind(NEAP_ENUM, reduction), of_number(eps) }, 0, NULL);

@@ -171,6 +171,7 @@ static int one_cycle_phase(const neap_value *s, double t, double *x) {
   end[last] = total - 1;
   for (; phase < last && t > end[phase]; phase++) from = end[phase];
   *x = (t - from) / (end[phase] - from);
+  if (s[ONE_LINEAR].i && *x > 1) *x = 1; /* the step behind the last one ends where that ends, not below 0 */
   return phase;
 }
 
@@ -272,15 +273,15 @@ static int bind(neap_context *c, int schedule, int n, const neap_value *given, n
   return schedules[schedule].check(c, set);
 }
 
-int neap_schedule_at(neap_context *c, int schedule, double base, int64_t step, int n, const neap_value *settings, double *rate,
+int neap_schedule_at(neap_context *c, int schedule, double base, double step, int n, const neap_value *settings, double *rate,
                      double *momentum) {
   neap_value set[NP_MAX_ARGS] = {{0}};
   if (bind(c, schedule, n, settings, set) != 0) return c->error;
-  double r = step < 0 ? NAN : schedules[schedule].rate(set, base, (double)step);
+  double r = step >= 0 && step < INFINITY ? schedules[schedule].rate(set, base, step) : NAN;
   if (isnan(r) && !isnan(base))
-    return np_fail(c, NEAP_ERR_INDEX, "%s: there is no step %lld", schedules[schedule].name, (long long)step);
+    return np_fail(c, NEAP_ERR_INDEX, "%s: there is no step %g", schedules[schedule].name, step);
   *rate = r;
-  if (momentum) *momentum = schedules[schedule].momentum(set, (double)step);
+  if (momentum) *momentum = schedules[schedule].momentum(set, step);
   return NEAP_OK;
 }
 

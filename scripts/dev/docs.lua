@@ -171,7 +171,7 @@ local neap = {nn = {}, optim = {}}
       for i, name in ipairs(op.outputs) do results[i] = (op.marks.list and "neap.Tensor[] " or "neap.Tensor ") .. name end
       annotated(out, op.doc, op.params, 1, results, "neap." .. op.name)
       local first = op.params[1]
-      if first and not op.marks.creates and (first.kind == "tensor" or first.kind == "operand") then
+      if first and not op.marks.creates and (first.kind == "tensor" or first.kind == "operand") and rawequal(core.tensor_methods[op.name], core[op.name]) then
         annotated(out, op.doc, op.params, 2, results, "Tensor:" .. op.name)
         if op.marks.in_place then annotated(out, op.doc .. " Written into the tensor itself.", op.params, 2, {"neap.Tensor"}, "Tensor:" .. op.name .. "_") end
       end

@@ -232,6 +232,17 @@ class Opts:
         return "{" + ",".join("%s=%s" % (k, lua(v)) for k, v in self.options.items()) + "}"
 
 
+class Call(torch.nn.Module):
+    """A layer without parameters that PyTorch does not have."""
+
+    def __init__(self, call):
+        super().__init__()
+        self.call = call
+
+    def forward(self, *x, **options):
+        return self.call(*x, **options)
+
+
 def leaves(args):
     """The tensors to differentiate, depth first, options by name: the order in which Lua meets them."""
     for a in args:

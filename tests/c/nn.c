@@ -267,6 +267,68 @@ static void long_and_deep(void) {
   neap_module_release(m);
 }
 
+/* Puts one layer, whose reference is taken, in the place of all. */
+static int only(neap_module *m, neap_module *layer) {
+  int status = neap_sequential_set(m, 1, &layer);
+  neap_module_release(layer);
+  return status;
+}
+
+static void other_layers(void) {
+  test_case("nn: a Sequential gets other layers, wherever it stands");
+  neap_module *inner = row(2, (neap_module *[]){linear(2, 3), make("ReLU", 0, NULL)});
+  neap_module *m = row(2, (neap_module *[]){neap_module_retain(inner), make("Identity", 0, NULL)});
+  neap_tensor *x = ones(1, 2), *y = neap_forward(m, x);
+  check(y && neap_shape(y)[1] == 3);
+  neap_release(y);
+  neap_module *many[20];
+  for (int i = 0; i < 20; i++) many[i] = i ? make("ReLU", 0, NULL) : linear(2, 5);
+  check(neap_sequential_set(inner, 20, many) == NEAP_OK && neap_module_child_count(inner) == 20);
+  for (int i = 0; i < 20; i++) neap_module_release(many[i]);
+  y = neap_forward(m, x);
+  check(y && neap_shape(y)[1] == 5);
+  neap_release(y);
+
+  test_case("nn: a job finds the layers that there are, and a step does not go on with others");
+  neap_tensor *w[2], *target = ones(1, 5);
+  check(neap_module_parameters(m, w, 2) == 2);
+  neap_optimizer *o = neap_optimizer_new(c, neap_rule_find("SGD"));
+  neap_optimizer_add(o, 2, w, 0, NULL);
+  neap_job *job = neap_job_new(m, o, neap_op_find("mse_loss"));
+  check(neap_job_begin(job, x, target) == NEAP_OK && neap_step(job, 0) == 1);
+  check(only(inner, linear(2, 5)) == NEAP_OK && neap_step(job, 0) < 0);
+  check_text(c, "got other layers");
+  neap_clear(c);
+  check(neap_job_begin(job, x, target) == NEAP_OK && neap_step(job, 1000000) == 0);
+  neap_job_release(job);
+  neap_optimizer_release(o);
+  neap_release(target);
+
+  test_case("nn: a Sequential refuses what it cannot hold, and keeps its layers");
+  check(only(inner, neap_module_retain(m)) == NEAP_ERR_ARGUMENT);
+  check_text(c, "a container cannot hold itself");
+  neap_clear(c);
+  check(only(inner, neap_module_retain(inner)) == NEAP_ERR_ARGUMENT);
+  neap_clear(c);
+  neap_module *high = make("Identity", 0, NULL);
+  for (int i = 0; i < 62; i++) high = row(1, (neap_module *[]){high});
+  check(only(inner, high) == NEAP_ERR_ARGUMENT);
+  check_text(c, "nest at most");
+  neap_clear(c);
+  neap_module *l = linear(2, 2);
+  check(neap_sequential_set(l, 0, NULL) == NEAP_ERR_ARGUMENT);
+  check_text(c, "it is no Sequential");
+  neap_clear(c);
+  neap_module_release(l);
+  check(neap_module_child_count(inner) == 1 && neap_sequential_set(inner, 0, NULL) == NEAP_OK);
+  y = neap_forward(m, x);
+  check(y == x);
+  neap_release(y);
+  neap_release(x);
+  neap_module_release(inner);
+  neap_module_release(m);
+}
+
 static void errors_name_layers(void) {
   test_case("nn: an error inside of a tree names the layer");
   neap_module *m = row(2, (neap_module *[]){linear(3, 4), row(2, (neap_module *[]){make("Tanh", 0, NULL), linear(5, 2)})});
@@ -392,6 +454,7 @@ int main(void) {
   orthogonal();
   trees();
   long_and_deep();
+  other_layers();
   errors_name_layers();
   parameters();
   files();

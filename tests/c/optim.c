@@ -338,7 +338,7 @@ static void converted(void) {
 
 /* ---- schedules ---- */
 
-static double rate(const char *name, double base, int64_t t, int n, const neap_value *set, double *momentum) {
+static double rate(const char *name, double base, double t, int n, const neap_value *set, double *momentum) {
   double r = -1;
   neap_schedule_at(c, neap_schedule_find(name), base, t, n, set, &r, momentum);
   return r;

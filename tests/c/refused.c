@@ -41,6 +41,7 @@ static void null_modules(void) {
   char text[8] = "x";
   neap_module_retain(NULL);
   neap_module_release(NULL);
+  check(neap_sequential_set(NULL, 0, NULL) < 0);
   neap_module_train(NULL, 1);
   neap_module_zero_grad(NULL);
   check(!neap_forward(NULL, NULL) && !neap_forward_many(NULL, 0, NULL) && !neap_module_is_training(NULL) && neap_module_layer(NULL) == -1);

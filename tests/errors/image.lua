@@ -1,6 +1,12 @@
 -- What is refused, and in which words: pooling, resizing, sampling, shuffling. Code, then the text.
 
 return {
+  -- boxes
+  {"neap.nms(neap.ones(2, 3), neap.ones(2))", "nms: boxes are (..., 4), the corners x1, y1, x2, y2, got (2, 3)"},
+  {"neap.nms(neap.ones(4), neap.ones(1))", "nms: boxes must have 2 dimensions, (N, 4), got 1"},
+  {"neap.nms(neap.ones(2, 4), neap.ones(3))", "nms: scores must be (2), one a box, got (3)"},
+  {"neap.nms(neap.ones(2, 4), neap.ones(2), {labels = neap.ones(2)})", "nms: labels must hold integers, got float32"},
+
   -- pooling
   {"x:max_pool1d(2):max_pool2d(2)", "max_pool2d: x must be of shape (N, C, H, W) or (C, H, W), got (2, 1)"},
   {"v:avg_pool1d(2)", "avg_pool1d: x must be of shape (N, C, W) or (C, W), got (3)"},

@@ -1,6 +1,8 @@
 -- What is refused, and in which words: losses and normalisations. Code, then the text.
 
 return {
+  {"neap.binary_cross_entropy(neap.tensor{1.5}, neap.tensor{1})",
+    "binary_cross_entropy: input holds 1.5, it must be between 0 and 1: binary_cross_entropy_with_logits takes any scores"},
   {"neap.mse_loss(x, v)", "mse_loss: input (2, 3) against target (3): a loss does not broadcast, the shapes must be the same"},
   {"neap.l1_loss(neap.ones(2, 1), neap.ones(2))", "l1_loss: input (2, 1) against target (2): a loss does not broadcast, the shapes must be the same: squeeze the input, or unsqueeze the target"},
   {"neap.poisson_nll_loss(x, x:t())", "poisson_nll_loss: input (2, 3) against target (3, 2): a loss does not broadcast, the shapes must be the same: reshape one of them"},
@@ -33,9 +35,9 @@ return {
   {"neap.triplet_margin_with_distance_loss(x, x, v)", "triplet_margin_with_distance_loss: anchor (2, 3) against negative (3): the shapes must be the same"},
   {"neap.triplet_margin_with_distance_loss(x, x, x, {margin = 0})", "triplet_margin_with_distance_loss: margin is 0, it must be above 0"},
   {"neap.triplet_margin_with_distance_loss(x, x, x, {reduction = 'all'})", "triplet_margin_with_distance_loss: reduction is a string ('all'); there is none, mean, sum"},
-  {"neap.nn.TripletMarginWithDistanceLoss{margins = 1}(x, x, x)", "triplet_margin_with_distance_loss: unknown option 'margins' (did you mean 'margin'?); it has distance_function, margin, swap, reduction"},
+  {"neap.nn.TripletMarginWithDistanceLoss{margins = 1}(x, x, x)", "triplet_margin_with_distance_loss: unknown option 'margins' (did you mean 'margin'?); it has distance_function, margin, swap, reduction (in layer TripletMarginWithDistanceLoss)"},
   {"neap.gradient_penalty(print, s, s)", "gradient_penalty: real and fake are (N, ...), not single numbers"},
-  {"neap.gradient_penalty(1, x, x)", "gradient_penalty: the critic is not function or table or userdata, but a number (1)"},
+  {"neap.gradient_penalty(1, x, x)", "gradient_penalty: the critic is not a function, a table or a userdata, but a number (1)"},
   {"neap.gradient_penalty(neap.nn.Linear(3, 1), x, v)", "gradient_penalty: real (2, 3) against fake (3): the shapes must be the same"},
   -- alignments
   {"neap.ctc_loss(v, i(1))", "ctc_loss: log_probs is (T, N, C), or (T, C) for one sample, got (3)"},

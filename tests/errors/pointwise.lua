@@ -1,6 +1,8 @@
 -- What is refused, and in which words: elementwise ops, in-place writes, formulas, and what calls and backward refuse whatever the op. Code, then the text.
 
 return {
+  {"neap.ones(2):where(neap.ones(2), 0)",
+    "x:where(condition, other): the condition is a bool tensor, not float32; neap.where(condition, x, other) has it first"},
   -- operands and settings
   {"x:add(neap.ones(2))", "add: shapes (2, 3) and (2) do not broadcast: dimension 2 is 3 against 2"},
   {"x:bitwise_and(x)", "bitwise_and: works on integers and bools, got float32"},

@@ -1,6 +1,9 @@
 -- What is refused, and in which words: random numbers. Code, then the text.
 
 return {
+  {"neap.tensor{0.5, 1.5}:bernoulli()", "bernoulli: x holds 1.5, it must be between 0 and 1"},
+  {"neap.ones(2):bernoulli(neap.tensor{-0.5, 1})", "bernoulli: p holds -0.5, it must be between 0 and 1"},
+  {"neap.ones(2):uniform_(2, 1)", "uniform_: from is 2, it must be at most to, 1"},
   -- fills
   {"neap.rand(2, {dtype = 'int64'})", "rand: dtype must be a floating one, got int64: randint gives integers"},
   {"i(1):rand_like()", "rand_like: dtype must be a floating one, got int64: randint gives integers"},

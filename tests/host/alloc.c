@@ -161,13 +161,15 @@ static const scenario scenarios[] = {
    "  local rule = neap.optim.SGD({{params = net[1]:parameters()}, {params = {net[4].weight}, lr = 1}}, {lr = 0.1, momentum = 0.9})\n"
    "  for name, p in net:named_parameters() do assert(name and p) end\n"
    "  net:to 'float64'; net:eval(); tostring(net); net:state_dict()\n"
+   "  net[2] = neap.nn.Tanh(); net:pop(); tostring(net[{1, 2}])\n"
    "end\n"},
   {"layers written in Lua",
    "local Net = neap.nn.class 'Net'\n"
    "function Net:init() self.a = neap.nn.Linear(3, 4); self.w = neap.nn.Parameter(neap.ones(4)) end\n"
    "function Net:forward(x) return self.a(x) * self.w end\n"
    "local x = neap.ones(2, 3)\n"
-   "function f() local net = Net(); net(x):sum():backward(); pcall(net, neap.ones(2, 2)) end\n"},
+   "function f() local net = Net(); net(x):sum():backward(); pcall(net, neap.ones(2, 2))\n"
+   "  net.w = neap.nn.Parameter(neap.ones(4)); net.a.weight = neap.nn.Parameter(neap.ones(4, 3)); net:clone() end\n"},
   {"tables, brackets and printing",
    "function f()\n"
    "  local x = neap.tensor{{1, 2, 3}, {4, 5, 6}}\n"

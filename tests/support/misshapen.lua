@@ -36,6 +36,8 @@ return {
   {nn.ConvTranspose2d(3, 4, 3), {2, 2, 5, 5}, "conv_transpose2d: x and weight (2, 2, 5, 5) and (3, 4, 3, 3) do not fit: x has 2 channels, weight takes 3"},
   {nn.Conv3d(3, 4, 3), {2, 2, 5, 5, 5}, "conv3d: x and weight (2, 2, 5, 5, 5) and (4, 3, 3, 3, 3) do not fit: x has 2 channels, weight takes 3"},
   {nn.ConvTranspose3d(3, 4, 3), {2, 2, 5, 5, 5}, "conv_transpose3d: x and weight (2, 2, 5, 5, 5) and (3, 4, 3, 3, 3) do not fit: x has 2 channels, weight takes 3"},
+  {nn.PositionalEmbedding(4), {2, 3}, "PositionalEmbedding: x (2, 3) must have 2 or 3 dimensions, the last of size d_model, 4"},
+  {nn.GlobalAvgPool(), {2, 3}, "GlobalAvgPool: x must be of shape (N, C, ...), with a dimension behind the channels, got (2, 3)"},
   {nn.Sequential(nn.Linear(4, 3), nn.Linear(4, 3)), {2, 4}, "(in layer Sequential[2])"},
   {nn.MultiheadAttention(4, 2), {3, 1, 4}, {5, 1, 3}, {5, 1, 4},
     "MultiheadAttention: query (3, 1, 4), key (5, 1, 3) and value (5, 1, 4) do not fit: the last dimension of key must be kdim, 4"},

@@ -16,6 +16,7 @@ end
 -- The batches of one epoch, whatever `data` is: a loader, or a function that returns an iterator.
 function each.iterate(data)
   if type(data) ~= "function" then
+    if data.iterate then return data:iterate() end
     data:reset()
     return function() return data:next() end
   end

@@ -7,9 +7,13 @@ local check = require "neap.check"
 local mix = {}
 
 -- A share from Beta(alpha, alpha), and an order in which each sample meets its partner.
-local function draw(what, x, alpha, options)
+local function draw(what, x, y, alpha, options)
   options = check.options(what, options, {"generator"})
   if not core.is_tensor(x) or x:dim() == 0 then check.fail("%s: x is a tensor with rows, not %s", what, check.describe(x)) end
+  if y ~= nil and (not core.is_tensor(y) or y:dim() == 0 or #y ~= #x) then
+    check.fail("%s: y is a tensor of as many rows as x, %d, not %s", what, #x,
+      core.is_tensor(y) and "of shape " .. tostring(y.shape) or check.describe(y))
+  end
   if alpha == nil then alpha = 1 end
   if type(alpha) ~= "number" or not (alpha >= 0) then check.fail("%s: alpha is a number from 0 on, not %s", what, check.describe(alpha)) end
   local order = core.randperm(#x, {generator = options.generator})
@@ -23,7 +27,7 @@ end
 --- partner, y and z are the labels of the two, and share is drawn from Beta(alpha, alpha) for the batch; alpha = 1 (Zhang et
 --- al., 2018). y may be nil. The loss of such a batch: data.mixed(loss, output, y, z, share).
 function mix.mixup(x, y, alpha, options)
-  local share, order = draw("data.mixup", x, alpha, options)
+  local share, order = draw("data.mixup", x, y, alpha, options)
   if not x:is_floating_point() then check.fail("data.mixup: x must hold floats, not %s", x.dtype) end
   return x:index_select(1, order):lerp(x, share), y, y and y:index_select(1, order), share
 end
@@ -38,7 +42,7 @@ end
 --- Puts a box of another sample into each image of a batch (..., H, W): x, y, z, share = data.cutmix(x, y, alpha), as data.mixup; the
 --- box takes about 1 - share of the area, drawn from Beta(alpha, alpha), and share is what is left of the first (Yun et al., 2019).
 function mix.cutmix(x, y, alpha, options)
-  local share, order = draw("data.cutmix", x, alpha, options)
+  local share, order = draw("data.cutmix", x, y, alpha, options)
   if x:dim() < 3 then check.fail("data.cutmix: x is a batch of images (..., H, W), not %s", tostring(x.shape)) end
   local H, W = x.shape[x:dim() - 1], x.shape[x:dim()]
   local place = core.rand(2, {generator = options and options.generator}):totable()

@@ -13,7 +13,6 @@ text("neap.tensor", "(value, {dtype = 'float32', requires_grad = false})",
   "A tensor from a number, a boolean, nested tables of them (bool then), or a copy of a tensor.")
 text("neap.from_string", "(bytes, dtype, shape)", "A tensor from its elements as raw bytes, row-major and little-endian.")
 text("neap.is_tensor", "(value)", "Whether a value is a tensor.")
-text("neap.is_module", "(value)", "Whether a value is a layer or container made in C.")
 
 -- ---- memory ----
 
@@ -37,9 +36,6 @@ Calls f(...) without recording; without arguments a guard for a block: local _ <
 text("neap.enable_grad", "(f, ...)", "Calls f(...) with recording, also inside no_grad; without arguments a guard for a block.")
 text("neap.set_grad_enabled", "(on)", "Recording for what follows, outside of all no_grad and enable_grad; returns what it was.")
 text("neap.is_grad_enabled", "()", "Whether operations are recorded at present.")
-text("neap.clip_grad_norm_", "(parameters, max_norm, p = 2)", [[
-Scales the gradients of all parameters so that their common p-norm is at most max_norm. Returns the norm before.]])
-text("neap.clip_grad_value_", "(parameters, limit)", "Cuts each element of the parameters' gradients to [-limit, limit].")
 
 text("neap.init_fill", "(way, tensor, generator, ...)", "What nn.init's functions do: fills a tensor in place; way: 'xavier_uniform' and so on.")
 text("neap.gain", "(nonlinearity, parameter = 0.01)", "What nn.init.calculate_gain gives.")
@@ -119,15 +115,19 @@ text("x:free", "()", "Gives its memory back at once; using it after that raises.
 
 -- ---- modules and optimizers ----
 
+text("neap.nn.Embedding.from_pretrained", "(weight, {freeze = true, padding_idx, max_norm, norm_type = 2, scale_grad_by_freq = false})",
+  "An Embedding whose table is weight (num_embeddings, embedding_dim), whose memory it shares.")
 text("module:forward", "(...)", "Computes; module(...) does the same, with hooks.")
 text("module:append", "(layer)", "Puts a layer at the end of a container; returns the container.")
+text("module:insert", "(i, layer)", "Puts a layer of a container before what is at position i; returns the container.")
+text("module:extend", "(layers)", "Puts the layers of a list, or of another container, at the end of a container; returns it.")
+text("module:pop", "(i = -1)", "Takes a layer out of a container, and returns it.")
 text("module:name", "()", "The name of its class.")
 text("module:train", "(on = true)", "Training mode for the whole tree, or the other one with false. Returns the module.")
 text("module:eval", "()", "Evaluation mode: dropout and the like do nothing. Returns the module.")
 text("module:is_training", "()", "Whether it is in training mode.")
 text("module:is_waiting", "()", "Whether a size was left out and no input has come yet to take it from: then it has no parameters yet.")
 text("module:zero_grad", "()", "Drops the gradients of all parameters.")
-text("optimizer:zero_grad", "()", "Drops the gradients of all its parameters.")
 text("optimizer:name", "()", "The name of its rule.")
 
 return texts

@@ -4,14 +4,13 @@
 local core = require "neap.core"
 local tree = require "neap.nn.tree"
 
-local BOOK, marked = tree.BOOK, tree.marked
+local BOOK = tree.BOOK
 local native_clone = core.module_methods.clone -- C's own, of one of its trees
 
 local function copy_tensor(t)
   local new = t:detach():clone()
   if t.requires_grad and t.is_leaf then new:requires_grad_(true) end
-  if marked[t] then marked[new] = true end
-  return new
+  return core.is_parameter(t) and core.mark_parameter(new) or core.keep(new)
 end
 
 local copy
@@ -28,7 +27,10 @@ local function copy_list(list)
 end
 
 local function copy_book(book)
-  local new = {order = copy_list(book.order), seen = {}, roles = {}, before = copy_list(book.before), after = copy_list(book.after)}
+  local new = {
+    order = copy_list(book.order), seen = {}, roles = {}, values = {},
+    before = copy_list(book.before), after = copy_list(book.after),
+  }
   for key in next, book.seen do new.seen[key] = true end
   for key, role in next, book.roles do new.roles[key] = role end
   return new
@@ -37,8 +39,10 @@ end
 function copy(value, done)
   if done[value] then return done[value] end
   if tree.is_lua(value) then
-    local new = setmetatable({[BOOK] = copy_book(value[BOOK])}, getmetatable(value))
+    local book = value[BOOK]
+    local new = tree.instance(getmetatable(value).class, copy_book(book))
     done[value] = new
+    copy_fields(book.values, new[BOOK].values, done)
     return copy_fields(value, new, done)
   elseif type(value) == "table" and getmetatable(value) == nil then
     done[value] = {}

@@ -1,7 +1,8 @@
 -- module: layers written in Lua. An instance is a table; a field that holds a parameter, a buffer or another module (of
 -- Lua or of C) is found by its name, in the order in which the fields were first assigned, which makes parameters(), and
--- so training, the same in each run. Plain tables of modules count too: self.blocks[2] is "blocks.1" in a state_dict,
--- since names are PyTorch's. Everything that walks a tree is in tree.lua; here are construction, calls and hooks.
+-- so training, the same in each run. Parameters and buffers lie in a table behind the instance, so that each assignment to
+-- one is seen. Plain tables of modules count too: self.blocks[2] is "blocks.1" in a state_dict, since names are PyTorch's.
+-- Everything that walks a tree is in tree.lua; here are construction, calls and hooks.
 
 local core = require "neap.core"
 local check = require "neap.check"
@@ -12,24 +13,32 @@ local BOOK = tree.BOOK -- where an instance keeps the order of its fields and it
 local Module = {training = true}
 for name, method in pairs(tree.methods) do Module[name] = method end
 
-local function is_parameter(value)
-  return core.is_tensor(value) and (tree.marked[value] or value.requires_grad and value.is_leaf)
-end
+-- Fields that may hide a method of every module.
+local free = {training = true, name = true}
 
--- The first assignment to a field: it gets its place in the order.
+-- An assignment to a field that is new, or that is a parameter or a buffer: what is in the instance itself is not asked about.
 local function assign(self, key, value)
-  local kind = type(key)
-  if kind == "string" and Module[key] and value ~= nil and key ~= "training" then
+  local kind, book = type(key), self[BOOK]
+  if kind == "string" and Module[key] and value ~= nil and not free[key] then
     check.fail("%s: '%s' is a method of every module; give the field another name", tree.name(self), key)
   end
-  local book = self[BOOK]
-  if kind == "string" or math.type(key) == "integer" then
-    if not book.seen[key] then
-      book.seen[key] = true
-      book.order[#book.order + 1] = key
-    end
-    if is_parameter(value) then book.roles[key] = "parameter" end
+  if kind ~= "string" and math.type(key) ~= "integer" then return rawset(self, key, value) end
+  local set = kind ~= "string" and getmetatable(self).class[tree.SET]
+  if set then return set(self, key, value) end
+  local role = book.roles[key]
+  if core.is_parameter(value) then
+    role = "parameter"
+  elseif role == "parameter" and value ~= nil and not tree.is_module(value) then
+    check.fail("%s: %s is a parameter: assign nn.Parameter(...), or write into it with copy_ under neap.no_grad()", tree.name(self), key)
+  elseif role and value ~= nil and not tree.is_module(value) and not core.is_tensor(value) then
+    check.fail("%s: %s is a buffer and cannot become %s", tree.name(self), key, check.describe(value))
   end
+  if not book.seen[key] then
+    book.seen[key] = true
+    book.order[#book.order + 1] = key
+  end
+  if role and not tree.is_module(value) then return tree.register(self, key, role, core.keep(value)) end
+  book.roles[key], book.values[key] = nil, nil
   rawset(self, key, value)
 end
 
@@ -62,13 +71,31 @@ local function call(self, ...)
   return self:forward(...)
 end
 
+-- Of the layers, or the parameters, by position.
 local function length(self)
-  return rawlen(self)
+  local n = math.max(rawlen(self), rawlen(self[BOOK].values))
+  while self[n + 1] ~= nil do n = n + 1 end
+  return n
+end
+
+-- An instance of a class with that book, before its init.
+function tree.instance(class, book)
+  local about = getmetatable(class)
+  local values, at = setmetatable(book.values, about.behind), class[tree.AT]
+  return setmetatable({[BOOK] = book, training = true}, {
+    __name = about.name, __newindex = assign, __call = call, __len = class[tree.COUNT] or length, __tostring = tree.text,
+    __index = at and function(self, key)
+      local value = values[key]
+      if value == nil then return at(self, key) end
+      return value
+    end or values,
+    neap_module = true, class = class,
+  })
 end
 
 -- A class's constructor: Net(...) makes an instance and gives it to Net.init with the arguments.
 local function construct(class, ...)
-  local self = setmetatable({[BOOK] = {order = {}, seen = {}, roles = {}}, training = true}, class.meta)
+  local self = tree.instance(class, {order = {}, seen = {}, roles = {}, values = {}})
   class.init(self, ...)
   return self
 end
@@ -79,38 +106,69 @@ function Module:forward()
   check.fail("%s has no forward: write function %s:forward(x) ... end", tree.name(self), tree.name(self))
 end
 
+--- The name of its class.
+function Module:name() return tree.name(self) end
+
 --- Makes a class of layers: `local Net = nn.class "Net"`, with Net:init(...) that fills fields and Net:forward(...) that
 --- computes. Net(...) is an instance, net(x) calls forward with hooks, and errors inside name its place in the model.
 --- parent: a class to inherit from (its init is called by hand: Parent.init(self, ...)).
 function Module.class(name, parent)
   if type(name) ~= "string" then check.fail("nn.class takes the name of a class, not %s", check.describe(name)) end
+  local meta = getmetatable(parent)
+  if parent ~= nil and parent ~= Module and not (type(meta) == "table" and rawget(meta, "neap_class")) then
+    check.fail("nn.class: the parent of %s is %s, not a class that nn.class made; a layer made in C is held in a field, as in self.inner = nn.Linear(...)",
+      name, check.describe(parent))
+  end
   local class = {}
-  class.meta = {
-    __name = name, __index = class, __newindex = assign, __call = call, __len = length,
-    __tostring = tree.text, neap_module = true,
-  }
   return setmetatable(class, {
-    __index = parent or Module, __call = construct,
+    __index = parent or Module, __call = construct, neap_class = true, name = name, behind = {__index = class},
     __tostring = function() return "class " .. name end,
   })
 end
 
---- A tensor as a parameter of a module: a leaf that requires a gradient unless options.requires_grad is false.
+--- A tensor as a parameter of a module: a leaf that requires a gradient unless options.requires_grad is false. No scope
+--- ends it.
 function Module.Parameter(tensor, options)
   options = check.options("nn.Parameter", options, {"requires_grad"})
   if not core.is_tensor(tensor) then check.fail("nn.Parameter: takes a tensor, not %s", check.describe(tensor)) end
   if not tensor.is_leaf then tensor = tensor:detach() end
   tensor:requires_grad_(options.requires_grad ~= false)
-  tree.marked[tensor] = true
-  return tensor
+  return core.mark_parameter(tensor)
 end
 
---- Gives the module a tensor that is part of its state but is not trained, such as a running mean. One that is not
---- persistent stays out of state_dict.
+-- A name for what a module is given by a method.
+local function new_name(what, name)
+  if type(name) ~= "string" or name == "" or name:find(".", 1, true) then
+    check.fail("%s: takes a name without dots, not %s", what, check.describe(name))
+  end
+  if Module[name] ~= nil and name ~= "name" then
+    check.fail("%s: '%s' is a method of every module; give it another name", what, name)
+  end
+end
+
+--- Gives the module a tensor that is part of its state but is not trained, such as a running mean. No scope ends it, nor what
+--- is assigned to the field later. One that is not persistent stays out of state_dict.
 function Module:register_buffer(name, tensor, options)
   options = check.options("register_buffer", options, {"persistent"})
-  self[name] = tensor
-  self[BOOK].roles[name] = options.persistent == false and "transient" or "buffer"
+  new_name("register_buffer", name)
+  if tensor ~= nil and not core.is_tensor(tensor) then check.fail("register_buffer: '%s' is %s, not a tensor", name, check.describe(tensor)) end
+  tree.register(self, name, options.persistent == false and "transient" or "buffer", core.keep(tensor))
+end
+
+--- The same as module[name] = parameter; nil keeps the name for a parameter that comes later.
+function Module:register_parameter(name, parameter)
+  new_name("register_parameter", name)
+  if parameter ~= nil and not core.is_parameter(parameter) then
+    check.fail("register_parameter: '%s' is %s, not what nn.Parameter made", name, check.describe(parameter))
+  end
+  tree.register(self, name, "parameter", parameter)
+end
+
+--- The same as module[name] = child.
+function Module:add_module(name, child)
+  new_name("add_module", name)
+  if not tree.is_module(child) then check.fail("add_module: '%s' is %s, not a module", name, check.describe(child)) end
+  self[name] = child
 end
 
 local function add_hook(self, list, hook)

@@ -59,10 +59,10 @@ function Parametrized:forward(...)
   layer:train(self.training)
   for name in next, plain do
     local list = self.parametrizations[name]
-    layer[name] = list and list() or self[name]
+    tree.put(layer, name, list and list() or self[name])
   end
   local out = table.pack(layer(...))
-  for name in next, self.parametrizations do layer[name] = plain[name] end -- so that no graph is kept
+  for name in next, self.parametrizations do tree.put(layer, name, plain[name]) end -- so that no graph is kept
   return table.unpack(out, 1, out.n)
 end
 
@@ -73,18 +73,18 @@ local parametrize = {}
 function parametrize.register_parametrization(layer, name, parametrization)
   local what = "register_parametrization"
   if not tree.is_module(layer) then check.fail("%s: takes a layer, not %s", what, check.describe(layer)) end
-  local outer = tree.is_lua(layer) and layer[INNER] and layer or Parametrized(what, layer)
+  local outer = tree.is_lua(layer) and rawget(layer, INNER) and layer or Parametrized(what, layer)
   local weight = outer[name]
   if not core.is_tensor(weight) then check.fail("%s: %s has no parameter '%s'", what, tree.name(outer[INNER]), tostring(name)) end
   local _ <close> = core.no_grad()
   outer.parametrizations[name] = ParametrizationList(parametrization, parametrization:right_inverse(weight:detach()))
-  rawset(outer, name, nil)
+  outer[name] = nil
   return outer
 end
 
 --- The layer inside, with the weight as it was last computed for its parameter `name`.
 function parametrize.remove_parametrizations(outer, name)
-  local list = tree.is_lua(outer) and outer[INNER] and outer.parametrizations[name]
+  local list = tree.is_lua(outer) and rawget(outer, INNER) and outer.parametrizations[name]
   if not list then check.fail("remove_parametrizations: '%s' is not parametrized", tostring(name)) end
   local _ <close> = core.no_grad()
   outer:eval()
@@ -114,10 +114,30 @@ end
 function WeightNorm:forward(g, v) return v * (g / norm_but(v, self.dim)) end
 function WeightNorm:right_inverse(weight) return norm_but(weight, self.dim), weight:clone() end
 
+-- The settings behind `layer` by their names: given in order, or the last ones in a table.
+local function settings(what, names, ...)
+  local given, n = {}, select("#", ...)
+  for i = 1, n do
+    local value = select(i, ...)
+    if i == n and type(value) == "table" then
+      for name, v in pairs(check.options(what, value, names)) do given[name] = v end
+    elseif i > #names then
+      check.fail("%s: takes a layer and %s", what, table.concat(names, ", "))
+    else
+      given[names[i]] = value
+    end
+  end
+  return given
+end
+
 --- A layer like `layer` whose weight is g v / |v| (Salimans and Kingma, 2016), with g (original0) its length and v
---- (original1) its direction: a length for each position of dim, or with dim = false one for all.
-function parametrize.weight_norm(layer, name, dim)
+--- (original1) its direction: a length for each position of dim (1), or with dim = false one for all. Both settings
+--- may come in a table: weight_norm(layer, {dim = 2}).
+function parametrize.weight_norm(layer, ...)
+  local given = settings("weight_norm", {"name", "dim"}, ...)
+  local dim, name = given.dim, given.name
   if dim == nil then dim = 1 end
+  if dim and math.type(dim) ~= "integer" then check.fail("weight_norm: dim is a dimension or false, not %s", check.describe(dim)) end
   return parametrize.register_parametrization(layer, name or "weight", WeightNorm(dim))
 end
 
@@ -161,9 +181,16 @@ function SpectralNorm:forward(weight)
 end
 
 --- A layer like `layer` whose weight is divided by its largest singular value (Miyato et al., 2018), which
---- n_power_iterations a training step (1) follow; the weight is seen as a matrix with dimension dim (1) first.
-function parametrize.spectral_norm(layer, name, n_power_iterations, eps, dim)
-  return parametrize.register_parametrization(layer, name or "weight", SpectralNorm(n_power_iterations or 1, eps or 1e-12, dim or 1))
+--- n_power_iterations a training step (1) follow; the weight is seen as a matrix with dimension dim first, that of the
+--- outputs: 1, or 2 of a transposed convolution. The settings may come in a table.
+function parametrize.spectral_norm(layer, ...)
+  local given = settings("spectral_norm", {"name", "n_power_iterations", "eps", "dim"}, ...)
+  local iterations = given.n_power_iterations or 1
+  if math.type(iterations) ~= "integer" or iterations < 1 then
+    check.fail("spectral_norm: n_power_iterations is a whole number from 1 on, not %s", tostring(iterations))
+  end
+  local outputs = tree.is_native(layer) and layer:name():find "^ConvTranspose" and 2 or 1
+  return parametrize.register_parametrization(layer, given.name or "weight", SpectralNorm(iterations, given.eps or 1e-12, given.dim or outputs))
 end
 
 return parametrize

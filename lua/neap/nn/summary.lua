@@ -18,9 +18,38 @@ local function bytes_text(n)
   return (i == 1 and "%d %s" or "%.1f %s"):format(n, units[i])
 end
 
+-- How many elements x has, and how many positions each of its texts.
+local function text_of(module, x)
+  return {n = x:numel(), length = x:size(x:dim() == 3 and module.batch_first and 2 or 1)}
+end
+
+-- Projections of queries, keys, values and of what comes out; then queries times keys, and weights times values.
+local function attention(size, q, k, v)
+  return (2 * q.n + k.n + v.n) * size + 2 * q.n * k.length
+end
+
+local function block(layer, x, memory)
+  local n = attention(layer.d_model, x, x, x) + 2 * x.n * layer.dim_feedforward
+  return memory and n + attention(layer.d_model, x, memory, memory) or n
+end
+
+-- Layers of C with attention in them: module, its inputs -> multiply-adds.
+local attends = {
+  MultiheadAttention = function(m, q, k, v) return attention(m.embed_dim, text_of(m, q), text_of(m, k), text_of(m, v)) end,
+  TransformerEncoderLayer = function(m, x) return block(m, text_of(m, x)) end,
+  TransformerDecoderLayer = function(m, x, memory) return block(m, text_of(m, x), text_of(m, memory)) end,
+  TransformerEncoder = function(m, x) return m.num_layers * block(m, text_of(m, x)) end,
+  TransformerDecoder = function(m, x, memory) return m.num_layers * block(m, text_of(m, x), text_of(m, memory)) end,
+  Transformer = function(m, x, y)
+    local memory = text_of(m, x)
+    return m.num_encoder_layers * block(m, memory) + m.num_decoder_layers * block(m, text_of(m, y), memory)
+  end,
+}
+
 -- Multiply-adds of one layer: each weight is used once for each element of the output that it leads to.
-local function multiply_adds(module, input, output)
-  local name, n = tree.name(module), 0
+local function multiply_adds(module, inputs, output)
+  local name, n, input = tree.name(module), 0, inputs[1]
+  if tree.is_native(module) and attends[name] then return attends[name](module, table.unpack(inputs)) end
   if name:find "Norm" or name:find "Embedding" or name == "PReLU" then return 0 end
   for key, weight in module:named_parameters() do
     local shape = weight.shape
@@ -73,10 +102,12 @@ local function inputs_of(list)
 end
 
 -- The layers in the order of forward: {name, module, depth}; those of C that are made of others are not looked into.
-local function layers(module, name, depth, list)
+local function layers(module, name, depth, list, seen)
+  if seen[module] then return list end
+  seen[module] = true
   list[#list + 1] = {name = name, module = module, depth = depth}
   if tree.is_native(module) and tree.name(module) ~= "Sequential" then return list end
-  tree.each_child(module, function(key, child) layers(child, name == "" and key or name .. "." .. key, depth + 1, list) end)
+  tree.each_child(module, function(key, child) layers(child, name == "" and key or name .. "." .. key, depth + 1, list, seen) end)
   return list
 end
 
@@ -89,18 +120,26 @@ end
 local function elements(t) return t:numel() end
 local function size_of(t) return t:nbytes() end
 
-return function(model, ...)
-  local inputs, seen, rows, handles = inputs_of{...}, {}, {}, {}
-  local training, list = model:is_training(), layers(model, "", 0, {})
-  for _, layer in ipairs(list) do
-    if not seen[layer.module] then
-      seen[layer.module] = true
-      handles[#handles + 1] = layer.module:register_forward_hook(function(_, args, y)
-        if not layer.output and core.is_tensor(y) then
-          layer.output, layer.bytes, layer.input, layer.y = y.shape, y:nbytes(), args[1], y
-        end
-      end)
+-- A container's row says what those of the layers in it say together.
+local function add_up(rows)
+  for i, row in ipairs(rows) do
+    for j = i + 1, row.leaf and 0 or #rows do
+      local below = rows[j]
+      if below.depth <= row.depth then break end
+      if below.leaf then row.multiply_adds, row.bytes = row.multiply_adds + below.multiply_adds, row.bytes + below.bytes end
     end
+  end
+end
+
+return function(model, ...)
+  local inputs, rows, handles = inputs_of{...}, {}, {}
+  local training, list = model:is_training(), layers(model, "", 0, {}, {})
+  for _, layer in ipairs(list) do
+    handles[#handles + 1] = layer.module:register_forward_hook(function(_, args, y)
+      if not layer.output and core.is_tensor(y) then
+        layer.output, layer.bytes, layer.inputs, layer.y = y.shape, y:nbytes(), args, y
+      end
+    end)
   end
   local ok, problem = pcall(function()
     local _ <close> = core.no_grad()
@@ -112,13 +151,14 @@ return function(model, ...)
         local parameters = layer.module:parameters()
         rows[#rows + 1] = {
           name = layer.name, class = tree.name(layer.module), depth = layer.depth, output = layer.output,
-          parameters = count(parameters, elements), bytes = layer.bytes + (leaf and count(parameters, size_of) or 0),
-          multiply_adds = leaf and multiply_adds(layer.module, layer.input, layer.y) or 0, leaf = leaf,
+          parameters = count(parameters, elements), bytes = leaf and layer.bytes + count(parameters, size_of) or 0,
+          multiply_adds = leaf and multiply_adds(layer.module, layer.inputs, layer.y) or 0, leaf = leaf,
         }
-        layer.input, layer.y = nil, nil
+        layer.inputs, layer.y = nil, nil
       end
     end
   end)
+  add_up(rows)
   for _, handle in ipairs(handles) do handle.remove() end
   model:train(training)
   if not ok then error(problem, 0) end

@@ -7,10 +7,16 @@ local check = require "neap.check"
 
 local tree = {}
 
-tree.BOOK = {} -- the key of an instance's field that keeps the order of its fields
-tree.marked = setmetatable({}, {__mode = "k"}) -- tensors that nn.Parameter made
+-- The key of an instance's field that keeps {order = its fields' keys, roles = key -> "parameter", "buffer" or "transient",
+-- values = the tensors that have a role, and what a container holds by position, by key}.
+tree.BOOK = {}
 
-local BOOK, marked = tree.BOOK, tree.marked
+-- Keys of a class whose instances hold things by position, for three functions: AT(self, key) finds what is no field, SET(self,
+-- i, value) is self[i] = value, COUNT(self) is #self.
+tree.AT, tree.SET, tree.COUNT = {}, {}, {}
+
+local BOOK, is_parameter = tree.BOOK, core.is_parameter
+local is_native_module = core.is_module
 
 local function is_lua(value)
   if type(value) ~= "table" then return false end
@@ -19,12 +25,15 @@ local function is_lua(value)
 end
 
 local function is_native(value)
-  return type(value) == "userdata" and core.is_module(value)
+  return type(value) == "userdata" and is_native_module(value)
 end
 
 local function is_module(value)
   return is_lua(value) or is_native(value)
 end
+
+--- Whether a value is a layer or a model, made in C or of a class of nn.class.
+function core.is_module(value) return is_module(value) end
 
 tree.is_lua, tree.is_native, tree.is_module = is_lua, is_native, is_module
 
@@ -59,21 +68,30 @@ end
 
 -- Calls visit(role, name, path, value, owner, key) for what lies under a key of a Lua module: itself or, when it is a
 -- plain table, what is in that. role: "parameter", "buffer", "transient" or "module".
-local function look(book, name, path, value, owner, key, visit, inside)
+local function look(role, name, path, value, owner, key, visit, inside)
   if is_module(value) then
     visit("module", name, path, value, owner, key)
-  elseif type(value) == "userdata" and core.is_tensor(value) then
-    local role = not inside and book.roles[key]
-    if not role and (marked[value] or value.requires_grad and value.is_leaf) then role = "parameter" end
-    if role then visit(role, name, path, value, owner, key) end
+  elseif role or is_parameter(value) then
+    visit(role or "parameter", name, path, value, owner, key)
   elseif type(value) == "table" and getmetatable(value) == nil and (not inside or not inside[value]) then
     inside = inside or {}
     inside[value] = true
     for _, k in ipairs(sorted_keys(value)) do
-      look(book, name .. "." .. dotted(k), path .. indexed(k), value[k], value, k, visit, inside)
+      look(nil, name .. "." .. dotted(k), path .. indexed(k), value[k], value, k, visit, inside)
     end
     inside[value] = nil
   end
+end
+
+-- Makes a value what a Lua module has under that key, where each assignment is seen; role: nil for a module.
+function tree.register(module, key, role, value)
+  local book = module[BOOK]
+  if not book.seen[key] then
+    book.seen[key] = true
+    book.order[#book.order + 1] = key
+  end
+  rawset(module, key, nil)
+  book.roles[key], book.values[key] = role, value
 end
 
 -- All that a Lua module holds itself, in order.
@@ -81,8 +99,19 @@ local function fields(module, visit)
   local book = module[BOOK]
   for _, key in ipairs(book.order) do
     local value = rawget(module, key)
-    if value ~= nil then look(book, dotted(key), indexed(key), value, module, key, visit) end
+    if is_parameter(value) then -- it took the place of something else, and __newindex did not see it
+      tree.register(module, key, "parameter", value)
+      value = nil
+    end
+    if value ~= nil then look(nil, dotted(key), indexed(key), value, module, key, visit) end
+    value = rawget(book.values, key)
+    if value ~= nil then look(book.roles[key], dotted(key), indexed(key), value, book.values, key, visit) end
   end
+end
+
+-- Puts any tensor in the place of a module's parameter or buffer.
+function tree.put(module, name, tensor)
+  if is_native(module) then core.module_set(module, name, tensor) else module[BOOK].values[name] = tensor end
 end
 
 tree.fields = fields
@@ -106,9 +135,10 @@ end
 tree.each_child = each_child
 
 -- All tensors of the tree that have a role in `roles`: visit(name, tensor, role, owner, key), a module's own before those
--- of its children. owner and key: where a Lua module holds it.
-local function each_tensor(module, roles, visit, prefix)
-  prefix = prefix or ""
+-- of its children. owner and key: where a Lua module holds it. around: the modules that this one stands in, which a child
+-- may refer to.
+local function each_tensor(module, roles, visit, prefix, around)
+  prefix, around = prefix or "", around or {}
   if is_native(module) then
     local names, tensors, buffer = core.module_each(module)
     for i, name in ipairs(names) do
@@ -125,7 +155,11 @@ local function each_tensor(module, roles, visit, prefix)
       visit(prefix .. name, value, role, owner, key)
     end
   end)
-  for _, child in ipairs(children) do each_tensor(child[2], roles, visit, prefix .. child[1] .. ".") end
+  around[module] = true
+  for _, child in ipairs(children) do
+    if not around[child[2]] then each_tensor(child[2], roles, visit, prefix .. child[1] .. ".", around) end
+  end
+  around[module] = nil
 end
 
 local PARAMETERS = {parameter = true}
@@ -221,6 +255,44 @@ function methods:named_modules() return pairs_of(gather(self, "", {}, {})) end
 
 --- A list of the module itself and all below it.
 function methods:modules() return second(gather(self, "", {}, {})) end
+
+-- What list, pairs of name and value, has under a name; an error says what there is.
+local function look_up(what, kind, list, name)
+  check.kind(what .. ": the name", name, "string")
+  local names = {}
+  for i, pair in ipairs(list) do
+    if pair[1] == name then return pair[2] end
+    names[i] = pair[1]
+  end
+  check.fail("%s: there is no %s '%s'%s", what, kind, name, check.hint(name, names))
+end
+
+-- All tensors of a role, under all of their names.
+local function every(module, roles)
+  local list = {}
+  each_tensor(module, roles, function(name, tensor) list[#list + 1] = {name, tensor} end)
+  return list
+end
+
+--- The module below this one with that name of named_modules: model:get_submodule "body.0".
+function methods:get_submodule(name)
+  check.kind("get_submodule: the name", name, "string")
+  local module, rest = self, name
+  while rest ~= "" do
+    local found, own
+    each_child(module, function(key, child)
+      if not found and (rest .. "."):sub(1, #key + 1) == key .. "." then found, own = child, key end
+    end)
+    module, rest = found or look_up("get_submodule", "module", gather(self, "", {}, {}), name), rest:sub(#(own or "") + 2)
+  end
+  return module
+end
+
+--- The parameter with that name in the state_dict: model:get_parameter "0.weight".
+function methods:get_parameter(name) return look_up("get_parameter", "parameter", every(self, PARAMETERS), name) end
+
+--- The buffer of that name.
+function methods:get_buffer(name) return look_up("get_buffer", "buffer", every(self, BUFFERS), name) end
 
 --- A table from name to tensor of all parameters and persistent buffers, with PyTorch's names. The tensors share the
 --- module's memory.
@@ -321,10 +393,8 @@ function methods:to(dtype)
       local new = converted[tensor]
       if not new then
         new = tensor:detach():to(dtype)
-        if role == "parameter" then
-          marked[new] = true
-          new:requires_grad_(tensor.requires_grad)
-        end
+        if role == "parameter" then core.mark_parameter(new):requires_grad_(tensor.requires_grad) end
+        core.keep(new)
         converted[tensor] = new
       end
       owner[key] = new
@@ -336,10 +406,28 @@ function methods:to(dtype)
   return self
 end
 
---- Calls f on each module of the tree, children first. Returns the module.
+--- The same as module:to "float32".
+function methods:float() return self:to "float32" end
+
+--- The same as module:to "float64".
+function methods:double() return self:to "float64" end
+
+--- The same as module:to "float16".
+function methods:half() return self:to "float16" end
+
+--- The same as module:to "bfloat16".
+function methods:bfloat16() return self:to "bfloat16" end
+
+local function apply(module, f, seen)
+  if seen[module] then return end
+  seen[module] = true
+  each_child(module, function(_, child) apply(child, f, seen) end)
+  f(module)
+end
+
+--- Calls f on each module of the tree once, children first. Returns the module.
 function methods:apply(f)
-  each_child(self, function(_, child) child:apply(f) end)
-  f(self)
+  apply(self, f, {})
   return self
 end
 
@@ -367,11 +455,11 @@ function methods:unfreeze(pattern)
   return self
 end
 
---- Writes the state_dict to a file (safetensors). Returns true, or nil and a message.
+--- Writes the state_dict to a file (safetensors): assert(model:save "weights.safetensors"). Returns true, or nil and a message.
 function methods:save(path) return core.save(path, self:state_dict()) end
 
 --- Reads a file that save wrote, or one of PyTorch's with the same names: as load_state_dict. Returns the module, or nil
---- and a message when the file cannot be read.
+--- and a message when the file cannot be read: assert(model:load "weights.safetensors").
 function methods:load(path, options)
   local state, message, code = core.load(path)
   if not state then return nil, message, code end
@@ -384,9 +472,14 @@ local function indent(text)
   return (text:gsub("\n", "\n  "))
 end
 
+local printing = {} -- the modules whose text is being made: one that refers to what holds it stands there by its name
+
 --- A module as a tree, like PyTorch's; where they differ, Lua's index stands before PyTorch's name.
 function tree.text(module)
+  if printing[module] then return tree.name(module) .. "(...)" end
   local lines = {}
+  local _ <close> = setmetatable({}, {__close = function() printing[module] = nil end})
+  printing[module] = true
   if module.extra_repr then lines[1] = module:extra_repr() end
   each_child(module, function(name, child, path)
     local place = path:find("[", 1, true) and path:gsub("^%.", "") .. " " or "" -- "[1] ", "blocks[2] "

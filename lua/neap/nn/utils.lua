@@ -52,24 +52,44 @@ function utils.get_total_norm(parameters, p, options)
   return norm
 end
 
---- Scales all gradients so that their common p-norm (2) is at most max_norm, and returns the norm before. Takes a model, a list
---- of parameters, or a table of them by name; options.error_if_nonfinite = true raises, with the name of the parameter, where a
---- gradient has NaN or Inf in it, and leaves all as they are.
-function utils.clip_grad_norm_(parameters, max_norm, p, options)
-  if type(p) == "table" then p, options = p.norm_type, p end
-  options = check.options("clip_grad_norm_", options, {"norm_type", "error_if_nonfinite"})
+-- Settings that may stand in order, in a last table, or both: PyTorch's names in `order`, then those that are in the table alone.
+local function settings(what, order, more, ...)
+  local given, out = table.pack(...), {}
+  while given.n > 0 and given[given.n] == nil do given.n = given.n - 1 end
+  local last = given[given.n]
+  if type(last) == "table" then
+    given.n = given.n - 1
+    for name, value in pairs(check.options(what, last, table.move(more, 1, #more, #order + 1, {table.unpack(order)}))) do out[name] = value end
+  end
+  if given.n > #order then check.fail("%s: the last argument is a table of options, not %s", what, check.describe(last)) end
+  for i = 1, given.n do
+    if out[order[i]] ~= nil and given[i] ~= nil then check.fail("%s: %s is given twice", what, order[i]) end
+    if given[i] ~= nil then out[order[i]] = given[i] end
+  end
+  return out
+end
+
+--- Scales all gradients so that their common p-norm (norm_type: 2) is at most max_norm, and returns the norm before. Takes a
+--- model, a list of parameters, or a table of them by name. Options, in order or in a last table: max_norm, norm_type; in the
+--- table: error_if_nonfinite = true raises, with the name of the parameter, where a gradient has NaN or Inf in it, and leaves
+--- all as they are.
+function utils.clip_grad_norm_(parameters, max_norm, norm_type, options)
+  local given = settings("clip_grad_norm_", {"max_norm", "norm_type"}, {"error_if_nonfinite"}, max_norm, norm_type, options)
   local list, names = list_of("clip_grad_norm_", parameters)
-  p = p or options.norm_type or 2
-  if options.error_if_nonfinite then
+  check.kind("clip_grad_norm_: max_norm", given.max_norm, "number")
+  local p = check.kind("clip_grad_norm_: norm_type", given.norm_type or 2, "number")
+  if given.error_if_nonfinite then
     local norm = core.clip_grad_norm_(list, math.huge, p)
     if not is_finite(norm) then fail_nonfinite("clip_grad_norm_", list, names, norm) end
   end
-  return core.clip_grad_norm_(list, max_norm, p)
+  return core.clip_grad_norm_(list, given.max_norm, p)
 end
 
---- Cuts each element of all gradients to [-limit, limit].
-function utils.clip_grad_value_(parameters, limit)
-  core.clip_grad_value_(list_of("clip_grad_value_", parameters), limit)
+--- Cuts each element of all gradients to [-clip_value, clip_value]; also as {clip_value = number}. Takes what clip_grad_norm_ does.
+function utils.clip_grad_value_(parameters, clip_value)
+  local given = settings("clip_grad_value_", {"clip_value"}, {}, clip_value)
+  local list = list_of("clip_grad_value_", parameters)
+  core.clip_grad_value_(list, check.kind("clip_grad_value_: clip_value", given.clip_value, "number"))
 end
 
 --- All parameters in one tensor of one dimension, differentiable.

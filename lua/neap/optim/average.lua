@@ -52,6 +52,13 @@ local AveragedModel = class "AveragedModel"
 function AveragedModel:init(model, options)
   options = check.options("AveragedModel", options, {"avg_fn", "multi_avg_fn", "use_buffers"})
   if not tree.is_module(model) then check.fail("AveragedModel: takes a model, not %s", check.describe(model)) end
+  for _, name in ipairs{"avg_fn", "multi_avg_fn"} do
+    local f = options[name]
+    if f ~= nil and type(f) ~= "function" then
+      check.fail("AveragedModel: %s is a function, such as optim.swa_utils.get_ema_%s(0.999), not %s", name, name, check.describe(f))
+    end
+  end
+  check.kind("AveragedModel: use_buffers", options.use_buffers, "boolean|nil")
   if options.avg_fn and options.multi_avg_fn then check.fail "AveragedModel: takes avg_fn or multi_avg_fn, not both" end
   self.module = model:clone()
   self:register_buffer("n_averaged", core.tensor(0, {dtype = "int64"}))

@@ -1,10 +1,12 @@
 -- schedules: learning rates that change with time. A schedule knows each group's rate at its start and a function of the
 -- number of steps taken; step() moves on by one and sets the rates, so the rate depends on the count alone and a loaded
--- schedule goes on where it was. Whether a step is an epoch or a batch is up to whoever calls it. The formulas are C's (the
--- rows of core.schedule_rows); here they meet optimizers and each other.
+-- schedule goes on where it was. A group that joins the optimizer later keeps its rate. Whether a step is an epoch or a
+-- batch is up to whoever calls it. The formulas are C's (the rows of core.schedule_rows); here they meet optimizers and
+-- each other.
 
 local core = require "neap.core"
 local check = require "neap.check"
+local number_of = require "neap.train.measure"
 
 local Schedule = {__name = "neap.Schedule"}
 Schedule.__index = Schedule
@@ -16,9 +18,13 @@ local function give(self, group, rate, momentum)
   elseif momentum then group.betas = {momentum, group.betas[2]} end
 end
 
+-- Goes over the groups that were there when the schedule was made.
+local function scheduled(self)
+  return ipairs(table.move(self.optimizer.param_groups, 1, #self.base_lrs, 1, {}))
+end
+
 local function set(self)
-  local groups = self.optimizer.param_groups
-  for i, base in ipairs(self.base_lrs) do give(self, groups[i], self.rate(base, self.last_epoch, i)) end
+  for i, group in scheduled(self) do give(self, group, self.rate(self.base_lrs[i], self.last_epoch, i)) end
 end
 
 -- Whether groups of the optimizer have a setting of that name.
@@ -39,10 +45,22 @@ local function new(what, optimizer, rate)
   return self
 end
 
---- One step on: sets the learning rates.
-function Schedule:step()
-  self.last_epoch = self.last_epoch + 1
+Schedule.counts = true -- step() takes no measure
+
+--- One step on, or to step number `epoch`, which for formulas of C may have a fraction: sets the learning rates.
+function Schedule:step(epoch)
+  if epoch ~= nil then
+    if math.type(epoch) ~= "integer" and not (self.fractions and type(epoch) == "number") or epoch < 0 then
+      check.fail("%s:step: epoch is a %s from 0 on, not %s", self.what, self.fractions and "number" or "whole number", check.describe(epoch))
+    end
+    epoch = math.tointeger(epoch) or epoch
+  end
+  self.last_epoch = epoch or self.last_epoch + 1
   set(self)
+end
+
+local function no_epoch(self, epoch)
+  if epoch ~= nil then check.fail("%s:step: takes no epoch, it goes on from the rates it finds", self.what) end
 end
 
 --- A list of the present learning rates, one a group.
@@ -61,7 +79,7 @@ end
 
 -- Raises unless the state has a count and the list of that name for each group.
 local function check_state(self, state, list)
-  local n = #self.optimizer.param_groups
+  local n = #self.base_lrs
   if type(state) ~= "table" or not state.last_epoch or type(state[list]) ~= "table" or #state[list] ~= n then
     check.fail("%s:load_state_dict: the state is not that of a schedule over %d groups", self.what, n)
   end
@@ -84,7 +102,8 @@ local function running(fields)
   class.__index = class
 
   function class:state_dict()
-    local state = {last_epoch = self.last_epoch, base_lrs = copied(self.base_lrs), lrs = self:get_last_lr()}
+    local lrs = table.move(self:get_last_lr(), 1, #self.base_lrs, 1, {})
+    local state = {last_epoch = self.last_epoch, base_lrs = copied(self.base_lrs), lrs = lrs}
     for _, name in ipairs(fields) do state[name] = self[name] end
     return state
   end
@@ -93,7 +112,7 @@ local function running(fields)
     check_state(self, state, "lrs")
     self.last_epoch, self.base_lrs = state.last_epoch, copied(state.base_lrs or self.base_lrs)
     for _, name in ipairs(fields) do self[name] = state[name] end
-    for i, group in ipairs(self.optimizer.param_groups) do group.lr = state.lrs[i] end
+    for i, group in scheduled(self) do group.lr = state.lrs[i] end
   end
 
   return class
@@ -166,7 +185,9 @@ end
 -- Where a setting is a number, a list gives one for each group.
 for name, row in pairs(rows) do
   schedules[name] = function(optimizer, ...)
-    return new(name, optimizer, rate_of(row, optimizer, settings(name, row.names, ...)))
+    local self = new(name, optimizer, rate_of(row, optimizer, settings(name, row.names, ...)))
+    self.fractions = true
+    return self
   end
 end
 
@@ -280,45 +301,68 @@ function schedules.LinearWarmup(optimizer, ...)
   end)
 end
 
---- Schedules made for the same optimizer, one after the other: number i + 1 begins to count at step milestones[i].
+--- Schedules made for the same optimizer, one after the other: number i + 1 begins to count at step milestones[i]. The two
+--- may come in a table: {schedulers = list, milestones = milestones}.
 function schedules.SequentialLR(optimizer, list, milestones)
+  if type(list) == "table" and #list == 0 and milestones == nil then
+    local given = check.options("SequentialLR", list, {"schedulers", "milestones"})
+    list, milestones = given.schedulers or list, given.milestones
+  end
   check_list("SequentialLR", list)
   milestones = milestones_of("SequentialLR", milestones)
   if #milestones ~= #list - 1 then
     check.fail("SequentialLR: %d schedules need %d milestones, not %d", #list, #list - 1, #milestones)
   end
   for i = #list, 1, -1 do undo(optimizer, inner("SequentialLR", optimizer, list[i])) end
-  return new("SequentialLR", optimizer, function(base, t, group)
+  local function rate(base, t, group)
     local i = reached(milestones, t)
-    return list[i + 1].rate(base, i > 0 and t - milestones[i] or t, group)
-  end)
-end
-
--- A function of the number of steps, or a list of them, one a group.
-local function functions_of(what, f)
-  if type(f) ~= "function" and type(f) ~= "table" then
-    check.fail("%s: takes a function of the number of steps, not %s", what, check.describe(f))
+    if i == 0 then return list[1].rate(base, t, group) end
+    local next_one = list[i + 1]
+    if next_one.goes_on then base = next_one.goes_on(rate(base, milestones[i] - 1, group), group) end
+    return next_one.rate(base, t - milestones[i], group)
   end
-  return function(group) return type(f) == "table" and f[group] or f end
+  return new("SequentialLR", optimizer, rate)
 end
 
---- The rate times f(t) after t steps: any function, or a list of functions, one a group.
-function schedules.LambdaLR(optimizer, f)
-  local of = functions_of("LambdaLR", f)
-  local self = new("LambdaLR", optimizer, function(base, t, group) return base * of(group)(t) end)
+-- What LambdaLR and MultiplicativeLR multiply with, from a function of the number of steps or a list of them, one a group;
+-- or from {lr_lambda = either}. Returns f(t, group) -> a number.
+local function factors(what, optimizer, f, ...)
+  check.optimizer(what, optimizer)
+  if type(f) == "table" and #f == 0 and getmetatable(f) == nil then f = check.options(what, f, {"lr_lambda"}).lr_lambda end
+  if select("#", ...) > 0 then check.fail("%s: takes an optimizer and lr_lambda, no more", what) end
+  local n, listed = #optimizer.param_groups, type(f) == "table"
+  if listed and #f ~= n then check.fail("%s: %d functions for %d groups; one for all goes without a list", what, #f, n) end
+  for g, one in ipairs(listed and f or {f or false}) do
+    if type(one) ~= "function" then
+      check.fail("%s: takes a function of the number of steps, or a list of them, one a group; %s%s", what,
+        listed and ("number %d is "):format(g) or "not ", check.describe(one or nil))
+    end
+  end
+  return function(t, group)
+    local factor = (listed and f[group] or f)(t)
+    return number_of(("%s: what the function%s returns for step %d"):format(what, listed and " of group " .. group or "", t), factor)
+  end
+end
+
+--- The rate times f(t) after t steps: any function, or a list of functions, one a group; also as {lr_lambda = f}.
+function schedules.LambdaLR(optimizer, lr_lambda, ...)
+  local factor = factors("LambdaLR", optimizer, lr_lambda, ...)
+  local self = new("LambdaLR", optimizer, function(base, t, group) return base * factor(t, group) end)
   self.absolute = true
   return self
 end
 
---- The rate times f(t) at each step t: any function, or a list of functions, one a group.
-function schedules.MultiplicativeLR(optimizer, f)
-  local of, products = functions_of("MultiplicativeLR", f), {}
-  return new("MultiplicativeLR", optimizer, function(base, t, group)
+--- The rate times f(t) at each step t: any function, or a list of functions, one a group; also as {lr_lambda = f}.
+function schedules.MultiplicativeLR(optimizer, lr_lambda, ...)
+  local factor, products = factors("MultiplicativeLR", optimizer, lr_lambda, ...), {}
+  local self = new("MultiplicativeLR", optimizer, function(base, t, group)
     local past = products[group] or {[0] = 1}
     products[group] = past
-    for k = #past + 1, t do past[k] = past[k - 1] * of(group)(k) end
+    for k = #past + 1, t do past[k] = past[k - 1] * factor(k, group) end
     return base * past[t]
   end)
+  self.goes_on = function(lr, group) return lr * factor(0, group) end -- in a sequence: its base from the rate in force
+  return self
 end
 
 local Chain = running{}
@@ -339,14 +383,15 @@ end
 
 -- Sets the rates of the present step, from those of the one before.
 function Chain:apply()
-  for g, group in ipairs(self.optimizer.param_groups) do
+  for g, group in scheduled(self) do
     for _, schedule in ipairs(self.schedules) do
       give(schedule, group, follow(schedule, group.lr, self.last_epoch, g))
     end
   end
 end
 
-function Chain:step()
+function Chain:step(epoch)
+  no_epoch(self, epoch)
   self.last_epoch = self.last_epoch + 1
   self:apply()
 end
@@ -360,12 +405,14 @@ function schedules.SWALR(...)
   return setmetatable(plain_swa(...), Swa)
 end
 
-function Swa:step()
+function Swa:step(epoch)
+  no_epoch(self, epoch)
   self.last_epoch = self.last_epoch + 1
-  for g, group in ipairs(self.optimizer.param_groups) do group.lr = follow(self, group.lr, self.last_epoch, g) end
+  for g, group in scheduled(self) do group.lr = follow(self, group.lr, self.last_epoch, g) end
 end
 
 local Plateau = running{"best", "num_bad_epochs", "cooldown_counter"}
+Plateau.counts = false
 
 function schedules.ReduceLROnPlateau(optimizer, ...)
   local row = rows.ReduceLROnPlateau
@@ -376,15 +423,15 @@ function schedules.ReduceLROnPlateau(optimizer, ...)
   return setmetatable(self, Plateau)
 end
 
---- One step on: takes the measure, a number.
+--- One step on: takes the measure, a number or a tensor of one element.
 function Plateau:step(measure)
-  check.kind("ReduceLROnPlateau:step: the measure", measure, "number")
+  measure = number_of("ReduceLROnPlateau:step: the measure", measure)
   self.last_epoch = self.last_epoch + 1
   local reduce
   reduce, self.best, self.num_bad_epochs, self.cooldown_counter =
     core.plateau_step(measure, self.best, self.num_bad_epochs, self.cooldown_counter, self.settings)
   if not reduce then return end
-  for g, group in ipairs(self.optimizer.param_groups) do group.lr = self.reduced(group.lr, 1, g) end
+  for g, group in scheduled(self) do group.lr = self.reduced(group.lr, 1, g) end
 end
 
 return check.named("optim.lr", schedules)

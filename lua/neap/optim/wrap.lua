@@ -47,8 +47,20 @@ function wrap.Lookahead(optimizer, options)
     check.fail("Lookahead: alpha is from 0 to 1, not %s", check.describe(alpha))
   end
   local self = {optimizer = optimizer, k = k, alpha = alpha, steps_taken = 0, slow = {}}
-  each_parameter(optimizer, function(parameter, i) self.slow[i] = parameter:detach():clone() end)
+  each_parameter(optimizer, function(parameter, i) self.slow[i] = parameter:detach():clone() end) -- in the order of the groups
   return setmetatable(self, Lookahead)
+end
+
+-- What joined the optimizer inside without the wrapper's knowing begins where it is now.
+local function slow_of(self, parameter, i)
+  self.slow[i] = self.slow[i] or parameter:detach():clone()
+  return self.slow[i]
+end
+
+--- One more group, as the optimizer inside takes it; its slow weights begin where it is.
+function Lookahead:add_param_group(group)
+  self.optimizer:add_param_group(group)
+  each_parameter(self.optimizer, function(parameter, i) slow_of(self, parameter, i) end)
 end
 
 --- A step of the optimizer inside, with a closure or without; every k-th time the slow weights follow.
@@ -58,7 +70,7 @@ function Lookahead:step(closure)
   if self.steps_taken % self.k == 0 then
     local _ <close> = core.no_grad()
     each_parameter(self.optimizer, function(parameter, i)
-      parameter:copy_(self.slow[i]:lerp_(parameter:detach(), self.alpha))
+      parameter:copy_(slow_of(self, parameter, i):lerp_(parameter:detach(), self.alpha))
     end)
   end
   return loss

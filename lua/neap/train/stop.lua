@@ -1,6 +1,7 @@
 -- stop: the end of a training whose measure no longer gets better.
 
 local check = require "neap.check"
+local number_of = require "neap.train.measure"
 
 local EarlyStopping = {__name = "neap.EarlyStopping"}
 EarlyStopping.__index = EarlyStopping
@@ -9,7 +10,7 @@ local stop = {}
 
 --- Says when to stop: stopping:step(measure) returns true when the measure has not become better by more than min_delta (0) for
 --- patience (10) steps. Options: patience, min_delta, mode ("min", for a loss, or "max"), model, whose weights at the best
---- measure stopping:restore() brings back. Fields: best, best_step, steps, bad_steps, stopped.
+--- measure stopping:restore() brings back. Fields: best, best_step, steps, bad_steps, stopped, mode.
 function stop.EarlyStopping(options)
   options = check.options("train.EarlyStopping", options, {"patience", "min_delta", "mode", "model"})
   local patience, delta, mode = options.patience or 10, options.min_delta or 0, options.mode or "min"
@@ -23,7 +24,7 @@ function stop.EarlyStopping(options)
     check.fail("train.EarlyStopping: mode is 'min' or 'max', not %s", check.describe(mode))
   end
   return setmetatable({
-    patience = patience, min_delta = delta, sign = mode == "min" and 1 or -1, model = options.model,
+    patience = patience, min_delta = delta, mode = mode, sign = mode == "min" and 1 or -1, model = options.model,
     steps = 0, bad_steps = 0, stopped = false,
   }, EarlyStopping)
 end
@@ -34,9 +35,9 @@ local function keep(self)
   for name, tensor in pairs(self.model:state_dict()) do self.kept[name] = tensor:clone() end
 end
 
---- One more measure; returns whether it is time to stop. NaN is not better.
+--- One more measure, a number or a tensor of one element; returns whether it is time to stop. NaN is not better.
 function EarlyStopping:step(measure)
-  check.kind("EarlyStopping:step: the measure", measure, "number")
+  measure = number_of("EarlyStopping:step: the measure", measure)
   self.steps = self.steps + 1
   if measure == measure and (not self.best or self.sign * measure < self.sign * self.best - self.min_delta) then
     self.best, self.best_step, self.bad_steps = measure, self.steps, 0

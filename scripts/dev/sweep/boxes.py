@@ -62,7 +62,21 @@ def overlap(x, y, smooth, dims, how, dice):
     return reduced(1 - ((2 * common + smooth) / (both + smooth) if dice else (common + smooth) / (both - common + smooth)), how)
 
 
+def nms(boxes, scores, threshold, labels=None):
+    order, kept = scores.argsort(descending=True, stable=True).tolist(), []
+    overlaps = iou(boxes, boxes)
+    for i in order:
+        if not any(overlaps[k, i] > threshold and (labels is None or labels[k] == labels[i]) for k in kept):
+            kept.append(i)
+    return torch.tensor(kept, dtype=torch.int64)
+
+
 def cases(s):
+    for k in range(12):
+        n = s.choice(1, 8, 30)
+        given = boxes(s, n)
+        given.grad = False
+        s.case("nms", given, s.t([n], 0.0, 1.0, grad=False), s.choice(0.1, 0.3, 0.5), *([s.index([n], 3)] if k % 2 else []), fn=nms, positions=True)
     for k in range(20):
         n = s.choice(1, 3, 6)
         s.case("box_iou", boxes(s, n), boxes(s, s.choice(1, 4)), fn=iou)

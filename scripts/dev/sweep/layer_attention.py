@@ -1,29 +1,23 @@
 """MultiheadAttention, the transformer's layers and stacks, and the encodings of positions as layers."""
 import torch
-from sweep import Opts, family
+from sweep import Call, Opts, family
 
 ops = family("attention")
 
 
 class PositionalEncoding(torch.nn.Module):
-    def __init__(self, d_model, max_len, batch_first):
+    def __init__(self, d_model, max_len, batch_first, learnt=False):
         super().__init__()
-        self.batch_first = batch_first
-        self.register_buffer("pe", ops.sinusoids(max_len, d_model))
+        self.batch_first, self.learnt = batch_first, learnt
+        if learnt:
+            self.weight = torch.nn.Parameter(torch.zeros(max_len, d_model))
+        else:
+            self.register_buffer("pe", ops.sinusoids(max_len, d_model))
 
     def forward(self, x, offset=0):
         n = x.shape[1 if x.dim() == 3 and self.batch_first else 0]
-        rows = self.pe[offset:offset + n]
+        rows = (self.weight if self.learnt else self.pe)[offset:offset + n]
         return x + (rows[:, None] if x.dim() == 3 and not self.batch_first else rows)
-
-
-class Formula(torch.nn.Module):
-    def __init__(self, call):
-        super().__init__()
-        self.call = call
-
-    def forward(self, *x, **options):
-        return self.call(*x, **options)
 
 
 def attention(s):
@@ -86,11 +80,13 @@ def cases(s):
         for offset in (0, 2):
             s.layer("PositionalEncoding", inputs=[s.t(shape), offset], make=lambda: PositionalEncoding(4, 6, first), batch=None,
                     lua_text="nn.PositionalEncoding(4,0,6,%s)" % str(first).lower())
+            s.layer("PositionalEmbedding", inputs=[s.t(shape), offset], make=lambda: PositionalEncoding(4, 6, first, True), batch=None,
+                    lua_text="nn.PositionalEmbedding(4,0,6,%s)" % str(first).lower())
     for interleaved in (True, False):
         s.layer("RotaryEmbedding", inputs=[s.t([2, 3, 4]), 1], lua_text="nn.RotaryEmbedding(100,%s)" % str(interleaved).lower(),
-                make=lambda: Formula(lambda x, o: ops.rope(x, 100.0, o, interleaved)), batch=None)
+                make=lambda: Call(lambda x, o: ops.rope(x, 100.0, o, interleaved)), batch=None)
     for heads in (1, 3, 4):
         s.layer("ALiBi", inputs=[s.t([2, 3, 4], grad=False)], lua_text="nn.ALiBi(%d)" % heads, batch=None,
-                make=lambda: Formula(lambda q: ops.alibi(heads, q.shape[-2]).to(q.dtype)))
+                make=lambda: Call(lambda q: ops.alibi(heads, q.shape[-2]).to(q.dtype)))
         s.layer("ALiBi", inputs=[s.t([3, 4], grad=False), s.t([5, 4], grad=False)], lua_text="nn.ALiBi(%d)" % heads, batch=None,
-                make=lambda: Formula(lambda q, k: ops.alibi(heads, q.shape[-2], k.shape[-2]).to(q.dtype)))
+                make=lambda: Call(lambda q, k: ops.alibi(heads, q.shape[-2], k.shape[-2]).to(q.dtype)))

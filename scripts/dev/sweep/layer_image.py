@@ -1,7 +1,7 @@
 """Layers over images: convolutions, pooling, resizing, padding and what rearranges them."""
 import torch
 
-from sweep import Dim, Opts
+from sweep import Dim, Call, Opts
 
 
 def cases(s):
@@ -33,6 +33,10 @@ def cases(s):
         s.layer("AdaptiveAvgPool%dd" % nd, 1, inputs=[x])
         s.layer("AdaptiveAvgPool%dd" % nd, 3, inputs=[x])
         s.layer("AdaptiveMaxPool%dd" % nd, 2, inputs=[x])
+        behind = tuple(range(2, 2 + nd))
+        for keep in (False, True):
+            s.layer("GlobalAvgPool", keep, inputs=[x], make=lambda k=keep: Call(lambda x: x.mean(behind, k)))
+            s.layer("GlobalMaxPool", keep, inputs=[x], make=lambda k=keep: Call(lambda x: x.amax(behind, k)))
         at = s.index([1, 1] + [1] * nd, 2 ** nd)
         s.layer("MaxUnpool%dd" % nd, 2, inputs=[s.t([1, 1] + [1] * nd), at], batch=None)
 

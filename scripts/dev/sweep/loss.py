@@ -32,6 +32,13 @@ def cases(s):
         weight = s.t([c], 0.5, 1.5, grad=False) if k % 2 else None
         s.case("nll_loss", s.t([n, c] + extra, -3.0, 0.0), labels(s, n, extra, c), weight, -100, s.choice(*REDUCTIONS),
                fn=lambda x, y, w, i, r: F.nll_loss(x, y, w, ignore_index=i, reduction=r))
+        s.case("nll_loss", s.t([n, c], -3.0, 0.0), Values([1] * n, "int64"), weight, 1, s.choice(*REDUCTIONS),  # class 1 in Lua, 0 in PyTorch
+               fn=lambda x, y, w, i, r: F.nll_loss(x, y - 1, w, ignore_index=0, reduction=r))
+    for k in range(16):  # rows side by side
+        n, c, extra = s.choice(1, 3), s.choice(3, 10), s.choice([70], [9, 8], [2, 3, 4])
+        smoothing, weight = s.choice(0.0, 0.1), s.t([c], 0.5, 1.5, grad=False) if k % 2 else None
+        s.case("cross_entropy", s.t([n, c] + extra, -3.0, 3.0), labels(s, n, extra, c), weight, 1 if k % 4 < 2 else -100, s.choice(*REDUCTIONS), smoothing,
+               fn=lambda x, y, w, i, r, e, g=k % 4 < 2: F.cross_entropy(x, y, w, ignore_index=0 if g else -100, reduction=r, label_smoothing=e))
     for op, fn in (("mse_loss", F.mse_loss), ("l1_loss", F.l1_loss)):
         for _ in range(15):
             shape = s.shape(0, 3)

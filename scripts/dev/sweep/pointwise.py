@@ -100,9 +100,13 @@ def cases(s):
         if name not in ("ldexp", "float_power", "hypot", "atan2", "logaddexp", "logaddexp2", "heaviside", "minimum", "maximum", "copysign",
                         "logical_and", "logical_or", "logical_xor"):
             s.case(name, s.t(s.shape(0, 3), a, b), round(s.random.uniform(max(c, 0.4), d), 2), fn=fn, grad=grad)
-        if name not in ("ldexp", "floor_divide", "remainder", "clamp_min", "clamp_max"):
+        if name not in ("ldexp", "clamp_min", "clamp_max"):
             few = SIGNED if name == "copysign" else SPECIAL
             s.case(name, Values([[v] for v in few]), Values(few), fn=fn, grad=False)
+    for low, high in ((0.5, 2.5), (None, 1.5), (-1.5, None), (-1, 2)):
+        s.case("clamp", s.i([9], -5, 5, "int32"), low, high, fn=torch.clamp)
+    s.case("atan2", Values([0.0, 0.0, 2.0], grad=True), Values([0.0, 1.0, 0.0], grad=True))
+    s.case("pow", Values([0.0, 3.0, -2.0], grad=True), Values([0.0, 0.0, 0.0]))
     for _ in range(6):
         for name in ("add", "sub", "mul", "div", "floor_divide", "remainder", "fmod", "minimum", "maximum", "lt", "eq"):
             x, z = s.broadcast(2)

@@ -68,6 +68,7 @@ def cases(s):
             else:
                 s.case(op, s.t(shape), s.dim(shape), s.choice(True, False), fn=fn, positions=True)
         s.case(op, Values(ODD), fn=fn)
+        s.case(op, Values([2.0, 1.0, 2.0, 3.0, 2.0, -1.0], grad=True), fn=fn)  # those that tie share the gradient
         for d in (0, 1):
             s.case(op, Values(ODD), Dim(d), fn=lambda x, d, fn=fn: fn(x, d)[0], post="first")
         for shape in ([901], [2, 3500]):
