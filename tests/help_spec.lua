@@ -59,6 +59,25 @@ describe("neap.help", function()
     shows("Adam", "neap.optim.Adam(parameters, {lr = 0.001")
     shows("ModuleList", "neap.nn.ModuleList(...)", "called by hand")
   end)
+  it("says what a layer's call takes, and which options an op has besides its arguments", function()
+    shows("TransformerDecoder", "called as layer(tgt, memory, tgt_mask = nil,", "memory_key_padding_mask = nil, tgt_is_causal = false", "-> y")
+    shows("LSTM", "called as layer(x, h0 = nil, c0 = nil, lengths = nil) -> y, h_n, c_n")
+    shows("gather", "option base = 0: positions in tensors count from 0")
+    shows("zeros_like", "option requires_grad = true")
+    assert.is_nil(neap.help "relu":find("option", 1, true))
+  end)
+  it("knows the class of a layer and of an optimizer, and parts themselves", function()
+    local nn = neap.nn
+    local layer = nn.Linear(2, 3)
+    for value, name in pairs {[layer] = "nn.Linear", [nn.Sequential(layer)] = "nn.Sequential", [nn.ModuleList()] = "nn.ModuleList",
+      [nn.ModuleList] = "nn.ModuleList", [neap.optim.SGD(layer:parameters(), {lr = 1})] = "optim.SGD", [neap.data] = "data",
+      [nn.utils] = "nn.utils", [nn.init] = "nn.init"} do
+      assert.equal(neap.help(name), neap.help(value))
+    end
+    assert.equal(neap.help(), neap.help(neap))
+    says(function() return (neap.help(nn.class "Own"())) end, "help: Own is no layer of Neap's own")
+    says(function() return (neap.help {}) end, "help: the name is not a string, but a table")
+  end)
 
   it("describes functions of Lua by the comments above them", function()
     shows("batches", "neap.data.batches(tensors, options)", "shuffle")
@@ -70,6 +89,9 @@ describe("neap.help", function()
     shows("split", "neap.split(x, sizes, dim = 1)   or   x:split(sizes, dim = 1)", "returns parts, a list", "see also neap.data.split")
     shows("data.split", "neap.data.split(set, fraction, options)")
     shows("load_state_dict", "module:load_state_dict(state, options)", "optimizer:load_state_dict(state)")
+    shows("new_full", "x:new_full(...)", "A tensor of one value, in x's dtype")
+    shows("full", "With true or false it is of dtype bool.")
+    assert.is_nil(neap.help "full":find("new_full", 1, true)) -- what is said of another name
     assert.equal(neap.help "data.split", neap.help(neap.data.split))
   end)
 
@@ -86,13 +108,19 @@ describe("neap.help", function()
     shows("nn.init", "xavier_uniform_")
     shows("optim.lr", "learning rates", "StepLR")
     shows("linalg", "svd")
+    shows("nn.utils", "nn.utils, what is done to many parameters", "max_norm_")
+    shows("nn.utils.parametrize", "register_parametrization")
+    shows("weight_norm", "neap.nn.utils.parametrizations.weight_norm(layer, ...)", "Salimans")
+    shows("nn.functional", "unfold")
+    assert.equal(neap.help "relu", neap.help "nn.functional.relu")
     shows("distributions", "log_prob", "Normal")
     shows("Normal", "neap.distributions.Normal(loc, scale)")
   end)
 
   it("lists all there is by family, within the width of the terminal", function()
     local text = neap.help()
-    for _, part in ipairs{"\n  reduce: all any", " matmul", "\n  neap. ", "\n  x: ", "\n  neap.optim. ", "\n  neap.data. batches"} do
+    for _, part in ipairs{"\n  reduce: all any", " matmul", "\n  neap. ", "\n  x: ", "\n  neap.optim. ", "\n  neap.data. batches",
+      "\n  neap.nn.utils. ", "\n  neap.nn.utils.parametrizations. spectral_norm weight_norm", "neap.nn.functional."} do
       assert.is_truthy(text:find(part, 1, true), part)
     end
     for line in text:gmatch "[^\n]+" do assert.is_true(#line <= (neap.terminal_width() or 100), line) end

@@ -2,6 +2,7 @@
 -- what is assigned broadcasts and records. A new dimension is made by unsqueeze: brackets take dimensions away or keep them.
 
 local neap = require "neap"
+local says = require("support.says").says
 
 local function grid() return neap.range(1, 12, 1, {dtype = "float32"}):view(3, 4) end
 local function i64(...) return neap.tensor({...}, {dtype = "int64"}) end
@@ -76,6 +77,42 @@ describe("reading with brackets", function()
     same({5, 8}, x[{2, mask(true, false, false, true)}])
     same({1, 12}, x[{mask(true, false, true), i64(1, 4)}])
     assert.are.same({0}, x[x:gt(100)].shape)
+  end)
+end)
+
+describe("the rows of a tensor", function()
+  it("are gone through by ipairs and pairs, and end behind the last", function()
+    for _, each in ipairs {ipairs, pairs} do
+      local sums, last = {}, 0
+      for i, row in each(grid()) do sums[i], last = row:sum():item(), i end
+      assert.are.same({10, 26, 42}, sums)
+      assert.are.equal(3, last)
+      for _ in each(neap.zeros(0, 2)) do error "there is no row" end
+    end
+  end)
+  it("are in range for all others", function()
+    says(function() return grid()[4] end, "select: index 4 is out of range", "3 positions")
+    says(function() return table.unpack(grid(), 1, 4) end, "select: index 4 is out of range")
+    says(function() for _ in pairs(neap.tensor(1)) do end end, "a tensor without dimensions has no length")
+  end)
+end)
+
+describe("a shape", function()
+  it("counts negative positions from the end", function()
+    local shape = neap.zeros(2, 3, 4).shape
+    assert.are.same({4, 3, 2}, {shape[-1], shape[-2], shape[-3]})
+    says(function() return shape[-4] end, "shape[-4]", "(2, 3, 4)")
+    says(function() return shape[0] end, "shape[0]: dimensions count from 1")
+  end)
+  it("is a list: nil past its end, and for other keys", function()
+    local shape, n = neap.zeros(2, 3).shape, 0
+    for _ in ipairs(shape) do n = n + 1 end
+    assert.are.equal(2, n)
+    assert.is_nil(shape[3])
+    assert.is_nil(shape.first)
+    assert.are.equal("2 3", table.concat(shape, " "))
+    assert.are.same({2, 3}, {table.unpack(shape)})
+    assert.are.same({4, 2, 3}, neap.broadcast_shapes(shape, {4, 1, 3}))
   end)
 end)
 

@@ -8,9 +8,9 @@ local function list(x) return x:reshape(-1):totable() end
 
 describe("second names", function()
   it("are the op itself, as function, method and in place", function()
-    for alias, name in pairs(neap.core and neap.core.aliases or require "neap.core".aliases) do
+    for alias, name in pairs(require "neap.core".aliases) do
       assert.are.equal(neap[name], neap[alias], alias)
-      assert.are.equal(neap[name .. "_"], neap[alias .. "_"], alias)
+      assert.are.equal(rawget(neap, name .. "_"), rawget(neap, alias .. "_"), alias)
     end
     assert.are.same({ 6, 8 }, list(neap.tensor { 2, 4 }:multiply(neap.tensor { 3, 2 })))
     local x = neap.tensor { 1, 2 }
@@ -249,5 +249,35 @@ describe("layers of pointwise ops", function()
     local x = neap.randn(3, 4)
     assert.is_true(neap.equal(neap.nn.GLU(1 + 1)(x), x:glu(2)))
     assert.is_true(neap.equal(neap.nn.Threshold(0.5, -1)(x), x:threshold(0.5, -1)))
+  end)
+end)
+
+describe("Lua's operators", function()
+  it("on bits are logical for bools, bitwise for integers", function()
+    local a, b, i = neap.tensor { true, false, true }, neap.tensor { true, true, false }, int(6, 3)
+    assert.are.same({ true, false, false }, list(a & b))
+    assert.are.same({ true, true, true }, list(a | b))
+    assert.are.same({ false, true, true }, list(a ~ b))
+    assert.are.same({ false, true, false }, list(~a))
+    assert.are.same({ 2, 3 }, list(i & 3))
+    assert.are.same({ 7, 3 }, list(1 | i))
+    assert.are.same({ 7, 2 }, list(i ~ 1))
+    assert.are.same({ -7, -4 }, list(~i))
+    assert.are.same({ 24, 12 }, list(i << 2))
+    assert.are.same({ 64, 8 }, list(1 << i))
+    assert.are.same({ 3, 1 }, list(i >> 1))
+    says(function() return neap.ones(2) & 1 end, "bitwise_and", "integers", "float32")
+  end)
+  it("divide downwards", function() assert.are.same({ -4, 1 }, list(int(-7, 3) // 2)) end)
+  it("join texts, which tensors and shapes are not", function()
+    local x = neap.ones(1)
+    says(function() return "loss " .. x end, "x .. y joins texts and numbers: x:item() is the number of a tensor of one element, tostring(x)")
+    says(function() return x.shape .. "!" end, "tostring(x.shape) is a shape's text")
+    local function deep(n) -- wherever Lua's stack ends
+      if n > 0 then return (deep(n - 1)) end
+      return "<" .. x.shape .. "|" .. x.shape .. ">"
+    end
+    for n = 0, 60 do assert.error_matches(function() coroutine.wrap(deep)(n) end, "x .. y joins texts") end
+    assert.are.equal("loss 1.0 (1)", "loss " .. x:item() .. " " .. tostring(x.shape))
   end)
 end)

@@ -26,6 +26,12 @@ describe("neap takes the options of lua:", function()
   end
 
   it("-e runs text, several times, one state", function() says("3\n", "-e 'x = 1' -e'print(x + 2)'") end)
+  it("-e has neap, which scripts require", function()
+    says("2.0\n", "-e 'print(neap.ones(2):sum():item())'")
+    says("", "-e 'neap.help()'")
+    says("7\n", "-e 'neap = 7' -e 'print(neap)'")
+    says("nil\tnil\n", "-e 'x = 1' -", "print(neap, getmetatable(_G))")
+  end)
   it("-l requires", function()
     says("function\n", "-l neap -e 'print(type(neap.ones))'")
     says("4.0\n", "-l n=neap -e 'print(n.ones(4):sum():item())'")
@@ -135,6 +141,15 @@ describe("the REPL", function()
     assert.is_truthy(text:find("neap: stdin:1: syntax error near 'x'", 1, true), text)
     assert.is_truthy(text:find "> 2%.0\n> $", text)
   end)
+  it("shows what is in tables, where print does not", function()
+    assert.are.equal('> {{1.0, 2.0}, {3.0, 4.0}}\n> ', answers [[neap.tensor{{1, 2}, {3, 4}}:totable()\n]])
+    assert.are.equal('> a\t{1, ["2 y"] = {}, x = "b"}\n> ', answers [["a", {1, x = "b", ["2 y"] = {}}\n]])
+    assert.are.equal("> {bias = tensor float32 (90), weight = tensor float32 (90, 5)}\n> ",
+      answers [[neap.nn.Linear(5, 90):state_dict()\n]])
+    assert.are.equal("> {{1, 1} float32 (2), {...}}\n> ", answers [[(function() local t = {neap.ones(2)} t[2] = t return t end)()\n]])
+    assert.is_truthy(answers [[print({})\n]]:find "^> table: 0x")
+    assert.is_truthy(answers [[neap.memory()\n]]:find "\n  peak = %d+,\n")
+  end)
   it("takes lines of any length, and a last one without an end", function()
     local long = '#"' .. ("y"):rep(9000) .. '"'
     assert.are.equal("> 9000\n> 9000\n> ", answers(long .. "\\n" .. long))
@@ -158,6 +173,25 @@ describe("the REPL", function()
     local answers_seen = {}
     for answer in text:gsub("\r", ""):gmatch "\n([^\n\27>]+)\n" do answers_seen[#answers_seen + 1] = answer end
     assert.are.equal("42|42|51|Linear(in_features=2, out_features=3, bias=true)|done", table.concat(answers_seen, "|"))
+  end)
+end)
+
+describe("a table at the REPL", function()
+  local text = require "neap.repl_text"
+  it("is cut in depth, in length and in its texts", function()
+    assert.are.equal("{{{{{...}}}}}", text {{{{{{1}}}}}})
+    local long = {}
+    for i = 1, 30 do long[i] = i end
+    assert.is_truthy(text(long):find "^{%s+1, 2, .* 20,%s+%.%.%. 10 more%s+}$")
+    assert.are.equal(('{"%s..."}'):format(("x"):rep(60)), text {("x"):rep(100)})
+    assert.are.equal([[{"a\n\"\\\001"}]], text {'a\n"\\\1'})
+  end)
+  it("leaves what prints itself, and calls nothing else", function()
+    local guarded = setmetatable({1}, {__index = error, __pairs = error, __len = error})
+    assert.are.equal("{1}", text(guarded))
+    local shape = require "neap".ones(2).shape
+    assert.is_true(rawequal(shape, text(shape)))
+    assert.are.equal("{(2), function}", text {shape, print})
   end)
 end)
 

@@ -75,6 +75,9 @@ describe("a recurrent layer", function()
     local first, h, c = model(x:narrow(1, 1, 4))
     local second = model(x:narrow(1, 5, 2), h, c)
     assert.is_true(neap.cat({first, second}, 1):allclose(whole, 1e-5, 1e-6))
+    assert.same(second:totable(), model(x:narrow(1, 5, 2), {hx = h, c0 = c}):totable()) -- PyTorch's name of h0
+    local cell, x1, h1 = nn.GRUCell(3, 4), neap.randn(2, 3), neap.randn(2, 4)
+    assert.same(cell(x1, h1):totable(), cell(x1, {hx = h1}):totable())
   end)
 
   it("takes sequences of several lengths side by side", function()
@@ -89,6 +92,7 @@ describe("a recurrent layer", function()
       assert.is_true(row:allclose(alone, 1e-5, 1e-6))
       assert.is_true(h:select(2, i):allclose(last, 1e-5, 1e-6))
     end
+    assert.same(x:totable(), nn.utils.pad_sequence(list, {padding_value = 7}):totable())
     local first = nn.utils.pad_sequence(list, {batch_first = true})
     assert.same({3, 5, 3}, first.shape)
     assert.same({2, 3}, nn.utils.unpad_sequence(first, lengths, {batch_first = true})[1].shape)

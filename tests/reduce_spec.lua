@@ -266,3 +266,17 @@ describe("counts and sets", function()
     says(function() return neap.isin(1, 2) end, "isin: elements and test_elements are both numbers")
   end)
 end)
+
+describe("the options of reductions", function()
+  it("have PyTorch's and NumPy's names too", function()
+    local x = neap.range(1, 12):view(3, 4):to "float64"
+    for _, option in ipairs { "dim", "dims", "axis" } do
+      assert.are.same(x:sum(2):totable(), x:sum({ [option] = 2 }):totable())
+      assert.are.same(x:amax({ 1, 2 }):totable(), x:amax({ [option] = { 1, 2 } }):totable())
+    end
+    assert.are.same(x:cumsum(-1):totable(), x:cumsum({ axis = -1 }):totable())
+    assert.are.same(x:var(1, 0):totable(), x:var(1, { unbiased = false }):totable())
+    assert.are.same(x:std(1, 1):totable(), x:std({ dim = 1, unbiased = true }):totable())
+    assert.are.same((x + 1):totable(), x:add({ other = 1 }):totable())
+  end)
+end)

@@ -72,10 +72,22 @@ static const char *kind_text(const neap_param *p) {
   return p->kind < NL_ARRAY(names) ? names[p->kind] : "something else";
 }
 
+/* A parameter in words: operands, which have no names where they stand around a sign, by their place. */
+static const char *param_name(const nl_binding *b, const neap_param *p, char *room, size_t size) {
+  static const char *const places[] = {"first", "second", "third"};
+  int i = (int)(p - b->params), beside = i > 0 ? i - 1 : 1;
+  if (p->kind != NEAP_OPERAND || p->name[1] || i >= NL_ARRAY(places) || beside >= b->n_params) return p->name;
+  if (b->params[beside].kind != NEAP_OPERAND) return p->name;
+  snprintf(room, size, "the %s operand, %s,", places[i], p->name);
+  return room;
+}
+
 static int wrong(lua_State *L, nl_state *s, const nl_binding *b, const neap_param *p, int index) {
   nl_slot *slot = nl_slot_at(L, s, index, NL_TENSOR);
   if (slot && !slot->object) return nl_gone(L, s, slot, b->name);
-  return nl_fail(L, s, "%s: %s must be %s, got %s", b->name, p->name, kind_text(p), nl_describe(L, s, index));
+  char name[64];
+  const char *got = nl_describe(L, s, index);
+  return nl_fail(L, s, "%s: %s must be %s, got %s", b->name, param_name(b, p, name, sizeof name), kind_text(p), got);
 }
 
 typedef struct choice_list { const char *text; char word[64]; } choice_list;
@@ -348,12 +360,35 @@ static void extra_option(lua_State *L, nl_state *s, const nl_binding *b, const c
   }
 }
 
+static int param_named(const nl_binding *b, const char *name) {
+  int i = 0;
+  while (i < b->n_params && strcmp(b->params[i].name, name) != 0) i++;
+  return i;
+}
+
+/* Other names that PyTorch and NumPy have for parameters. */
+static const struct { const char *name, *param; } other_options[] = {
+  {"dim", "dims"}, {"axis", "dims"}, {"axis", "dim"}, {"unbiased", "correction"}, {"hx", "h0"}, {"hx", "h"}, {"other", "z"},
+};
+
+/* The parameter that an option names, which has its value on top; b->n_params: none. */
+static int find_option(lua_State *L, nl_state *s, const nl_binding *b, const char *name) {
+  int i = param_named(b, name);
+  for (int k = 0; i == b->n_params && k < NL_ARRAY(other_options); k++)
+    if (strcmp(other_options[k].name, name) == 0) i = param_named(b, other_options[k].param);
+  if (i < b->n_params && strcmp(name, "unbiased") == 0) { /* a correction of 1 or 0 */
+    if (!lua_isboolean(L, -1)) nl_fail(L, s, "%s: unbiased must be a boolean, got %s", b->name, nl_describe(L, s, -1));
+    lua_pushinteger(L, lua_toboolean(L, -1));
+    lua_replace(L, -2);
+  }
+  return i;
+}
+
 static void bind_options(lua_State *L, nl_state *s, const nl_binding *b, int options, nl_args *a) {
   lua_pushnil(L);
   while (lua_next(L, options)) {
     const char *name = lua_tostring(L, -2);
-    int i = 0;
-    while (i < b->n_params && strcmp(b->params[i].name, name) != 0) i++;
+    int i = find_option(L, s, b, name);
     if (i == b->n_params) extra_option(L, s, b, name, a);
     else {
       while (a->n <= i) a->value[a->n++] = (neap_value){.kind = NEAP_NONE};
@@ -363,6 +398,14 @@ static void bind_options(lua_State *L, nl_state *s, const nl_binding *b, int opt
     }
     lua_pop(L, 1);
   }
+}
+
+/* Operands that an expression left nil. */
+static void need_operands(lua_State *L, nl_state *s, const nl_binding *b, const nl_args *a) {
+  char name[64];
+  for (int i = 0; i < b->n_params && b->params[i].kind == NEAP_OPERAND; i++)
+    if (NL_UNLIKELY(i >= a->n || a->value[i].kind == NEAP_NONE) && !(b->params[i].marks & NEAP_P_OPTIONAL))
+      nl_fail(L, s, "%s: %s is missing: %s", b->name, param_name(b, &b->params[i], name, sizeof name), kind_text(&b->params[i]));
 }
 
 void nl_bind(lua_State *L, nl_state *s, const nl_binding *b, int first, int top, nl_args *a) {
@@ -390,6 +433,7 @@ void nl_bind(lua_State *L, nl_state *s, const nl_binding *b, int first, int top,
               top - first + 1);
     }
   if (options) bind_options(L, s, b, options, a);
+  need_operands(L, s, b, a);
 }
 
 /* ---- the other way: a value of the runtime for Lua ---- */

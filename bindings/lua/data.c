@@ -31,10 +31,13 @@ static const char *place(const reader *r, int depth) { /* "[2][3]" */
   return lua_tostring(L, -1);
 }
 
+static const char *entry(const reader *r, int depth) { /* "entry [2][3]" */
+  return depth >= 0 ? lua_pushfstring(r->L, "entry %s", place(r, depth)) : "the value";
+}
+
 static int does_not_fit(const reader *r, int index, int depth, int64_t low, int64_t high) {
   const char *got = nl_describe(r->L, r->s, index), *name = neap_dtype_about((neap_dtype)r->dtype)->name;
-  const char *entry = depth >= 0 ? lua_pushfstring(r->L, "entry %s", place(r, depth)) : "the value";
-  return nl_fail(r->L, r->s, "tensor: %s is %s, which does not fit %s: whole numbers from %I to %I", entry, got, name,
+  return nl_fail(r->L, r->s, "tensor: %s is %s, which does not fit %s: whole numbers from %I to %I", entry(r, depth), got, name,
                  (LUAI_UACINT)low, (LUAI_UACINT)high);
 }
 
@@ -61,7 +64,7 @@ static void store(reader *r, int index, int depth) {
     neap_tensor *t = nl_tensor_at(L, r->s, index, &slot);
     if (!t || neap_count(t) != 1) {
       const char *got = nl_describe(L, r->s, index);
-      nl_fail(L, r->s, "tensor: entry %s is %s, not a number%s", depth >= 0 ? place(r, depth) : "", got,
+      nl_fail(L, r->s, "tensor: %s is %s, not a number%s", entry(r, depth), got,
               type == LUA_TTABLE ? ": the rows are not nested alike" : "");
     }
     int is_float = neap_dtype_about(neap_dtype_of(t))->is_float;

@@ -13,8 +13,9 @@
  *   module_each(m)      three lists: dotted names, tensors, whether each is a buffer; of the whole tree, ties repeated
  *   module_children(m)  three lists: the direct children, their names, their places in lists of that name (0: alone)
  *   module_hooked(m, on)        while any module is marked so, m(...) is glue.forward(m, ...), which runs the hooks
- *   glue.forward(m, ...) glue.module_text(m) glue.child_path(parent, child)   what lua/neap/native.lua puts there: hooks,
- *                       printing, and how a child stands in its parent: ".body", "[2]"
+ *   glue.forward(m, ...) glue.module_text(m) glue.child_path(parent, child) glue.no_method_of(m, name)   what
+ *                       lua/neap/native.lua puts there: hooks, printing, how a child stands in its parent (".body", "[2]"),
+ *                       and the error for a method's misspelt name
  *   glue.set_layer(m, i, layer) glue.slice(m, range)    m[i] = layer and m[{a, b}]: lua/neap/nn/containers.lua
  *   push_path(m) pop_path()     a Lua module's forward begins and ends: errors and records name it (path.c) */
 #include <stdlib.h>
@@ -290,17 +291,18 @@ static void push_children_named(lua_State *L, nl_state *s, neap_module *m, const
   if (!list) lua_pushnil(L);
 }
 
-/* A setting of that name, or nil; what only says whether there is a part of its own name is none. */
-static void push_setting(lua_State *L, nl_state *s, neap_module *m, const char *name) {
+/* A setting of that name, 0 when there is none; one that only says whether there is a part of its own name is nil. */
+static int push_setting(lua_State *L, nl_state *s, neap_module *m, const char *name) {
   const neap_layer_info *info = neap_module_about(m);
   int is_part = strcmp(name, "bias") == 0 || strcmp(name, "norm") == 0;
   for (int i = 0; i < info->n_params && !is_part; i++) {
     if (strcmp(info->params[i].name, name) != 0) continue;
     const neap_value v = neap_module_setting(m, i);
     nl_push_value(L, s, &info->params[i], &v);
-    return;
+    return 1;
   }
   lua_pushnil(L);
+  return is_part;
 }
 
 /* upvalues: the state, the methods, what Lua lends */
@@ -319,7 +321,13 @@ static int get_index(lua_State *L) {
     if (strcmp(name, "training") == 0) lua_pushboolean(L, neap_module_is_training(m));
     else {
       push_children_named(L, s, m, name);
-      if (lua_isnil(L, -1)) push_setting(L, s, m, name);
+      if (lua_isnil(L, -1) && !push_setting(L, s, m, name)) { /* misspelt, perhaps */
+        if (lua_getfield(L, lua_upvalueindex(3), "no_method_of") != LUA_TFUNCTION) return 0;
+        lua_pushvalue(L, 1);
+        lua_pushvalue(L, 2);
+        lua_call(L, 2, 0);
+        return 0;
+      }
     }
     return 1;
   }

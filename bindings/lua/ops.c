@@ -168,8 +168,8 @@ again:
   return 1;
 }
 
-/* Unary minus: Lua hands its operand over twice. */
-static int minus(lua_State *L) {
+/* Unary - and ~: Lua hands their operand over twice. */
+static int unary(lua_State *L) {
   lua_settop(L, 1);
   return call(L);
 }
@@ -181,6 +181,15 @@ static int no_order(lua_State *L) {
 
 /* ---- rows as functions ---- */
 
+/* Options that an op has besides its parameters: NL_X_*. */
+static int extra_options(const neap_op_info *info) {
+  int extra = info->marks & NEAP_OP_INDEX_OUT ? NL_X_BASE : 0;
+  for (int i = 0; i < info->n_params; i++)
+    if (info->params[i].marks & NEAP_P_INDICES) extra |= NL_X_BASE;
+  if (info->marks & NEAP_OP_CREATES || strstr(info->name, "_like")) extra |= NL_X_REQUIRES_GRAD;
+  return extra;
+}
+
 /* Pushes the closure of a row; in_place 1: of its form NAME_. */
 static void push_function(lua_State *L, nl_state *s, const neap_op_info *info, int op, int in_place, lua_CFunction function) {
   nl_push_state(L);
@@ -190,10 +199,8 @@ static void push_function(lua_State *L, nl_state *s, const neap_op_info *info, i
   for (int i = 0; i < info->n_params; i++) {
     const neap_param *p = &info->params[i];
     f->bind.lists |= p->kind == NEAP_INTS || p->kind == NEAP_TENSORS || p->kind == NEAP_INT_OR_INTS;
-    if (p->marks & NEAP_P_INDICES) f->bind.extra |= NL_X_BASE;
   }
-  if (info->marks & NEAP_OP_INDEX_OUT) f->bind.extra |= NL_X_BASE;
-  if (info->marks & NEAP_OP_CREATES || strstr(info->name, "_like")) f->bind.extra |= NL_X_REQUIRES_GRAD;
+  f->bind.extra = (uint8_t)extra_options(info);
   f->state = s;
   f->op = op;
   f->in_place = in_place;
@@ -230,7 +237,8 @@ static void add_row(lua_State *L, nl_state *s, int op, int neap, int methods) {
 
 static const struct { const char *event, *op; } operators[] = {
   {"__add", "add"}, {"__sub", "sub"}, {"__mul", "mul"}, {"__div", "div"}, {"__mod", "remainder"}, {"__pow", "pow"},
-  {"__unm", "neg"}, {"__idiv", "floor_divide"},
+  {"__unm", "neg"}, {"__idiv", "floor_divide"}, {"__band", "bitwise_and"}, {"__bor", "bitwise_or"}, {"__bxor", "bitwise_xor"},
+  {"__bnot", "bitwise_not"}, {"__shl", "bitwise_left_shift"}, {"__shr", "bitwise_right_shift"},
 };
 
 static void add_operators(lua_State *L, nl_state *s) {
@@ -238,7 +246,9 @@ static void add_operators(lua_State *L, nl_state *s) {
   for (int i = 0; i < NL_ARRAY(operators); i++) {
     int op = neap_op_find(operators[i].op);
     if (op < 0) continue;
-    push_function(L, s, neap_op_about(s->ctx, op), op, 0, strcmp(operators[i].event, "__unm") == 0 ? minus : arithmetic);
+    const neap_op_info *info = neap_op_about(s->ctx, op);
+    if (!info) nl_raise(L, s);
+    push_function(L, s, info, op, 0, info->n_params == 1 ? unary : arithmetic);
     lua_setfield(L, -2, operators[i].event);
   }
   static const luaL_Reg order[] = {{"__lt", no_order}, {"__le", no_order}, {NULL, NULL}};
@@ -289,7 +299,7 @@ static void push_names(lua_State *L, int n, const char *const *names) {
 static void push_op(lua_State *L, nl_state *s, int op) {
   const neap_op_info *info = neap_op_about(s->ctx, op);
   if (!info) nl_raise(L, s);
-  lua_createtable(L, 0, 10);
+  lua_createtable(L, 0, 11);
   text_field(L, "name", info->name);
   text_field(L, "signature", info->signature);
   text_field(L, "doc", info->doc);
@@ -307,9 +317,17 @@ static void push_op(lua_State *L, nl_state *s, int op) {
     lua_setfield(L, -2, mark_names[i].name);
   }
   lua_setfield(L, -2, "marks");
+  int extra = extra_options(info);
+  lua_createtable(L, 0, 2);
+  lua_pushboolean(L, (extra & NL_X_BASE) != 0);
+  lua_setfield(L, -2, "base");
+  lua_pushboolean(L, (extra & NL_X_REQUIRES_GRAD) != 0);
+  lua_setfield(L, -2, "requires_grad");
+  lua_setfield(L, -2, "options");
 }
 
-/* ops() -> a list of rows: {name, signature, doc, example, sample, family, params, outputs, marks = {view = true, ...}} */
+/* ops() -> a list of rows: {name, signature, doc, example, sample, family, params, outputs, marks = {view = true, ...},
+   options = {base, requires_grad: whether it has these besides its parameters}} */
 static int ops(lua_State *L) {
   nl_state *s = nl_open(L);
   int n = neap_op_count();

@@ -1,10 +1,10 @@
-/* The tensor userdata: its fields (shape dtype grad requires_grad is_leaf), what it says of itself, and x[i]. Every other
+/* The tensor userdata: its fields (shape dtype grad requires_grad is_leaf T mT), what it says of itself, and x[i]. Every other
  * method comes from the op table (ops.c), from data.c or from lua/neap/tensor.lua, which also reads and writes through
  * tables, masks and index tensors: it puts its functions into `glue`. */
 #include <string.h>
 #include "state.h"
 
-enum { FIELD_SHAPE = 1, FIELD_DTYPE, FIELD_GRAD, FIELD_REQUIRES_GRAD, FIELD_IS_LEAF };
+enum { FIELD_SHAPE = 1, FIELD_DTYPE, FIELD_GRAD, FIELD_REQUIRES_GRAD, FIELD_IS_LEAF, FIELD_T, FIELD_MT };
 
 neap_tensor *nl_check_tensor(lua_State *L, nl_state *s, int index) { return nl_check(L, s, index, NL_TENSOR); }
 
@@ -102,14 +102,38 @@ static int shape_equal(lua_State *L) {
   return 1;
 }
 
-static int shape_concat(lua_State *L) {
-  luaL_tolstring(L, 1, NULL);
-  luaL_tolstring(L, 2, NULL);
-  lua_concat(L, 2);
+/* A metamethod of `..` must not come back: up to Lua 5.4.4 (luaV_concat keeps a pointer to the stack), what is left of a
+ * chain a .. b .. c is lost, and memory with it, when the stack has moved for the call. */
+static int concat(lua_State *L) {
+  nl_state *s = nl_up(L);
+  int is_tensor = nl_slot_at(L, s, 1, NL_TENSOR) || nl_slot_at(L, s, 2, NL_TENSOR);
+  return nl_fail(L, s, is_tensor ? "x .. y joins texts and numbers: x:item() is the number of a tensor of one element, tostring(x) the text of any"
+                                 : "x .. y joins texts and numbers: tostring(x.shape) is a shape's text");
+}
+
+/* Positions that a shape has not: negative ones count from the end, those past it are nil, as ipairs wants. */
+static int shape_index(lua_State *L) {
+  nl_state *s = nl_up(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, 1), i;
+  if (lua_type(L, 2) != LUA_TNUMBER || !lua_isinteger(L, 2) || (i = lua_tointeger(L, 2)) > n) return 0;
+  if (i == 0) return nl_fail(L, s, "shape[0]: dimensions count from 1 (or from the end: -1 is the last)");
+  if (i < -n) {
+    const char *text = luaL_tolstring(L, 1, NULL);
+    return nl_fail(L, s, "shape[%I]: there is no such dimension in shape %s", (LUAI_UACINT)i, text);
+  }
+  lua_rawgeti(L, 1, n + 1 + i);
   return 1;
 }
 
 /* ---- fields ---- */
+
+/* Calls a function of glue with the n arguments that are all there is on the stack. */
+static int call_glue(lua_State *L, const char *name, int n, int results) {
+  if (lua_getfield(L, lua_upvalueindex(3), name) != LUA_TFUNCTION) return luaL_error(L, "neap: no %s: require \"neap\" first", name);
+  lua_insert(L, 1);
+  lua_call(L, n, results);
+  return results;
+}
 
 static int get_grad(lua_State *L, nl_state *s) {
   nl_slot *slot = nl_new(L, s, NL_TENSOR);
@@ -132,8 +156,17 @@ static int get_field(lua_State *L, nl_state *s, int field) {
   case FIELD_GRAD: return get_grad(L, s);
   case FIELD_REQUIRES_GRAD: lua_pushboolean(L, neap_requires_grad(t)); return 1;
   case FIELD_IS_LEAF: lua_pushboolean(L, neap_is_leaf(t)); return 1;
+  case FIELD_T: case FIELD_MT:
+    lua_settop(L, 1);
+    return call_glue(L, field == FIELD_T ? "T" : "mT", 1, 1);
   default: return 0;
   }
+}
+
+/* Whether ipairs asks: past the last row it is told nil, where everyone else gets an error. */
+static int is_ipairs(lua_State *L) {
+  lua_Debug ar;
+  return lua_getstack(L, 1, &ar) && lua_getinfo(L, "nS", &ar) && *ar.what == 'C' && strcmp(ar.namewhat, "for iterator") == 0;
 }
 
 /* x[i] of dimension 1, by the op `select`; upvalue 4 is its number. */
@@ -142,6 +175,8 @@ static int get_row(lua_State *L, nl_state *s) {
   neap_tensor *out = NULL;
   int64_t i = lua_tointeger(L, 2);
   int tries = 0;
+  const neap_tensor *x = nl_check_tensor(L, s, 1);
+  if (NL_UNLIKELY(neap_ndim(x) > 0 && i == neap_shape(x)[0] + 1) && is_ipairs(L)) return 0;
   nl_slot *result = nl_new(L, s, NL_TENSOR);
   nl_path(L, s);
   s->site.file = NULL;
@@ -158,13 +193,6 @@ static int get_row(lua_State *L, nl_state *s) {
   return 1;
 }
 
-static int call_glue(lua_State *L, const char *name, int n, int results) {
-  if (lua_getfield(L, lua_upvalueindex(3), name) != LUA_TFUNCTION) return luaL_error(L, "neap: no %s: require \"neap\" first", name);
-  lua_insert(L, 1);
-  lua_call(L, n, results);
-  return results;
-}
-
 /* upvalues: the state, methods and fields, glue, the op `select` */
 static int get_index(lua_State *L) {
   if (lua_type(L, 2) == LUA_TSTRING) {
@@ -172,7 +200,9 @@ static int get_index(lua_State *L) {
     int type = lua_rawget(L, lua_upvalueindex(2));
     if (NL_LIKELY(type == LUA_TFUNCTION)) return 1;
     if (type == LUA_TNUMBER) return get_field(L, nl_up(L), (int)lua_tointeger(L, -1));
-    return 1;
+    if (type != LUA_TNIL) return 1;
+    lua_settop(L, 2);
+    return call_glue(L, "no_method", 2, 1);
   }
   if (lua_isinteger(L, 2)) return get_row(L, nl_up(L));
   lua_settop(L, 2);
@@ -308,6 +338,11 @@ static int text(lua_State *L) {
   return call_glue(L, "tostring", 1, 1);
 }
 
+static int pairs(lua_State *L) {
+  lua_settop(L, 1);
+  return call_glue(L, "pairs", 1, 3);
+}
+
 static void closure(lua_State *L, nl_state *s, int glue, lua_CFunction f, const char *name) {
   nl_push_state(L);
   nl_methods(L, s, NL_TENSOR);
@@ -324,8 +359,9 @@ void nl_open_tensor(lua_State *L, nl_state *s) {
     {"is_contiguous", is_contiguous}, {"is_floating_point", is_floating_point}, {"nbytes", nbytes},
     {"requires_grad_", requires_grad_}, {"detach_", detach_}, {"free", free_tensor}, {NULL, NULL},
   };
-  static const luaL_Reg shape[] = {{"__tostring", shape_text}, {"__eq", shape_equal}, {"__concat", shape_concat}, {NULL, NULL}};
-  static const char *const fields[] = {NULL, "shape", "dtype", "grad", "requires_grad", "is_leaf"};
+  static const luaL_Reg shape[] = {{"__tostring", shape_text}, {"__eq", shape_equal}, {"__concat", concat},
+                                  {"__index", shape_index}, {NULL, NULL}};
+  static const char *const fields[] = {NULL, "shape", "dtype", "grad", "requires_grad", "is_leaf", "T", "mT"};
   int neap = lua_gettop(L);
   nl_functions(L, functions);
   lua_newtable(L);
@@ -346,7 +382,8 @@ void nl_open_tensor(lua_State *L, nl_state *s) {
   closure(L, s, glue, get_index, "__index");
   closure(L, s, glue, newindex, "__newindex");
   closure(L, s, glue, text, "__tostring");
-  static const luaL_Reg meta[] = {{"__len", length}, {NULL, NULL}};
+  closure(L, s, glue, pairs, "__pairs");
+  static const luaL_Reg meta[] = {{"__len", length}, {"__concat", concat}, {NULL, NULL}};
   nl_functions(L, meta);
   lua_pop(L, 1);
   lua_setfield(L, neap, "glue");

@@ -92,6 +92,38 @@ static int run_require(lua_State *L, const char *text) {
   return LUA_OK;
 }
 
+/* While -e runs, the global neap is there without a require: __index of the globals, which have no metatable else. */
+static int global_neap(lua_State *L) {
+  if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "neap") != 0) return 0;
+  lua_getglobal(L, "require");
+  lua_pushvalue(L, 2);
+  lua_call(L, 1, 1);
+  lua_pushvalue(L, -1);
+  lua_setglobal(L, "neap");
+  return 1;
+}
+
+static void lend_neap(lua_State *L, int on) {
+  lua_pushglobaltable(L);
+  if (on && !lua_getmetatable(L, -1)) {
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, global_neap);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+  } else if (!on && luaL_getmetafield(L, -1, "__index") != LUA_TNIL && lua_tocfunction(L, -1) == global_neap) {
+    lua_pushnil(L);
+    lua_setmetatable(L, -3);
+  }
+  lua_settop(L, 0);
+}
+
+static int run_string(lua_State *L, const char *text) {
+  lend_neap(L, 1);
+  int status = pg_run_string(L, text, "=(command line)");
+  lend_neap(L, 0);
+  return status;
+}
+
 static void print_version(void) { printf("Neap %s, %s\n", NEAP_VERSION, LUA_RELEASE); }
 
 /* ---- the command line ---- */
@@ -148,7 +180,7 @@ static int run_options(lua_State *L, int argc, char **argv, const command *c) {
     if (o[1] == 'W') lua_warning(L, "@on", 0);
     if (o[1] != 'e' && o[1] != 'l') continue;
     const char *text = o[2] ? o + 2 : argv[++i];
-    if ((o[1] == 'e' ? pg_run_string(L, text, "=(command line)") : run_require(L, text)) != LUA_OK) return 1;
+    if ((o[1] == 'e' ? run_string(L, text) : run_require(L, text)) != LUA_OK) return 1;
   }
   return 0;
 }

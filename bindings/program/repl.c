@@ -36,22 +36,32 @@ static int read_statement(lua_State *L) {
   }
 }
 
-static void print_results(lua_State *L, int first) {
-  int n = lua_gettop(L) - first + 1;
-  if (n <= 0) return;
-  luaL_checkstack(L, LUA_MINSTACK, "too many results to print");
-  lua_getglobal(L, "print");
-  lua_insert(L, first);
-  pg_report(L, pg_call(L, n, 0));
-}
-
-int pg_complete(lua_State *L, const char *text) {
+/* Pushes a function of lua/neap/repl.lua, or a message. */
+static int push_helper(lua_State *L, const char *name) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "neap.repl");
   int status = pg_call(L, 1, 1);
   if (status != LUA_OK) return status;
-  lua_getfield(L, -1, "complete");
+  lua_getfield(L, -1, name);
   lua_remove(L, -2);
+  return status;
+}
+
+static void print_results(lua_State *L, int first) {
+  int n = lua_gettop(L) - first + 1;
+  if (n <= 0) return;
+  luaL_checkstack(L, LUA_MINSTACK, "too many results to print");
+  int status = push_helper(L, "print");
+  if (status == LUA_OK) {
+    lua_insert(L, first);
+    status = pg_call(L, n, 0);
+  }
+  pg_report(L, status);
+}
+
+int pg_complete(lua_State *L, const char *text) {
+  int status = push_helper(L, "complete");
+  if (status != LUA_OK) return status;
   lua_pushstring(L, text);
   return pg_call(L, 1, 2);
 }

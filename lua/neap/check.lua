@@ -52,8 +52,10 @@ end
 function check.nearest(word, words)
   local best, least = nil, math.max(1, #word // 3) + 0.5
   for _, candidate in ipairs(words) do
-    local d = distance(word:lower(), candidate:lower())
-    if d < least then best, least = candidate, d end
+    if math.abs(#word - #candidate) < least then -- else it is further away
+      local d = distance(word:lower(), candidate:lower())
+      if d < least then best, least = candidate, d end
+    end
   end
   return best
 end
@@ -66,8 +68,8 @@ end
 
 --- Raises unless `value` is an optimizer, or has the face of one. Returns it.
 function check.optimizer(what, value)
-  local kind = type(value)
-  if (kind ~= "table" and kind ~= "userdata") or value.param_groups == nil then
+  local meta = type(value) == "userdata" and debug.getmetatable(value)
+  if type(value) == "table" and value.param_groups == nil or type(value) ~= "table" and not (meta and meta.__name == "neap.Optimizer") then
     check.fail("%s: takes an optimizer first, not %s", what, check.describe(value))
   end
   return value
@@ -92,15 +94,23 @@ function check.options(what, given, known)
   return given
 end
 
---- Makes a table of functions raise for a name that it has not, with the nearest that it has; only for names that match
---- pattern (any). Returns the table.
-function check.named(what, list, pattern)
-  return setmetatable(list, {__index = function(_, name)
-    if type(name) ~= "string" or not name:match(pattern or "^%a") then return nil end
-    local names = {}
-    for known in next, list do names[#names + 1] = known end
-    check.fail("%s has no '%s'%s", what, name, check.hint(name, names))
-  end})
+--- Raises for a name that is no key of the tables, with the nearest that is. Only for names as a person writes them: for
+--- others it returns nil.
+function check.unknown(what, name, ...)
+  if type(name) ~= "string" or not name:match "^%a" then return nil end
+  local names = {}
+  for _, list in ipairs {...} do
+    for known in next, list do
+      if type(known) == "string" then names[#names + 1] = known end
+    end
+  end
+  table.sort(names)
+  check.fail("%s has no '%s'%s", what, name, check.hint(name, names))
+end
+
+--- Makes a table of functions raise for a name that it has not. Returns the table.
+function check.named(what, list)
+  return setmetatable(list, {__index = function(_, name) return check.unknown(what, name, list) end})
 end
 
 --- A value in words, for a message: "a number (3)", "a string ('x')", "nil".

@@ -7,6 +7,8 @@
 --
 -- Categories count from 1. Parameters and values out of range are errors; the option validate = false leaves the checks out.
 
+local check = require "neap.check"
+
 local distributions = {}
 
 for _, part in ipairs {"continuous", "discrete", "vector"} do
@@ -16,4 +18,4 @@ end
 local kl = require "neap.distributions.kl"
 distributions.kl_divergence, distributions.register_kl = kl.kl_divergence, kl.register_kl
 
-return distributions
+return check.named("distributions", distributions)

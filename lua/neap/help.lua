@@ -5,6 +5,7 @@
 local core = require "neap.core"
 local check = require "neap.check"
 local comments = require "neap.help.comments"
+local tree = require "neap.nn.tree"
 
 -- ---- rows ----
 
@@ -24,13 +25,24 @@ local function arguments(params, first)
   return table.concat(out, ", ")
 end
 
--- The lines behind the heading: sentence, what comes out, choices, example.
+-- What an op takes besides its parameters.
+local option_texts = {
+  base = "option base = 0: positions in tensors count from 0, as in files that others wrote",
+  requires_grad = "option requires_grad = true: gradients flow to it",
+}
+
+-- The lines behind the heading: sentence, what a layer's call takes, what comes out, choices, options, example.
 local function row_lines(row, lines)
   lines[#lines + 1] = row.doc
   if row.marks and row.marks.list then lines[#lines + 1] = ("  returns %s, a list"):format(row.outputs[1]) end
-  if row.outputs and #row.outputs > 1 then lines[#lines + 1] = "  returns " .. table.concat(row.outputs, ", ") end
+  if row.inputs then
+    lines[#lines + 1] = ("  called as layer(%s) -> %s"):format(arguments(row.inputs, 1), table.concat(row.outputs, ", "))
+  elseif row.outputs and #row.outputs > 1 then lines[#lines + 1] = "  returns " .. table.concat(row.outputs, ", ") end
   for _, p in ipairs(row.params) do
     if p.choices then lines[#lines + 1] = ("  %s: %sone of %s"):format(p.name, p.kind == "ints" and "numbers or " or "", (p.choices:gsub("|", ", "))) end
+  end
+  for _, name in ipairs{"base", "requires_grad"} do
+    if row.options and row.options[name] then lines[#lines + 1] = "  " .. option_texts[name] end
   end
   if row.example and row.example ~= "" then lines[#lines + 1] = "  " .. row.example end
   return table.concat(lines, "\n")
@@ -79,7 +91,10 @@ end
 
 -- ---- all that has a name ----
 
+-- The parts of neap that are loaded when first used: name -> true.
+core.parts = {}
 local parts = {"nn", "optim", "data", "train", "metrics", "plot", "linalg", "distributions"}
+for _, part in ipairs(parts) do core.parts[part] = true end
 
 -- Names that only Neap's own Lua uses.
 local internal = {["loader:new"] = true}
@@ -162,6 +177,8 @@ local function gather()
   local nn = require "neap.nn"
   add_table("neap.nn.init.", nn.init)
   add_table("neap.nn.utils.", nn.utils)
+  add_table("neap.nn.utils.parametrizations.", nn.utils.parametrizations)
+  add_table("neap.nn.utils.parametrize.", nn.utils.parametrize)
   local schedules = require "neap.optim.schedules"
   for _, row in ipairs(core.schedule_rows()) do extend(by_full["neap.optim.lr." .. row.name], schedules[row.name], row.name) end
   add_table("neap.optim.lr.", schedules)
@@ -229,16 +246,25 @@ local function overview()
     out[#out + 1] = listed("  " .. prefix, below(prefix))
   end
   out[#out + 1] = "\nParts"
-  for _, prefix in ipairs{"neap.nn.", "neap.nn.init.", "neap.optim.", "neap.optim.lr.", "neap.optim.swa_utils.", "neap.data.", "neap.train.",
+  for _, prefix in ipairs{"neap.nn.", "neap.nn.init.", "neap.nn.utils.", "neap.nn.utils.parametrizations.", "neap.nn.utils.parametrize.",
+    "neap.optim.", "neap.optim.lr.", "neap.optim.swa_utils.", "neap.data.", "neap.train.",
     "neap.metrics.", "neap.plot.", "neap.distributions."} do
     out[#out + 1] = listed("  " .. prefix, below(prefix))
   end
+  out[#out + 1] = "  neap.nn.functional. and neap.linalg. have ops, under their names there"
   return table.concat(out, "\n")
 end
 
+-- Parts inside of parts: their files.
+local files = {
+  ["nn.init"] = "nn/initialise.lua", ["nn.utils"] = "nn/utils.lua", ["nn.utils.parametrize"] = "nn/parametrize.lua",
+  ["nn.utils.parametrizations"] = "nn/parametrize.lua", ["optim.lr"] = "optim/schedules.lua", ["optim.swa_utils"] = "optim/average.lua",
+}
+
 -- A part of the library: what its file says, and its names. nil when there is none of this name.
 local function part_text(name)
-  local file = name == "nn.init" and "nn/initialise.lua" or name == "optim.lr" and "optim/schedules.lua"
+  if name == "nn.functional" then return "The ops, and unfold, under the names that PyTorch has for them: neap.nn.functional.relu is neap.relu." end
+  local file = files[name]
   for _, part in ipairs(parts) do
     if part == name then file = part .. ".lua" end
   end
@@ -292,24 +318,49 @@ local function hint(name)
   return near
 end
 
---- The text about an op, layer, update rule, function or method, of this name or itself; of a part, such as "data", what
---- is in it; without a name, all there is.
+-- What has a full name in the library; nil for methods of what is no table.
+local function value_of(full)
+  local neap = require "neap"
+  local value = neap
+  for word in full:gsub("^neap%.", ""):gmatch "[%w_]+" do
+    if rawequal(value, neap) and core.parts[word] then value = require("neap." .. word)
+    else value = type(value) == "table" and rawget(value, word) or nil end
+  end
+  return value
+end
+
+-- The name under which something that is no text is found: a function, a class, a part, or of a layer or an optimizer that
+-- of its class.
+local function name_of(value)
+  if tree.is_module(value) then return "neap.nn." .. tree.name(value) end
+  if type(value) == "userdata" and getmetatable(value) == core.optimizer_meta then return "neap.optim." .. value:name() end
+  for _, entry in ipairs(entries) do
+    if rawequal(value_of(entry.full), value) then return entry.full end
+  end
+  for name in pairs(files) do
+    if rawequal(value_of(name), value) then return name end
+  end
+  for _, name in ipairs(parts) do
+    if rawequal(value_of(name), value) then return name end
+  end
+end
+
+--- The text about an op, layer, update rule, function or method, of this name or itself; about a layer or an optimizer, that
+--- about its class; of a part, such as "data", what is in it; without a name, all there is.
 function core.help(name)
-  if name == nil then return overview() end
+  if name == nil or rawequal(name, require "neap") then return overview() end
   all()
-  if type(name) == "function" then
-    for _, entry in ipairs(entries) do
-      local value = require "neap"
-      for word in entry.full:gmatch "[%w_]+" do
-        if word ~= "neap" then value = type(value) == "table" and value[word] or nil end
-      end
-      if value == name then return entry.text() end
-    end
-    check.fail "help: this function is none of Neap's; help takes a name or a function"
+  if type(name) ~= "string" then
+    local full = name_of(name)
+    if not full and type(name) == "function" then check.fail "help: this function is none of Neap's; help takes a name or a function" end
+    if tree.is_module(name) and not by_full[full] then check.fail("help: %s is no layer of Neap's own", tree.name(name)) end
+    name = full or name
   end
   check.kind("help: the name", name, "string")
-  local part = part_text((name:gsub("^neap%.", "")))
+  name = name:gsub("^neap%.", "")
+  local part = part_text(name)
   if part then return part end
+  name = name:gsub("^nn%.functional%.", "")
   local found, others = find(name)
   if #found == 0 then check.fail("help: there is no '%s'%s", name, hint(name)) end
   local texts = {}

@@ -2,6 +2,7 @@
 -- the other parts (neap.nn, neap.optim, neap.data, ...) are files of their own, loaded when they are first used.
 
 local core = require "neap.core"
+local check = require "neap.check"
 
 -- Chunk names of Neap's own files begin like this one's: errors name the first line outside of them.
 core.own((debug.getinfo(1, "S").source:gsub("init%.lua$", "")))
@@ -33,12 +34,17 @@ neap.clip_grad_norm_, neap.clip_grad_value_ = utils.clip_grad_norm_, utils.clip_
 local files = require "neap.files"
 neap.save, neap.load = files.save, files.load
 
--- A part of the library, or nil: a name that is none stays nil, as in any table.
+-- Names of dtypes, as {dtype = neap.int64}: the same as the text.
+for _, name in ipairs(core.dtypes()) do neap[name] = name end
+for name, dtype in next, core.dtype_names do neap[name] = neap[name] or dtype end
+
+-- A part of the library; a name that is none is an error. A file that only adds to the core is no part.
 local function part(_, name)
-  if type(name) ~= "string" or not name:match "^%l[%w_]*$" or name == "core" then return nil end
-  local full = "neap." .. name
-  if package.loaded[full] == nil and not core.has_file(full) and not package.searchpath(full, package.path) then return nil end
-  local value = require(full)
+  local full = "neap." .. tostring(name)
+  local is_part = type(name) == "string" and name:match "^%l[%w_]*$" and name ~= "core"
+    and (package.loaded[full] ~= nil or core.has_file(full) or package.searchpath(full, package.path))
+  local value = is_part and require(full)
+  if value == true or not value then return check.unknown("neap", name, neap, core.parts) end
   rawset(neap, name, value)
   return value
 end

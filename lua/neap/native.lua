@@ -117,3 +117,12 @@ function glue.child_path(parent, child)
   local tree = require "neap.nn.tree"
   return way(tree, parent, child, {}) or (".(%s)"):format(tree.name(child))
 end
+
+--- A name that a module has not is nil, as code may ask which parts there are; one that is nearly a method's is an error.
+function glue.no_method_of(module, name)
+  local names = {}
+  for known in next, methods do names[#names + 1] = known end
+  table.sort(names)
+  local near = check.hint(name, names)
+  if near ~= "" and #name > 3 then check.fail("%s has no '%s'%s", module:name(), name, near) end
+end

@@ -42,8 +42,11 @@ for name, loss in pairs(require "neap.nn.losses") do nn[name] = loss end
 for name, layer in pairs(require "neap.nn.variants") do nn[name] = layer end
 
 -- The ops under the name that PyTorch's users look for.
-nn.functional = setmetatable({unfold = core.im2col}, {
-  __index = function(_, name) return type(core[name]) == "function" and core[name] or nil end,
+local functional = {unfold = core.im2col}
+nn.functional = setmetatable(functional, {
+  __index = function(_, name)
+    return type(core[name]) == "function" and core[name] or check.unknown("nn.functional", name, functional, core)
+  end,
 })
 
 nn.utils = {}
@@ -52,7 +55,8 @@ for _, part in ipairs{"utils", "sequences"} do
 end
 local parametrize = require "neap.nn.parametrize"
 nn.utils.parametrize = parametrize
-nn.utils.parametrizations = {weight_norm = parametrize.weight_norm, spectral_norm = parametrize.spectral_norm}
+nn.utils.parametrizations = check.named("nn.utils.parametrizations",
+  {weight_norm = parametrize.weight_norm, spectral_norm = parametrize.spectral_norm})
 nn.clip_grad_norm, nn.clip_grad_value = nn.utils.clip_grad_norm_, nn.utils.clip_grad_value_
 
 --- The sum of |w| over a list of parameters, differentiable: loss + 1e-4 * nn.l1_penalty(model:parameters()).
@@ -61,4 +65,6 @@ function nn.l1_penalty(parameters) return core.penalty(parameters, 1, 0) end
 --- The sum of w^2 over a list of parameters, differentiable.
 function nn.l2_penalty(parameters) return core.penalty(parameters, 0, 1) end
 
-return check.named("nn", nn, "^%u")
+check.named("nn.utils", nn.utils)
+check.named("nn.utils.parametrize", parametrize)
+return check.named("nn", nn)

@@ -136,7 +136,7 @@ function meta.__index(self, key)
   if key == "param_groups" then return groups(self) end
   if key == "lr" then return self:get(1, "lr") end
   if key == "defaults" then return settings.defaults(self:name(), known_of(self).options or {}) end
-  return nil
+  return check.unknown(self:name(), key, methods, {param_groups = true, lr = true, defaults = true})
 end
 
 function meta.__newindex(self, key, value)
@@ -243,4 +243,4 @@ optim.lr = require "neap.optim.schedules"
 optim.lr_scheduler = optim.lr -- PyTorch's name
 for name, schedule in pairs(optim.lr) do optim[name] = schedule end
 
-return check.named("optim", optim, "^%u")
+return check.named("optim", optim)

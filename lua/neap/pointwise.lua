@@ -130,11 +130,11 @@ core.aliases = {
   greater = "gt", greater_equal = "ge", less = "lt", less_equal = "le", not_equal = "ne", clip = "clamp", fix = "trunc",
   sgn = "sign", arcsin = "asin", arccos = "acos", arctan = "atan", arctan2 = "atan2", arcsinh = "asinh",
   arccosh = "acosh", arctanh = "atanh", expit = "sigmoid", psi = "digamma", gammaln = "lgamma",
-  trapz = "trapezoid",
+  trapz = "trapezoid", inverse = "inv", concatenate = "cat",
 }
 for alias, name in pairs(core.aliases) do
   for _, suffix in ipairs {"", "_"} do
     local f = core[name .. suffix]
-    core[alias .. suffix], methods[alias .. suffix] = f, f
+    core[alias .. suffix], methods[alias .. suffix] = f, methods[name .. suffix]
   end
 end

@@ -1,7 +1,8 @@
--- repl: what the program's REPL asks of Lua: how the name before the cursor could go on. Names are those of globals, of
--- fields, and of methods; nothing is called or indexed through functions, so completing runs no code.
+-- repl: what the program's REPL asks of Lua: how the name before the cursor could go on, and how results are shown. Names are
+-- those of globals, of fields, and of methods; nothing is called or indexed through functions, so completing runs no code.
 
 local core = require "neap.core"
+local text = require "neap.repl_text"
 
 local repl = {}
 
@@ -23,12 +24,8 @@ local function tables_of(value)
   return list
 end
 
--- Parts of neap that are loaded when first used.
-local parts = {}
-for _, name in ipairs {"nn", "optim", "data", "metrics", "train", "plot"} do parts[name] = true end
-
 local function field(value, name)
-  if value == package.loaded.neap and parts[name] then return require("neap." .. name) end
+  if value == package.loaded.neap and core.parts[name] then return require("neap." .. name) end
   for _, one in ipairs(tables_of(value)) do
     local found = rawget(one, name)
     if found ~= nil then return found end
@@ -47,7 +44,7 @@ local function names_of(value, start)
     for name in next, one do add(name) end
   end
   if value == package.loaded.neap then
-    for name in next, parts do add(name) end
+    for name in next, core.parts do add(name) end
   end
   table.sort(names)
   return names
@@ -74,11 +71,11 @@ end
 
 --- What surely comes next after a line's text (perhaps ""), and, where there are several ways to go on, all of them as
 --- text to show, else nil.
-function repl.complete(text)
-  local path, start = text:match "([%a_][%w_%.:]*[%.:])([%w_]*)$"
+function repl.complete(line)
+  local path, start = line:match "([%a_][%w_%.:]*[%.:])([%w_]*)$"
   if not path then
-    path, start = "", text:match "([%a_][%w_]*)$"
-    if not start then return text:match "^%s*$" and "  " or "", nil end
+    path, start = "", line:match "([%a_][%w_]*)$"
+    if not start then return line:match "^%s*$" and "  " or "", nil end
   end
   local value = _G
   for name in path:gmatch "[%a_][%w_]*" do
@@ -89,6 +86,13 @@ function repl.complete(text)
   if #names == 0 then return "", nil end
   local sure = common(names):sub(#start + 1)
   return sure, #names > 1 and columns(names) or nil
+end
+
+--- Prints what an expression gave, with what is in its tables.
+function repl.print(...)
+  local values = table.pack(...)
+  for i = 1, values.n do values[i] = text(values[i]) end
+  print(table.unpack(values, 1, values.n))
 end
 
 return repl

@@ -104,32 +104,114 @@ function glue.index(x, key)
   return rawequal(part, x) and x:view(x.shape) or part
 end
 
+-- What the op refuses is said of the assignment that it does.
+local function assign(op, part, ...)
+  local ok, message = pcall(methods[op .. "_"], part, ...)
+  if ok then return end
+  if type(message) == "string" then message = message:gsub(": " .. op .. "_?: ", ": x[...] = y: ", 1) end
+  error(message, 0)
+end
+
 function glue.newindex(x, key, value)
   if type(key) == "number" then key = {math.tointeger(key) or key} end
   local part, lists = view(x, entries_of(key))
   if is_list(value) then value = core.tensor(value, {dtype = x.dtype}) end
   if lists then
-    part:index_put_(lists, value)
+    assign("index_put", part, lists, value)
   elseif core.is_tensor(value) then
-    part:copy_(value)
+    assign("copy", part, value)
   else
-    part:fill_(value)
+    assign("fill", part, value)
   end
 end
 
+local function next_row(x, i)
+  if i < #x then return i + 1, x[i + 1] end
+end
+
+function glue.pairs(x) return next_row, x, 0 end -- pairs(x) goes through the rows, as ipairs(x) does
+
 -- ---- conversions ----
 
-local names = {
+-- PyTorch's other names of dtypes.
+core.dtype_names = {
   float = "float32", double = "float64", half = "float16", bfloat16 = "bfloat16", long = "int64", int = "int32",
   short = "int16", char = "int8", byte = "uint8", bool = "bool",
 }
-for name, dtype in pairs(names) do
+for name, dtype in pairs(core.dtype_names) do
   --- The same numbers in the dtype of this name, as PyTorch calls it; x itself when it is of that dtype already.
   methods[name] = function(self) return self:to(dtype) end
 end
 
 --- The same numbers in the dtype of another tensor.
 function methods:type_as(other) return self:to(other.dtype) end
+
+function glue.no_method(_, name) return check.unknown("a tensor", name, methods) end
+
+function glue.T(x) -- all dimensions turned round
+  local dims = {}
+  for d = x:dim(), 1, -1 do dims[#dims + 1] = d end
+  return #dims > 0 and x:permute(dims) or x:view(x.shape)
+end
+
+function glue.mT(x) return x:transpose(-2, -1) end -- of matrices in a batch
+
+-- ---- tensors like others ----
+
+-- A function of a tensor whose results take on that tensor's dtype where no other is named.
+local function like(make)
+  return function(self, ...)
+    local args = table.pack(...)
+    local last, options = args[args.n], {dtype = self.dtype}
+    if is_list(last) and #last == 0 and next(last) then
+      for name, value in pairs(last) do options[name] = value end
+      args.n = args.n - 1
+    end
+    args[args.n + 1] = options
+    return make(table.unpack(args, 1, args.n + 1))
+  end
+end
+
+--- A tensor of zeros of these sizes, in x's dtype unless the option dtype names another: x:new_zeros(2, 3).
+methods.new_zeros = like(core.zeros)
+
+--- A tensor of ones of these sizes, in x's dtype unless the option dtype names another.
+methods.new_ones = like(core.ones)
+
+--- A tensor of these sizes whose values are not set, in x's dtype unless the option dtype names another.
+methods.new_empty = like(core.empty)
+
+--- A tensor of one value, in x's dtype unless the option dtype names another: x:new_full({2, 3}, 7).
+methods.new_full = like(function(...) return core.full(...) end)
+
+--- A tensor from numbers or tables of them, in x's dtype unless the option dtype names another: x:new_tensor{1, 2}.
+methods.new_tensor = like(core.tensor)
+
+--- The value itself where it is a tensor (of the dtype that is asked for), else a tensor made of it, as neap.tensor makes it.
+--- Options: dtype.
+function core.as_tensor(value, options)
+  local dtype = check.options("as_tensor", options, {"dtype"}).dtype
+  if core.is_tensor(value) then return dtype and dtype ~= value.dtype and value:to(dtype) or value end
+  return core.tensor(value, {dtype = dtype})
+end
+
+core.numel = methods.numel
+
+for _, name in ipairs {"full", "full_like"} do
+  local plain = core[name]
+  --- With true or false it is of dtype bool.
+  core[name] = function(x, value, dtype, ...)
+    if type(value) ~= "boolean" then return plain(x, value, dtype, ...) end
+    local options = {dtype = "bool"}
+    if is_list(dtype) then
+      for key, setting in pairs(dtype) do options[key] = setting end
+    elseif dtype ~= nil then
+      options.dtype = dtype
+    end
+    return plain(x, value and 1 or 0, options, ...)
+  end
+end
+methods.full_like = core.full_like
 
 -- ---- as a whole ----
 
@@ -165,7 +247,7 @@ function core.broadcast_shapes(...)
   for d = 1, longest do
     out[d] = 1
     for i = 1, shapes.n do
-      local size = shapes[i][d - longest + #shapes[i]] or 1
+      local size = rawget(shapes[i], d - longest + #shapes[i]) or 1
       if out[d] == 1 then out[d] = size
       elseif size ~= 1 and size ~= out[d] then
         check.fail("broadcast_shapes: shapes do not broadcast: dimension %d is %d against %d", d, out[d], size)

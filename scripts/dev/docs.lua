@@ -5,7 +5,7 @@
 
 local neap = require "neap"
 local core = require "neap.core"
-local aliases = core.aliases
+local aliases, methods = core.aliases, core.tensor_methods
 
 local function by_family(ops)
   local families, order = {}, {}
@@ -144,13 +144,22 @@ local function editor()
 ---@field grad neap.Tensor?
 ---@field requires_grad boolean
 ---@field is_leaf boolean
+---@field T neap.Tensor
+---@field mT neap.Tensor
 ---@operator add(neap.Tensor|number): neap.Tensor
 ---@operator sub(neap.Tensor|number): neap.Tensor
 ---@operator mul(neap.Tensor|number): neap.Tensor
 ---@operator div(neap.Tensor|number): neap.Tensor
 ---@operator mod(neap.Tensor|number): neap.Tensor
 ---@operator pow(neap.Tensor|number): neap.Tensor
+---@operator idiv(neap.Tensor|number): neap.Tensor
 ---@operator unm: neap.Tensor
+---@operator band(neap.Tensor|integer): neap.Tensor
+---@operator bor(neap.Tensor|integer): neap.Tensor
+---@operator bxor(neap.Tensor|integer): neap.Tensor
+---@operator bnot: neap.Tensor
+---@operator shl(neap.Tensor|integer): neap.Tensor
+---@operator shr(neap.Tensor|integer): neap.Tensor
 ---@operator len: integer
 local Tensor = {}
 
@@ -173,8 +182,9 @@ local neap = {nn = {}, optim = {}}
   table.sort(others)
   for _, alias in ipairs(others) do
     local name = aliases[alias]
-    out[#out + 1] = ("\nneap.%s, Tensor.%s = neap.%s, Tensor.%s\n"):format(alias, alias, name, name)
-    if neap[name .. "_"] then out[#out + 1] = ("Tensor.%s_ = Tensor.%s_\n"):format(alias, name) end
+    if methods[name] then out[#out + 1] = ("\nneap.%s, Tensor.%s = neap.%s, Tensor.%s\n"):format(alias, alias, name, name)
+    else out[#out + 1] = ("\nneap.%s = neap.%s\n"):format(alias, name) end
+    if methods[name .. "_"] then out[#out + 1] = ("Tensor.%s_ = Tensor.%s_\n"):format(alias, name) end
   end
   for _, row in ipairs(by_name(neap.layer_rows())) do annotated(out, row.doc, row.params, 1, {"neap.Module"}, "neap.nn." .. row.name) end
   for _, row in ipairs(by_name(neap.rule_rows())) do

@@ -102,7 +102,7 @@ static const char prepare_ops[] =
   "local calls = {}\n"
   "names, rough = {}, {}\n"
   "local function add(op, name, each)\n"
-  "  local call = neap[name]\n"
+  "  local call = rawget(neap, name)\n"
   "  if not call or debug.getinfo(call, 'S').what ~= 'C' then return end -- replaced by a function of Lua's\n"
   "  for k, args in ipairs(samples(op)) do\n"
   "    for j = 1, args.n do\n"
@@ -177,6 +177,20 @@ static const scenario scenarios[] = {
    "  local _ = x[2][1], x[{{}, -1}], x[neap.tensor({2, 1}, {dtype = 'int64'})]\n"
    "  x:totable(); tostring(x); x:split(2, 2); neap.from_string(x:to_string(), 'float32', {2, 3}); neap.stack{x, x}\n"
    "end\n"},
+  {"operators, rows and shapes",
+   "function f()\n"
+   "  local x, i = neap.ones(2, 3, {requires_grad = true}), neap.tensor({6, 3}, {dtype = 'int64'})\n"
+   "  local _ = ~(i & 3 | i << 1) // 2, x.T, x.mT, x.shape[-1], x:sum{dim = 1}, x:std{unbiased = false}\n"
+   "  for _, row in ipairs(x) do assert(#row == 3) end\n"
+   "  for _, row in pairs(x) do assert(#row == 3) end\n"
+   "  x:new_full({2}, true, {dtype = neap.bool}); neap.as_tensor{1}; neap.full({2}, true)\n"
+   "  pcall(function() return x.shape[0] end)\n"
+   "  pcall(function() return x + nil end); pcall(function() i[1] = neap.ones(3) end); pcall(function() return x .. nil end)\n"
+   "end\n"},
+  {"names that are none",
+   "step = 29\n"
+   "local x = neap.ones(1)\n"
+   "function f() pcall(function() return x.shap end); pcall(function() return neap.zeross end) end\n"},
   {"scopes, modes and coroutines",
    "function f()\n"
    "  local s <close> = neap.scope()\n"

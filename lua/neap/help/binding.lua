@@ -69,6 +69,7 @@ A part of a file as a read-only tensor that takes no memory; offset in bytes, fr
 
 text("neap.info", "()", "Version, instruction set, threads and BLAS, as a table.")
 text("neap.dtypes", "()", "The names of all dtypes.")
+text("neap.float32", "", "The text 'float32', as for every dtype and PyTorch's short names: {dtype = neap.int64}, x:to(neap.double).")
 text("neap.promote", "(a, b)", "The dtype of a sum of tensors of two dtypes.")
 text("neap.clock", "()", "Seconds since an arbitrary start, for measuring.")
 text("neap.is_terminal", "(descriptor)", "Whether a standard stream (0, 1, 2) is a terminal.")
@@ -88,11 +89,13 @@ is one of C's layers; loss: the name of an op of a prediction and a target.]])
 
 -- ---- tensors ----
 
-text("x.shape", "", "A tensor's sizes, a list: x.shape[1]; tostring(x.shape) is \"(2, 3)\".")
+text("x.shape", "", "A tensor's sizes, a list: x.shape[1], from the end x.shape[-1]; tostring(x.shape) is \"(2, 3)\".")
 text("x.dtype", "", "The name of its elements' type: \"float32\".")
 text("x.grad", "", "Its gradient, or nil. Can be set, to nil too.")
 text("x.requires_grad", "", "Whether gradients flow to it. Can be set on a leaf.")
 text("x.is_leaf", "", "Whether it was made by hand, not by a recorded operation.")
+text("x.T", "", "A view with all dimensions turned round: of a matrix, its transpose.")
+text("x.mT", "", "A view with the last two dimensions exchanged: the transposes of matrices in a batch.")
 text("x:item", "()", "The one element as a number or boolean.")
 text("x:totable", "()", "Nested tables: integers for integer dtypes, booleans for bool; a number for 0 dimensions.")
 text("x:tolist", "()", "The same as x:totable, under PyTorch's name.")

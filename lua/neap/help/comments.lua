@@ -41,7 +41,7 @@ local function defined(lines, name)
   for n, line in ipairs(lines) do
     if n > 1 and lines[n - 1]:match "^%s*%-%-%-" then
       if line:match("^%s*function [%w_.]*[.:]?" .. name .. "%(") or line:match("^%s*local function " .. name .. "%(")
-        or line:match("^%s*local " .. name .. " = ") or line:match("^%s*[%w_.]*%.?" .. name .. "[%w_.,%s]* = ")
+        or line:match("^%s*local " .. name .. " = ") or line:match("^%s*[%w_.]*%f[%w_]" .. name .. "[%w_.,%s]* = ")
         or line:match('^%s*[%w_]+%(?%s?"' .. name .. '"') then
         return n
       end

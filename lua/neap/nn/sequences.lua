@@ -15,10 +15,10 @@ local function each(what, list)
 end
 
 --- Sequences (steps, ...) of several lengths side by side, and a tensor of their lengths: x, lengths. Options: batch_first
---- (false: x is (steps, batch, ...)), value (0) of what is filled up. model(x, {lengths = lengths}) of a recurrent layer
---- stops each row at its own length.
+--- (false: x is (steps, batch, ...)), value or padding_value (0) of what is filled up. model(x, {lengths = lengths}) of a
+--- recurrent layer stops each row at its own length.
 function sequences.pad_sequence(list, options)
-  options = check.options("nn.utils.pad_sequence", options, {"batch_first", "value"})
+  options = check.options("nn.utils.pad_sequence", options, {"batch_first", "value", "padding_value"})
   local lengths, longest, rows = {}, 0, {}
   for i, x in ipairs(each("nn.utils.pad_sequence", list)) do
     lengths[i] = x:size(1)
@@ -28,7 +28,7 @@ function sequences.pad_sequence(list, options)
     local widths = {}
     for d = 1, 2 * (x:dim() - 1) do widths[d] = 0 end
     widths[#widths + 1], widths[#widths + 2] = 0, longest - lengths[i]
-    rows[i] = lengths[i] == longest and x or core.pad(x, widths, "constant", options.value or 0)
+    rows[i] = lengths[i] == longest and x or core.pad(x, widths, "constant", options.value or options.padding_value or 0)
   end
   return core.stack(rows, options.batch_first and 1 or 2), core.tensor(lengths, {dtype = "int64"})
 end
