@@ -17,13 +17,22 @@
 ---@field grad neap.Tensor?
 ---@field requires_grad boolean
 ---@field is_leaf boolean
+---@field T neap.Tensor
+---@field mT neap.Tensor
 ---@operator add(neap.Tensor|number): neap.Tensor
 ---@operator sub(neap.Tensor|number): neap.Tensor
 ---@operator mul(neap.Tensor|number): neap.Tensor
 ---@operator div(neap.Tensor|number): neap.Tensor
 ---@operator mod(neap.Tensor|number): neap.Tensor
 ---@operator pow(neap.Tensor|number): neap.Tensor
+---@operator idiv(neap.Tensor|number): neap.Tensor
 ---@operator unm: neap.Tensor
+---@operator band(neap.Tensor|integer): neap.Tensor
+---@operator bor(neap.Tensor|integer): neap.Tensor
+---@operator bxor(neap.Tensor|integer): neap.Tensor
+---@operator bnot: neap.Tensor
+---@operator shl(neap.Tensor|integer): neap.Tensor
+---@operator shr(neap.Tensor|integer): neap.Tensor
 ---@operator len: integer
 local Tensor = {}
 
@@ -7020,6 +7029,8 @@ Tensor.arctanh_ = Tensor.atanh_
 neap.clip, Tensor.clip = neap.clamp, Tensor.clamp
 Tensor.clip_ = Tensor.clamp_
 
+neap.concatenate = neap.cat
+
 neap.divide, Tensor.divide = neap.div, Tensor.div
 Tensor.divide_ = Tensor.div_
 
@@ -7037,6 +7048,8 @@ Tensor.greater_ = Tensor.gt_
 
 neap.greater_equal, Tensor.greater_equal = neap.ge, Tensor.ge
 Tensor.greater_equal_ = Tensor.ge_
+
+neap.inverse, Tensor.inverse = neap.inv, Tensor.inv
 
 neap.less, Tensor.less = neap.lt, Tensor.lt
 Tensor.less_ = Tensor.lt_
