@@ -311,7 +311,7 @@ NEAP_API neap_tensor *neap_max(neap_context *c, neap_tensor *x, int64_t dim, int
 NEAP_API neap_tensor *neap_min(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Smallest value of all; with dim, the smallest ones along it and their positions, the first of equal ones. */
 NEAP_API neap_tensor *neap_argmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim); /* Position of the largest value along dim, or in all of x row by row. */
 NEAP_API neap_tensor *neap_argmin(neap_context *c, neap_tensor *x, int64_t dim, int keepdim); /* Position of the smallest value along dim, or in all of x row by row. */
-NEAP_API neap_tensor *neap_aminmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **largest); /* Smallest and largest value of all, or along dim; equal ones share the gradient. */
+NEAP_API neap_tensor *neap_aminmax(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, neap_tensor **largest); /* Smallest and largest value of all, or along dims; equal ones share the gradient. */
 /* scan */
 NEAP_API neap_tensor *neap_cumsum(neap_context *c, neap_tensor *x, int64_t dim, int dtype, int reverse); /* Running sums along dim, from its end with reverse; of integers and bools as int64, or as dtype says. */
 NEAP_API neap_tensor *neap_cumsum_(neap_context *c, neap_tensor *x, int64_t dim, int dtype, int reverse);
@@ -330,12 +330,13 @@ NEAP_API neap_tensor *neap_argsort(neap_context *c, neap_tensor *x, int64_t dim,
 NEAP_API neap_tensor *neap_msort(neap_context *c, neap_tensor *x); /* x in order along its first dimension. */
 NEAP_API neap_tensor *neap_topk(neap_context *c, neap_tensor *x, int64_t k, int64_t dim, int largest, int sorted, neap_tensor **indices); /* The k largest (or smallest) values along dim and their positions, in order, or as they stand in x; of equal ones the first. */
 NEAP_API neap_tensor *neap_kthvalue(neap_context *c, neap_tensor *x, int64_t k, int64_t dim, int keepdim, neap_tensor **indices); /* The k-th smallest value along dim and its position; NaN is the largest. */
-NEAP_API neap_tensor *neap_median(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Middle value of all; with dim, the middle ones along it and their positions: the lower of two, NaN where there is one. */
-NEAP_API neap_tensor *neap_nanmedian(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Middle value of all, or along dim with its position, of those that are not NaN: the lower of two. */
+NEAP_API neap_tensor *neap_median(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, neap_tensor **indices); /* Middle value of all; with dims, the middle ones along it and their positions: the lower of two, NaN where there is one. Positions along several dims count through them row by row. */
+NEAP_API neap_tensor *neap_nanmedian(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, neap_tensor **indices); /* Middle value of all, or along dims with its position, of those that are not NaN: the lower of two. */
 NEAP_API neap_tensor *neap_median_along(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, int skip_nan, neap_tensor **indices); /* median and nanmedian along a dimension, as they are recorded. */
-NEAP_API neap_tensor *neap_mode(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* Most frequent value along dim, the smallest of several, and the last position that holds it. */
-NEAP_API neap_tensor *neap_quantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation); /* Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dim; NaN where there is one. */
-NEAP_API neap_tensor *neap_nanquantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation); /* As quantile, of the elements that are not NaN. */
+NEAP_API neap_tensor *neap_mode(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, neap_tensor **indices); /* Most frequent value along dims (the last), the smallest of several, and the last position that holds it. */
+NEAP_API neap_tensor *neap_mode_along(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices); /* mode along a dimension, as it is recorded. */
+NEAP_API neap_tensor *neap_quantile(neap_context *c, neap_tensor *x, neap_tensor *q, int n_dims, const int64_t *dims, int keepdim, int interpolation); /* Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dims; NaN where there is one. */
+NEAP_API neap_tensor *neap_nanquantile(neap_context *c, neap_tensor *x, neap_tensor *q, int n_dims, const int64_t *dims, int keepdim, int interpolation); /* As quantile, of the elements that are not NaN. */
 /* count */
 NEAP_API neap_tensor *neap_histc(neap_context *c, neap_tensor *x, int64_t bins, double min, double max); /* How many values lie in each of bins parts of min to max, both included; of x's own range when they are equal. */
 NEAP_API neap_tensor *neap_histogram(neap_context *c, neap_tensor *x, neap_tensor *bins, double min, double max, neap_tensor *weight, int density, neap_tensor **edges); /* Counts (or sums of weight) in bins parts of min to max, or between the rising edges bins, and the edges; as a density they integrate to 1. */

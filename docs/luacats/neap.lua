@@ -380,20 +380,20 @@ function neap.amin(x, dims, keepdim) end
 ---@return neap.Tensor y
 function Tensor:amin(dims, keepdim) end
 
---- Smallest and largest value of all, or along dim; equal ones share the gradient.
+--- Smallest and largest value of all, or along dims; equal ones share the gradient.
 ---@param x neap.Tensor
----@param dim? integer
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@return neap.Tensor smallest
 ---@return neap.Tensor largest
-function neap.aminmax(x, dim, keepdim) end
+function neap.aminmax(x, dims, keepdim) end
 
---- Smallest and largest value of all, or along dim; equal ones share the gradient.
----@param dim? integer
+--- Smallest and largest value of all, or along dims; equal ones share the gradient.
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@return neap.Tensor smallest
 ---@return neap.Tensor largest
-function Tensor:aminmax(dim, keepdim) end
+function Tensor:aminmax(dims, keepdim) end
 
 --- Whether any element is not 0.
 ---@param x neap.Tensor
@@ -4467,20 +4467,20 @@ function neap.mean(x, dims, keepdim, dtype) end
 ---@return neap.Tensor y
 function Tensor:mean(dims, keepdim, dtype) end
 
---- Middle value of all; with dim, the middle ones along it and their positions: the lower of two, NaN where there is one.
+--- Middle value of all; with dims, the middle ones along it and their positions: the lower of two, NaN where there is one. Positions along several dims count through them row by row.
 ---@param x neap.Tensor
----@param dim? integer
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@return neap.Tensor values
 ---@return neap.Tensor indices
-function neap.median(x, dim, keepdim) end
+function neap.median(x, dims, keepdim) end
 
---- Middle value of all; with dim, the middle ones along it and their positions: the lower of two, NaN where there is one.
----@param dim? integer
+--- Middle value of all; with dims, the middle ones along it and their positions: the lower of two, NaN where there is one. Positions along several dims count through them row by row.
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@return neap.Tensor values
 ---@return neap.Tensor indices
-function Tensor:median(dim, keepdim) end
+function Tensor:median(dims, keepdim) end
 
 --- Triangular filters on the mel scale (n_freqs, n_mels): spectra (..., n_freqs) times them are mel spectra; n_freqs counts from 0 to sample_rate / 2. norm slaney gives each area 1.
 ---@param n_freqs integer
@@ -4555,20 +4555,20 @@ function neap.mm(x, other) end
 ---@return neap.Tensor y
 function Tensor:mm(other) end
 
---- Most frequent value along dim, the smallest of several, and the last position that holds it.
+--- Most frequent value along dims (the last), the smallest of several, and the last position that holds it.
 ---@param x neap.Tensor
----@param dim? integer
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@return neap.Tensor values
 ---@return neap.Tensor indices
-function neap.mode(x, dim, keepdim) end
+function neap.mode(x, dims, keepdim) end
 
---- Most frequent value along dim, the smallest of several, and the last position that holds it.
----@param dim? integer
+--- Most frequent value along dims (the last), the smallest of several, and the last position that holds it.
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@return neap.Tensor values
 ---@return neap.Tensor indices
-function Tensor:mode(dim, keepdim) end
+function Tensor:mode(dims, keepdim) end
 
 --- movedim by NumPy's name.
 ---@param x neap.Tensor
@@ -4797,37 +4797,37 @@ function neap.nanmean(x, dims, keepdim, dtype) end
 ---@return neap.Tensor y
 function Tensor:nanmean(dims, keepdim, dtype) end
 
---- Middle value of all, or along dim with its position, of those that are not NaN: the lower of two.
+--- Middle value of all, or along dims with its position, of those that are not NaN: the lower of two.
 ---@param x neap.Tensor
----@param dim? integer
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@return neap.Tensor values
 ---@return neap.Tensor indices
-function neap.nanmedian(x, dim, keepdim) end
+function neap.nanmedian(x, dims, keepdim) end
 
---- Middle value of all, or along dim with its position, of those that are not NaN: the lower of two.
----@param dim? integer
+--- Middle value of all, or along dims with its position, of those that are not NaN: the lower of two.
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@return neap.Tensor values
 ---@return neap.Tensor indices
-function Tensor:nanmedian(dim, keepdim) end
+function Tensor:nanmedian(dims, keepdim) end
 
 --- As quantile, of the elements that are not NaN.
 ---@param x neap.Tensor
 ---@param q neap.Tensor|number
----@param dim? integer
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@param interpolation? "linear"|"lower"|"higher"|"midpoint"|"nearest"
 ---@return neap.Tensor y
-function neap.nanquantile(x, q, dim, keepdim, interpolation) end
+function neap.nanquantile(x, q, dims, keepdim, interpolation) end
 
 --- As quantile, of the elements that are not NaN.
 ---@param q neap.Tensor|number
----@param dim? integer
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@param interpolation? "linear"|"lower"|"higher"|"midpoint"|"nearest"
 ---@return neap.Tensor y
-function Tensor:nanquantile(q, dim, keepdim, interpolation) end
+function Tensor:nanquantile(q, dims, keepdim, interpolation) end
 
 --- Sum over all elements or over dims with NaN taken as 0.
 ---@param x neap.Tensor
@@ -5258,22 +5258,22 @@ function neap.qr(x, mode) end
 ---@return neap.Tensor R
 function Tensor:qr(mode) end
 
---- Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dim; NaN where there is one.
+--- Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dims; NaN where there is one.
 ---@param x neap.Tensor
 ---@param q neap.Tensor|number
----@param dim? integer
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@param interpolation? "linear"|"lower"|"higher"|"midpoint"|"nearest"
 ---@return neap.Tensor y
-function neap.quantile(x, q, dim, keepdim, interpolation) end
+function neap.quantile(x, q, dims, keepdim, interpolation) end
 
---- Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dim; NaN where there is one.
+--- Values below which the part q (0 to 1, or a vector of such) of all elements lies, or of those along dims; NaN where there is one.
 ---@param q neap.Tensor|number
----@param dim? integer
+---@param dims? integer[]
 ---@param keepdim? boolean
 ---@param interpolation? "linear"|"lower"|"higher"|"midpoint"|"nearest"
 ---@return neap.Tensor y
-function Tensor:quantile(q, dim, keepdim, interpolation) end
+function Tensor:quantile(q, dims, keepdim, interpolation) end
 
 --- Radians as degrees.
 ---@param x neap.Tensor|number

@@ -50,8 +50,8 @@ int np_amax_back(np_back *b) { /* gx = g where x is the extreme, shared by all t
 }
 
 int np_aminmax_run(np_call *c) {
-  int n = np_given(c, 1), keepdim = (int)np_i(c, 2);
-  const int64_t *dims = n ? &c->arg[1].i : NULL;
+  int n = np_given(c, 1) ? c->arg[1].n : 0, keepdim = (int)np_i(c, 2);
+  const int64_t *dims = n ? c->arg[1].is : NULL;
   c->out[0] = neap_amin(c->ctx, np_t(c, 0), n, dims, keepdim);
   c->out[1] = neap_amax(c->ctx, np_t(c, 0), n, dims, keepdim);
   return c->ctx->error;

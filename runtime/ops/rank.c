@@ -102,15 +102,45 @@ int np_median_along_run(np_call *c) {
 }
 int np_median_along_back(np_back *b) { return back(b, 1); }
 
+/* x with the dimensions in mask, one behind the other, as its last. */
+static neap_tensor *together(neap_context *c, neap_tensor *x, uint32_t mask) {
+  int64_t order[NEAP_MAX_DIMS], shape[NEAP_MAX_DIMS + 1], inside = 1;
+  int n = 0, stay;
+  for (int i = 0; i < x->at.ndim; i++)
+    if (!(mask >> i & 1)) shape[n] = x->at.shape[i], order[n++] = i;
+  stay = n;
+  for (int i = 0; i < x->at.ndim; i++)
+    if (mask >> i & 1) inside *= x->at.shape[i], order[n++] = i;
+  shape[stay] = inside;
+  return neap_reshape(c, neap_permute(c, x, n, order), stay + 1, shape);
+}
+
+typedef neap_tensor *along(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, int skip_nan, neap_tensor **indices);
+
+/* A reduction along the dims of argument 1: one goes to `f` as it is, several as one. */
+static int reduce_along(np_call *c, along *f, int skip_nan) {
+  neap_context *ctx = c->ctx;
+  neap_tensor *x = np_t(c, 0);
+  const neap_value *dims = &c->arg[1];
+  uint32_t mask;
+  int64_t shape[NEAP_MAX_DIMS];
+  if (dims->n == 1) {
+    c->out[0] = f(ctx, x, dims->is[0], (int)np_i(c, 2), skip_nan, &c->out[1]);
+    return ctx->error;
+  }
+  if (np_axes(c, dims, x->at.ndim, &mask) != 0) return ctx->error;
+  for (int i = 0; i < x->at.ndim; i++) shape[i] = mask >> i & 1 ? 1 : x->at.shape[i];
+  c->out[0] = f(ctx, together(ctx, x, mask), -1, 0, skip_nan, &c->out[1]);
+  for (int i = 0; i < 2 && np_i(c, 2); i++) c->out[i] = neap_reshape(ctx, c->out[i], x->at.ndim, shape);
+  return ctx->error;
+}
+
 static int median(np_call *c, int skip_nan) {
   neap_context *ctx = c->ctx;
   neap_tensor *x = np_t(c, 0);
   int keepdim = (int)np_i(c, 2);
   int64_t ones[NEAP_MAX_DIMS];
-  if (np_given(c, 1)) {
-    c->out[0] = neap_median_along(ctx, x, np_i(c, 1), keepdim, skip_nan, &c->out[1]);
-    return ctx->error;
-  }
+  if (np_given(c, 1)) return reduce_along(c, neap_median_along, skip_nan);
   for (int i = 0; i < x->at.ndim; i++) ones[i] = 1;
   if (x->at.count == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no elements, so it has no median");
   neap_tensor *y = neap_median_along(ctx, neap_reshape(ctx, x, 1, &x->at.count), 0, 0, skip_nan, NULL);
@@ -122,7 +152,7 @@ static int median(np_call *c, int skip_nan) {
 int np_median_run(np_call *c) { return median(c, 0); }
 int np_nanmedian_run(np_call *c) { return median(c, 1); }
 
-/* ---- mode: x dim keepdim ---- */
+/* ---- mode_along: x dim keepdim; mode: x dims keepdim ---- */
 
 static int same_value(int ctype, const char *a, const char *b) { /* NaN is like no other */
   if (ctype == NP_CF32) return *(const float *)(const void *)a == *(const float *)(const void *)b;
@@ -143,23 +173,23 @@ static void mode_task(void *arg, const np_order *o, int64_t r, uint64_t *e, uint
   }
   pick(s, o, r, x, best);
 }
-int np_mode_run(np_call *c) {
+int np_mode_along_run(np_call *c) {
   picked s = { 0 };
   return pick_rows(c, mode_task, &s);
 }
+static neap_tensor *mode_along(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, int skip_nan, neap_tensor **indices) {
+  (void)skip_nan;
+  return neap_mode_along(c, x, dim, keepdim, indices);
+}
+int np_mode_run(np_call *c) {
+  const int64_t last = -1;
+  if (!np_given(c, 1)) c->arg[1] = (neap_value){ .kind = NEAP_INTS, .n = 1, .is = &last };
+  return reduce_along(c, mode_along, 0);
+}
 
-/* ---- quantile, nanquantile: x q dim keepdim interpolation ---- */
+/* ---- quantile, nanquantile: x q dims keepdim interpolation ---- */
 
 enum { LINEAR, LOWER, HIGHER, MIDPOINT, NEAREST };
-
-static neap_tensor *moved_last(neap_context *c, neap_tensor *x, int d) {
-  int64_t order[NEAP_MAX_DIMS];
-  int n = 0;
-  for (int i = 0; i < x->at.ndim; i++)
-    if (i != d) order[n++] = i;
-  order[n] = d;
-  return neap_permute(c, x, x->at.ndim, order);
-}
 
 static neap_tensor *value_at(neap_context *c, neap_tensor *sorted, neap_tensor *rank) { /* rank: floats from 0, along the last dimension */
   neap_tensor *base = np_tensor_scalar(c, NEAP_I64, c->site.base);
@@ -194,15 +224,17 @@ static int check_q(np_call *c, neap_tensor *q) {
 static int quantile(np_call *c, int skip_nan) {
   neap_context *ctx = c->ctx;
   neap_tensor *x = np_t(c, 0), *q = np_t(c, 1);
-  int d = -1, keepdim = (int)np_i(c, 3), how = (int)np_i(c, 4), n_dims = 0, ndim = x->at.ndim;
-  int64_t shape[NEAP_MAX_DIMS + 1];
+  int keepdim = (int)np_i(c, 3), how = (int)np_i(c, 4), n_dims = 0, ndim = x->at.ndim;
+  int64_t shape[NEAP_MAX_DIMS + 1], n = 1;
+  uint32_t mask;
   if (!q) q = np_tensor_scalar(ctx, np_is_float(x->at.dtype) ? x->at.dtype : NEAP_F32, c->arg[1].kind == NEAP_INT ? (double)np_i(c, 1) : np_d(c, 1));
   if (!q || check_q(c, q) != 0) return ctx->error;
-  if (np_given(c, 2) && np_axis(c, np_i(c, 2), ndim, &d) != 0) return ctx->error;
-  if (x->at.count == 0 && (d < 0 || x->at.shape[d] == 0)) return np_reject(c, NEAP_ERR_SHAPE, "x has no elements to take a quantile of");
-  int64_t n = d < 0 || ndim == 0 ? x->at.count : x->at.shape[d], rows = n ? x->at.count / n : 0, k = q->at.count;
-  neap_tensor *flat = d < 0 || ndim == 0 ? x : moved_last(ctx, x, d);
-  neap_tensor *sorted = neap_sort(ctx, neap_reshape(ctx, flat, 2, (int64_t[]){ rows, n }), 1, 0, 0, NULL);
+  if (np_axes(c, &c->arg[2], ndim, &mask) != 0) return ctx->error;
+  for (int i = 0; i < ndim; i++)
+    if (mask >> i & 1) n *= x->at.shape[i];
+  if (n == 0) return np_reject(c, NEAP_ERR_SHAPE, "x has no elements to take a quantile of");
+  int64_t rows = x->at.count / n, k = q->at.count;
+  neap_tensor *sorted = neap_sort(ctx, neap_reshape(ctx, together(ctx, x, mask), 2, (int64_t[]){ rows, n }), 1, 0, 0, NULL);
   if (!sorted) return ctx->error;
   /* A row with NaN has it last; the ranks of such rows lead there, or count the others only. */
   neap_tensor *nan = neap_isnan(ctx, sorted), *last;
@@ -214,10 +246,10 @@ static int quantile(np_call *c, int skip_nan) {
   }
   neap_tensor *y = interpolated(ctx, sorted, neap_reshape(ctx, q, 2, (int64_t[]){ 1, k }), last, how);
   if (!skip_nan && y) y = neap_where(ctx, neap_narrow(ctx, nan, 1, -1, 1), NP_C(ctx, NAN), y);
-  /* (rows, k) to (k, rows), then to the shape of q and that of x without d */
+  /* (rows, k) to (k, rows), then to the shape of q and that of x without the dims */
   if (q->at.ndim) shape[n_dims++] = k;
   for (int i = 0; i < ndim; i++) {
-    if (d >= 0 && i != d) shape[n_dims++] = x->at.shape[i];
+    if (!(mask >> i & 1)) shape[n_dims++] = x->at.shape[i];
     else if (keepdim) shape[n_dims++] = 1;
   }
   if (n_dims > NEAP_MAX_DIMS) return np_reject(c, NEAP_ERR_SHAPE, "the result has %d dimensions, %d are the most", n_dims, NEAP_MAX_DIMS);

@@ -854,8 +854,8 @@ neap_tensor *neap_argmax(neap_context *c, neap_tensor *x, int64_t dim, int keepd
 neap_tensor *neap_argmin(neap_context *c, neap_tensor *x, int64_t dim, int keepdim) {
   return call(c, NP_OP_argmin, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, NULL);
 }
-neap_tensor *neap_aminmax(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **largest) {
-  return call(c, NP_OP_aminmax, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ largest });
+neap_tensor *neap_aminmax(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, neap_tensor **largest) {
+  return call(c, NP_OP_aminmax, 3, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ largest });
 }
 neap_tensor *neap_cumsum(neap_context *c, neap_tensor *x, int64_t dim, int dtype, int reverse) {
   return call(c, NP_OP_cumsum, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(dtype < 0 ? NEAP_NONE : NEAP_DTYPE, dtype), of_kind(NEAP_FLAG, reverse) }, 0, NULL);
@@ -905,23 +905,26 @@ neap_tensor *neap_topk(neap_context *c, neap_tensor *x, int64_t k, int64_t dim, 
 neap_tensor *neap_kthvalue(neap_context *c, neap_tensor *x, int64_t k, int64_t dim, int keepdim, neap_tensor **indices) {
   return call(c, NP_OP_kthvalue, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, k), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
 }
-neap_tensor *neap_median(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
-  return call(c, NP_OP_median, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
+neap_tensor *neap_median(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, neap_tensor **indices) {
+  return call(c, NP_OP_median, 3, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
 }
-neap_tensor *neap_nanmedian(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
-  return call(c, NP_OP_nanmedian, 3, (neap_value[]){ of_tensor(x), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
+neap_tensor *neap_nanmedian(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, neap_tensor **indices) {
+  return call(c, NP_OP_nanmedian, 3, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
 }
 neap_tensor *neap_median_along(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, int skip_nan, neap_tensor **indices) {
   return call(c, NP_OP_median_along, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, keepdim), of_kind(NEAP_FLAG, skip_nan) }, 0, (neap_tensor **const[]){ indices });
 }
-neap_tensor *neap_mode(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
-  return call(c, NP_OP_mode, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
+neap_tensor *neap_mode(neap_context *c, neap_tensor *x, int n_dims, const int64_t *dims, int keepdim, neap_tensor **indices) {
+  return call(c, NP_OP_mode, 3, (neap_value[]){ of_tensor(x), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
 }
-neap_tensor *neap_quantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation) {
-  return call(c, NP_OP_quantile, 5, (neap_value[]){ of_tensor(x), of_tensor(q), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim), of_kind(NEAP_ENUM, interpolation) }, 0, NULL);
+neap_tensor *neap_mode_along(neap_context *c, neap_tensor *x, int64_t dim, int keepdim, neap_tensor **indices) {
+  return call(c, NP_OP_mode_along, 3, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, dim), of_kind(NEAP_FLAG, keepdim) }, 0, (neap_tensor **const[]){ indices });
 }
-neap_tensor *neap_nanquantile(neap_context *c, neap_tensor *x, neap_tensor *q, int64_t dim, int keepdim, int interpolation) {
-  return call(c, NP_OP_nanquantile, 5, (neap_value[]){ of_tensor(x), of_tensor(q), of_maybe_int(dim), of_kind(NEAP_FLAG, keepdim), of_kind(NEAP_ENUM, interpolation) }, 0, NULL);
+neap_tensor *neap_quantile(neap_context *c, neap_tensor *x, neap_tensor *q, int n_dims, const int64_t *dims, int keepdim, int interpolation) {
+  return call(c, NP_OP_quantile, 5, (neap_value[]){ of_tensor(x), of_tensor(q), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(NEAP_ENUM, interpolation) }, 0, NULL);
+}
+neap_tensor *neap_nanquantile(neap_context *c, neap_tensor *x, neap_tensor *q, int n_dims, const int64_t *dims, int keepdim, int interpolation) {
+  return call(c, NP_OP_nanquantile, 5, (neap_value[]){ of_tensor(x), of_tensor(q), of_maybe_ints(n_dims, dims), of_kind(NEAP_FLAG, keepdim), of_kind(NEAP_ENUM, interpolation) }, 0, NULL);
 }
 neap_tensor *neap_histc(neap_context *c, neap_tensor *x, int64_t bins, double min, double max) {
   return call(c, NP_OP_histc, 4, (neap_value[]){ of_tensor(x), of_kind(NEAP_INT, bins), of_number(min), of_number(max) }, 0, NULL);

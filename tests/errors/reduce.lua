@@ -1,6 +1,8 @@
 -- What is refused, and in which words: sums, extremes, scans, orders, counts. Code, then the text.
 
 return {
+  {"neap.ones(2, 3):median({1, 4})", "median: dimension 4 is out of range: a tensor of 2 dimensions has 1 to 2, or -1 to -2"},
+  {"neap.ones(2, 3):mode {dim = {1, -2}}", "mode: dimension 1 is given twice"},
   -- sums and extremes
   {"x:sum(3)", "sum: dimension 3 is out of range: a tensor of 2 dimensions has 1 to 2, or -1 to -2"},
   {"x:sum({1, 1})", "sum: dimension 1 is given twice"},

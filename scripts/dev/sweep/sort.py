@@ -1,6 +1,6 @@
 """Sorting and ranks: sort, topk, kthvalue, medians, mode, quantiles."""
 import torch
-from sweep import Dim, Opts, Values
+from sweep import Dim, Dims, Values
 
 NAN, INF = float("nan"), float("inf")
 ODD = [[1.5, NAN, -2.0, 0.0, NAN], [INF, 3.0, -1.0, 2.0, -INF], [-INF, -INF, 1.0, 0.5, 1.0], [0.0, -0.0, 4.0, 4.0, -0.0], [NAN, NAN, NAN, NAN, NAN]]
@@ -59,6 +59,14 @@ def cases(s):
         s.case("median", s.i([4, 9], 0, 100, dtype), Dim(0), fn=lambda x, d: x.median(d)[0], post="first")
         s.case("mode", s.i([4, 9], 0, 4, dtype), Dim(1), fn=lambda x, d: x.mode(d)[0], post="first")
 
+    for k in range(12):  # over several dimensions, as over one that they make together
+        x, keep = s.t([s.choice(2, 3), 4, s.choice(1, 5)]), k % 2 == 0
+        one = lambda x: x.permute(1, 0, 2).flatten(1)
+        kept = lambda y, lead=0, keep=keep: y.unflatten(lead, (1, 4, 1)) if keep else y
+        for op in ("median", "nanmedian", "mode"):
+            s.case(op, x, Dims(0, 2), keep, fn=lambda x, d, r, op=op, kept=kept: tuple(kept(y) for y in getattr(torch, op)(one(x), 1)), positions=True)
+        s.case("quantile", x, Values([0.2, 0.7]), Dims(0, 2), keep, fn=lambda x, q, d, r, kept=kept: kept(torch.quantile(one(x), q, 1), 1))
+        s.case("aminmax", x, Dims(0, 2), keep, fn=lambda x, d, r, kept=kept: tuple(kept(y) for y in torch.aminmax(one(x), dim=1)))
     for op in ("median", "nanmedian"):
         fn = getattr(torch, op)
         for n in range(25):
