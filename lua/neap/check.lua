@@ -94,6 +94,23 @@ function check.options(what, given, known)
   return given
 end
 
+--- Settings that stand in order, by name in a last table, or both. given: what table.pack made of the arguments; more: names
+--- that the table alone may have. Returns a table by name; or nil and how many stand in order, when those are too many.
+function check.settings(what, names, more, given)
+  local n, out = given.n, {}
+  local last = given[n]
+  if type(last) == "table" and getmetatable(last) == nil and #last == 0 then
+    n = n - 1
+    for name, value in pairs(check.options(what, last, table.move(more, 1, #more, #names + 1, {table.unpack(names)}))) do out[name] = value end
+  end
+  if n > #names then return nil, n end
+  for i = 1, n do
+    if out[names[i]] ~= nil and given[i] ~= nil then check.fail("%s: %s is given twice", what, names[i]) end
+    if given[i] ~= nil then out[names[i]] = given[i] end
+  end
+  return out
+end
+
 --- Raises for a name that is no key of the tables, with the nearest that is. Only for names as a person writes them: for
 --- others it returns nil.
 function check.unknown(what, name, ...)

@@ -307,12 +307,16 @@ neap_tensor *np_multihead_attention_forward(neap_module *m, const neap_value *in
   return check_inputs(&a) == 0 ? run(&a, &more[0]) : NULL;
 }
 
-/* ---- PositionalEncoding: d_model dropout max_len batch_first; buffer pe (max_len, d_model) ---- */
+/* ---- PositionalEncoding, PositionalEmbedding: d_model dropout max_len batch_first; (max_len, d_model): buffer pe, weight ---- */
+
+static int check_positions(neap_module *m) {
+  return np_at_least(m, 0, 1) != 0 || np_probability(m, 1) != 0 || np_at_least(m, 2, 0) != 0 ? (int)m->ctx->error : NEAP_OK;
+}
 
 int np_positional_encoding_setup(neap_module *m, const neap_value *in) {
   (void)in;
   neap_context *c = m->ctx;
-  if (np_at_least(m, 0, 1) != 0 || np_probability(m, 1) != 0 || np_at_least(m, 2, 0) != 0) return c->error;
+  if (check_positions(m) != 0) return c->error;
   neap_tensor *pe = np_add_buffer(m, "pe", m->dtype, 2, (int64_t[]){np_set_i(m, 2), np_set_i(m, 0)});
   neap_tensor *table = pe ? neap_sinusoids(c, np_set_i(m, 2), np_set_i(m, 0), 10000, 0, m->dtype) : NULL;
   if (table) np_copy(c, pe, table);
@@ -322,7 +326,7 @@ int np_positional_encoding_setup(neap_module *m, const neap_value *in) {
 
 int np_positional_embedding_setup(neap_module *m, const neap_value *in) {
   (void)in;
-  if (np_at_least(m, 0, 1) != 0 || np_probability(m, 1) != 0 || np_at_least(m, 2, 0) != 0) return m->ctx->error;
+  if (check_positions(m) != 0) return m->ctx->error;
   neap_tensor *w = np_add_part(m, "weight", 2, (int64_t[]){np_set_i(m, 2), np_set_i(m, 0)});
   return w ? neap_init_normal(w, 0, 0.02, NULL) : (int)m->ctx->error;
 }

@@ -3,10 +3,10 @@
 
 neap_tensor *np_max_pool_forward(neap_module *m, const neap_value *in, neap_tensor **more) {
   enum { KERNEL, INDICES = 4, CEIL };
-  const char *name = (const char *[]){"max_pool1d", "max_pool2d", "max_pool3d"}[np_name_dims(m) - 1];
+  const int op = (const int[]){NP_OP_max_pool1d, NP_OP_max_pool2d, NP_OP_max_pool3d}[np_name_dims(m) - 1];
   const neap_value a[] = {in[0], m->arg[KERNEL], m->arg[KERNEL + 1], m->arg[KERNEL + 2], m->arg[KERNEL + 3], m->arg[CEIL], m->arg[INDICES]};
   neap_tensor *out[NP_MAX_OUTS];
-  if (neap_call(m->ctx, neap_op_find(name), NP_ARRAY(a), a, out, 0, NULL) < 0) return NULL;
+  if (neap_call(m->ctx, op, NP_ARRAY(a), a, out, 0, NULL) < 0) return NULL;
   more[0] = out[1];
   return out[0];
 }

@@ -2,8 +2,7 @@
  *
  * A module owns what it holds (np_hold: no scope drops it), and a parent its children. Each child's level is above its
  * parent's and below NP_MAX_DEPTH, so that no tree holds itself, and walks may recurse by depth; within a container they are
- * loops. The layers themselves
- * are in the family files, named in layers.def; every computation in them is a recorded op.
+ * loops. The layers themselves are in the family files, named in layers.def; every computation in them is a recorded op.
  *
  * A size that was left out (the input's channels) comes from the first input: until then the module waits, without parts,
  * and whoever asks for its parameters is told so. */

@@ -175,7 +175,7 @@ static void name_call(np_call *c) {
 static int run(np_call *c) {
   if (check_contexts(c) != 0) return c->ctx->error;
   if (!c->in_place) return c->op->infer == np_none ? run_composite(c) : run_plain(c);
-  neap_scope scope; /* for copies of overlapping operands */
+  neap_scope scope; /* for copies of overlapping operands, and of what is written over */
   np_scope_enter(c->ctx, &scope);
   int status = prepare_in_place(c);
   if (status == 0 && c->op->infer != np_none) status = run_plain(c);

@@ -108,7 +108,11 @@ static int open(neap_context *c, const np_layout *x, neap_tensor *target, neap_t
   s->weight = np_contiguous_of(c, weight, s->native);
   s->w = s->weight ? np_data(s->weight) : NULL;
   s->divisor = (double)s->rows;
-  for (int64_t i = 0; i < s->n; i++) s->total += weight_of(s, i);
+  s->total = (double)s->n;
+  if (s->w && e != 0) { /* smoothing alone asks for it */
+    s->total = 0;
+    for (int64_t i = 0; i < s->n; i++) s->total += weight_of(s, i);
+  }
   if (!np_is_float(target->at.dtype)) {
     if (np_positions_get(c, target, &s->t) != 0) return c->error;
     s->divisor = 0;

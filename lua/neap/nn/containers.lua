@@ -312,15 +312,22 @@ uncalled(ModuleList, "for _, layer in ipairs(list) do x = layer(x) end; nn.Seque
 local ModuleDict = Module.class "ModuleDict"
 containers.ModuleDict = ModuleDict
 
-function ModuleDict:init(modules)
-  check.kind("nn.ModuleDict: the modules", modules or {}, "table")
+-- The names of a table of modules or parameters, in order.
+local function names_in(what, things, given)
+  check.kind(("%s: the %s"):format(what, things), given, "table")
   local names = {}
-  for name in pairs(modules or {}) do
-    if type(name) ~= "string" then check.fail("nn.ModuleDict: takes modules by name, not %s", check.describe(name)) end
+  for name in pairs(given) do
+    if type(name) ~= "string" then check.fail("%s: takes %s by name, not %s", what, things, check.describe(name)) end
     names[#names + 1] = name
   end
   table.sort(names)
-  for _, name in ipairs(names) do self[name] = child("nn.ModuleDict", name, modules[name]) end
+  return names
+end
+
+function ModuleDict:init(modules)
+  for _, name in ipairs(names_in("nn.ModuleDict", "modules", modules or {})) do
+    self[name] = child("nn.ModuleDict", name, modules[name])
+  end
 end
 
 function ModuleDict:keys()
@@ -347,14 +354,9 @@ local ParameterDict = Module.class "ParameterDict"
 containers.ParameterDict = ParameterDict
 
 function ParameterDict:init(tensors)
-  check.kind("nn.ParameterDict: the tensors", tensors or {}, "table")
-  local names = {}
-  for name in pairs(tensors or {}) do
-    if type(name) ~= "string" then check.fail("nn.ParameterDict: takes tensors by name, not %s", check.describe(name)) end
-    names[#names + 1] = name
+  for _, name in ipairs(names_in("nn.ParameterDict", "tensors", tensors or {})) do
+    self:register_parameter(name, parameter("nn.ParameterDict", name, tensors[name]))
   end
-  table.sort(names)
-  for _, name in ipairs(names) do self:register_parameter(name, parameter("nn.ParameterDict", name, tensors[name])) end
 end
 
 function ParameterDict:keys()

@@ -114,20 +114,9 @@ end
 function WeightNorm:forward(g, v) return v * (g / norm_but(v, self.dim)) end
 function WeightNorm:right_inverse(weight) return norm_but(weight, self.dim), weight:clone() end
 
--- The settings behind `layer` by their names: given in order, or the last ones in a table.
+-- The settings behind `layer` by their names.
 local function settings(what, names, ...)
-  local given, n = {}, select("#", ...)
-  for i = 1, n do
-    local value = select(i, ...)
-    if i == n and type(value) == "table" then
-      for name, v in pairs(check.options(what, value, names)) do given[name] = v end
-    elseif i > #names then
-      check.fail("%s: takes a layer and %s", what, table.concat(names, ", "))
-    else
-      given[names[i]] = value
-    end
-  end
-  return given
+  return check.settings(what, names, {}, table.pack(...)) or check.fail("%s: takes a layer and %s", what, table.concat(names, ", "))
 end
 
 --- A layer like `layer` whose weight is g v / |v| (Salimans and Kingma, 2016), with g (original0) its length and v

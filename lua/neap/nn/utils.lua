@@ -52,21 +52,12 @@ function utils.get_total_norm(parameters, p, options)
   return norm
 end
 
--- Settings that may stand in order, in a last table, or both: PyTorch's names in `order`, then those that are in the table alone.
+-- Settings by PyTorch's names in `order`, and those that stand in a table alone.
 local function settings(what, order, more, ...)
-  local given, out = table.pack(...), {}
+  local given = table.pack(...)
   while given.n > 0 and given[given.n] == nil do given.n = given.n - 1 end
-  local last = given[given.n]
-  if type(last) == "table" then
-    given.n = given.n - 1
-    for name, value in pairs(check.options(what, last, table.move(more, 1, #more, #order + 1, {table.unpack(order)}))) do out[name] = value end
-  end
-  if given.n > #order then check.fail("%s: the last argument is a table of options, not %s", what, check.describe(last)) end
-  for i = 1, given.n do
-    if out[order[i]] ~= nil and given[i] ~= nil then check.fail("%s: %s is given twice", what, order[i]) end
-    if given[i] ~= nil then out[order[i]] = given[i] end
-  end
-  return out
+  return check.settings(what, order, more, given)
+    or check.fail("%s: the last argument is a table of options, not %s", what, check.describe(given[given.n]))
 end
 
 --- Scales all gradients so that their common p-norm (norm_type: 2) is at most max_norm, and returns the norm before. Takes a
