@@ -24,4 +24,14 @@ function tensors.ramp(shape, f)
   return tensors.shaped(flat, shape, "float64")
 end
 
+-- A parameter of these numbers.
+function tensors.parameter(...)
+  return neap.nn.Parameter(neap.tensor{...})
+end
+
+-- Raises unless a number is the wanted one, to 1e-6.
+function tensors.near(wanted, got, what)
+  assert(math.abs(wanted - got) < 1e-6, ("%s: %.9g, should be %.9g"):format(what or "", got, wanted))
+end
+
 return tensors
