@@ -7063,6 +7063,8 @@ Tensor.multiply_ = Tensor.mul_
 neap.negative, Tensor.negative = neap.neg, Tensor.neg
 Tensor.negative_ = Tensor.neg_
 
+neap.nll_loss2d, Tensor.nll_loss2d = neap.nll_loss, Tensor.nll_loss
+
 neap.not_equal, Tensor.not_equal = neap.ne, Tensor.ne
 Tensor.not_equal_ = Tensor.ne_
 

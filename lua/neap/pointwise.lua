@@ -130,7 +130,7 @@ core.aliases = {
   greater = "gt", greater_equal = "ge", less = "lt", less_equal = "le", not_equal = "ne", clip = "clamp", fix = "trunc",
   sgn = "sign", arcsin = "asin", arccos = "acos", arctan = "atan", arctan2 = "atan2", arcsinh = "asinh",
   arccosh = "acosh", arctanh = "atanh", expit = "sigmoid", psi = "digamma", gammaln = "lgamma",
-  trapz = "trapezoid", inverse = "inv", concatenate = "cat",
+  trapz = "trapezoid", inverse = "inv", concatenate = "cat", nll_loss2d = "nll_loss",
 }
 for alias, name in pairs(core.aliases) do
   for _, suffix in ipairs {"", "_"} do

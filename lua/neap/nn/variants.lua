@@ -22,6 +22,9 @@ function Softmin:extra_repr() return "dim=" .. self.dim end
 --- The softmax over the channels of x (N, C, H, W) or (C, H, W), at each place.
 function variants.Softmax2d() return layers.Softmax(-3) end
 
+--- nn.NLLLoss by PyTorch's old name for images (N, C, H, W).
+function variants.NLLLoss2d(...) return layers.NLLLoss(...) end
+
 local Resized = Module.class "Upsample"
 
 function Resized:init(options) self.options = options end
